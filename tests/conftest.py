@@ -1,0 +1,81 @@
+"""The scene of every test: a real PostgreSQL server, and houses on it that nobody else lives in."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from storehouse.server import Server
+from storehouse.settings import PROJECT, settings
+
+
+@dataclass(frozen=True)
+class House:
+    """A home folder, an empty warehouse database and an empty shop database, both on the test server."""
+
+    home: Path
+    warehouse: str
+    shop: str
+    environment: dict[str, str]
+
+    def query(self, statement: str, *parameters: object) -> list[tuple]:
+        """Rows of a query on the warehouse."""
+        with psycopg.connect(self.warehouse) as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+    def execute_in_shop(self, script: str) -> None:
+        """Run a script of statements on the shop database, in one transaction."""
+        with psycopg.connect(self.shop) as connection:
+            connection.execute(script)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A PostgreSQL server of the test run's own."""
+    server = Server(tmp_path_factory.mktemp("server")).start()
+    yield server
+    server.stop()
+
+
+def build_house(server: Server, home: Path) -> Iterator[House]:
+    """Two new databases, and an environment that points every command at them."""
+    name = uuid.uuid4().hex[:8]
+    warehouse, shop = f"storehouse_{name}", f"shop_{name}"
+    for database in (warehouse, shop):
+        server.ensure_database(database)
+    environment = {
+        "STOREHOUSE_HOME": str(home),
+        "WAREHOUSE_HOST": "127.0.0.1",
+        "WAREHOUSE_PORT": str(server.port),
+        "WAREHOUSE_USER": "postgres",
+        "WAREHOUSE_PASSWORD": "",
+        "WAREHOUSE_DATABASE": warehouse,
+        "SHOP_DATABASE_URL": server.conninfo(shop),
+        "PYTHONPATH": str(PROJECT),
+    }
+    before = dict(os.environ)
+    os.environ.update(environment)
+    settings.cache_clear()
+    yield House(home, server.conninfo(warehouse), server.conninfo(shop), environment)
+    os.environ.clear()
+    os.environ.update(before)
+    settings.cache_clear()
+    with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+        for database in (warehouse, shop):
+            connection.execute(f"drop database {database} with (force)")
+
+
+@pytest.fixture(scope="module")
+def house(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One house for the tests of a module."""
+    yield from build_house(server, tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def new_house(server: Server, tmp_path: Path) -> Iterator[House]:
+    """A house of the test's own."""
+    yield from build_house(server, tmp_path)
