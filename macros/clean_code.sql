@@ -1,0 +1,3 @@
+{% macro clean_code(expression, letters='upper') -%}
+    nullif({{ letters }}(trim({{ expression }})), '')
+{%- endmacro %}

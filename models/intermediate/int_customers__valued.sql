@@ -1,0 +1,18 @@
+{# Grain: one row per customer who bought. #}
+{{ config(unique_key='customer_id') }}
+
+{% call converge.touched('customer_id') %}
+    select customer_id from {{ converge.changes(ref('int_customer_months__summed')) }}
+{% endcall %}
+
+select
+    customer_id,
+    cast(sum(orders) as integer) as orders,
+    cast(sum(spend_usd) as numeric(18, 2)) as spend_usd,
+    cast(sum(refunded_usd) as numeric(18, 2)) as refunded_usd,
+    min(first_order_date) as first_order_date,
+    max(last_order_date) as last_order_date,
+    min(cohort_month) as cohort_month
+from {{ ref('int_customer_months__summed') }}
+where {{ converge.is_touched('customer_id') }}
+group by customer_id

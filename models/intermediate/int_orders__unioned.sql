@@ -1,0 +1,158 @@
+{# Grain: one row per order of any channel: its header, without lines and payments. #}
+{{ config(
+    unique_key='order_id',
+    meta={'track': ['customer_id']},
+    indexes=[{'columns': ['customer_id']}],
+) }}
+
+{% call converge.touched('order_id') %}
+    select order_id from {{ converge.changes(ref('stg_shop__orders')) }}
+    union all
+    select order_id from {{ converge.changes(ref('stg_marketplace__orders')) }}
+    union all
+    select order_id from {{ converge.changes(ref('stg_stores__sales')) }}
+    union all
+    -- A customer's country decides the region of their orders.
+    select orders.order_id
+    from {{ ref('stg_shop__orders') }} as orders
+    inner join {{ converge.changes(ref('stg_shop__customer_versions')) }} as moved
+        on orders.customer_id = moved.customer_id
+{% endcall %}
+
+with web_orders as (
+
+    select * from {{ ref('stg_shop__orders') }}
+    where
+        {{ converge.is_touched('order_id') }}
+        and not _is_deleted
+
+),
+
+-- The customer's country when the order was placed; the first one known when the order is older.
+web_countries as (
+
+    select
+        web_orders.order_id,
+        versions.country,
+        row_number() over (
+            partition by web_orders.order_id
+            order by
+                case when versions._version_at <= web_orders.placed_at then 0 else 1 end,
+                case when versions._version_at <= web_orders.placed_at then versions._version_at end desc,
+                versions._version_at
+        ) as closeness
+    from web_orders
+    inner join {{ ref('stg_shop__customer_versions') }} as versions
+        on web_orders.customer_id = versions.customer_id
+
+),
+
+web as (
+
+    select
+        web_orders.order_id,
+        web_orders.source_order_id,
+        'web' as channel,
+        web_orders.customer_id,
+        web_countries.country,
+        countries.region,
+        web_orders.source_status,
+        web_orders.currency,
+        web_orders.stated_amount,
+        web_orders.placed_at,
+        web_orders.shipped_at,
+        web_orders.delivered_at
+    from web_orders
+    left join web_countries
+        on
+            web_orders.order_id = web_countries.order_id
+            and web_countries.closeness = 1
+    left join {{ ref('countries') }} as countries
+        on web_countries.country = countries.country
+
+),
+
+marketplace as (
+
+    select
+        order_id,
+        source_order_id,
+        'marketplace' as channel,
+        customer_id,
+        country,
+        region,
+        source_status,
+        currency,
+        stated_amount,
+        placed_at,
+        cast(null as timestamptz) as shipped_at,
+        cast(null as timestamptz) as delivered_at
+    from {{ ref('stg_marketplace__orders') }}
+    where
+        {{ converge.is_touched('order_id') }}
+        and not _is_deleted
+
+),
+
+store_lines as (
+
+    select
+        *,
+        row_number() over (partition by order_id order by line_number) as position
+    from {{ ref('stg_stores__sales') }}
+    where
+        {{ converge.is_touched('order_id') }}
+        and not _is_deleted
+
+),
+
+-- A receipt's first line speaks for it: store, customer, currency and time are the same on all of them.
+stores as (
+
+    select
+        order_id,
+        receipt_id as source_order_id,
+        'stores' as channel,
+        customer_id,
+        country,
+        region,
+        'delivered' as source_status,
+        currency,
+        cast(null as numeric(18, 2)) as stated_amount,
+        sold_at as placed_at,
+        sold_at as shipped_at,
+        sold_at as delivered_at
+    from store_lines
+    where position = 1
+
+),
+
+unioned as (
+
+    select * from web
+    union all
+    select * from marketplace
+    union all
+    select * from stores
+
+)
+
+select
+    unioned.order_id,
+    unioned.source_order_id,
+    cast(unioned.channel as varchar) as channel,
+    unioned.customer_id,
+    unioned.country,
+    cast(coalesce(unioned.region, 'other') as varchar) as region,
+    statuses.status,
+    statuses.is_cancelled,
+    statuses.is_returned,
+    unioned.currency,
+    unioned.stated_amount,
+    unioned.placed_at,
+    {{ utc_date('unioned.placed_at') }} as order_date,
+    unioned.shipped_at,
+    unioned.delivered_at
+from unioned
+inner join {{ ref('order_statuses') }} as statuses
+    on unioned.source_status = statuses.source_status

@@ -1,0 +1,61 @@
+{# Grain: one row per customer of the shop or buyer of the marketplace, as they are now. #}
+{{ config(unique_key='customer_id') }}
+
+{% call converge.touched('customer_id') %}
+    select customer_id from {{ converge.changes(ref('stg_shop__customers')) }}
+    union all
+    select customer_id from {{ converge.changes(ref('stg_marketplace__buyers')) }}
+{% endcall %}
+
+with web as (
+
+    select
+        customer_id,
+        'web' as origin,
+        email,
+        full_name,
+        city,
+        country,
+        created_at
+    from {{ ref('stg_shop__customers') }}
+    where
+        {{ converge.is_touched('customer_id') }}
+        and not _is_deleted
+
+),
+
+marketplace as (
+
+    select
+        customer_id,
+        'marketplace' as origin,
+        email,
+        full_name,
+        city,
+        country,
+        created_at
+    from {{ ref('stg_marketplace__buyers') }}
+    where {{ converge.is_touched('customer_id') }}
+
+),
+
+unioned as (
+
+    select * from web
+    union all
+    select * from marketplace
+
+)
+
+select
+    unioned.customer_id,
+    cast(unioned.origin as varchar) as origin,
+    cast(unioned.email as varchar) as email,
+    cast(unioned.full_name as varchar) as full_name,
+    cast(unioned.city as varchar) as city,
+    cast(unioned.country as varchar) as country,
+    cast(coalesce(countries.region, 'other') as varchar) as region,
+    unioned.created_at
+from unioned
+left join {{ ref('countries') }} as countries
+    on unioned.country = countries.country

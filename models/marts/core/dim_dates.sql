@@ -1,0 +1,18 @@
+{# Grain: one row per day, 2000 to 2099. #}
+{{ config(materialized='table') }}
+
+with days as (
+
+    {{ dbt.date_spine('day', "cast('2000-01-01' as date)", "cast('2100-01-01' as date)") }}
+
+)
+
+select
+    cast(date_day as date) as date_day,
+    cast(extract(year from date_day) as integer) as year,
+    cast(extract(quarter from date_day) as integer) as quarter,
+    cast(extract(month from date_day) as integer) as month,
+    cast(date_trunc('month', date_day) as date) as month_start,
+    cast(extract(isodow from date_day) as integer) as weekday,
+    extract(isodow from date_day) >= 6 as is_weekend
+from days

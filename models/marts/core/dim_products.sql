@@ -1,0 +1,19 @@
+{# Grain: one row per product; one that the shop deleted stays, marked. #}
+{{ config(unique_key='product_id') }}
+
+{% call converge.touched('product_id') %}
+    select product_id from {{ converge.changes(ref('stg_shop__products')) }}
+{% endcall %}
+
+select
+    product_id,
+    cast(name as varchar) as name,
+    cast(coalesce(category, 'uncategorised') as varchar) as category,
+    price,
+    currency,
+    coalesce(is_active, false) and not _is_deleted as is_active,
+    _is_deleted as is_deleted,
+    created_at,
+    updated_at
+from {{ ref('stg_shop__products') }}
+where {{ converge.is_touched('product_id') }}

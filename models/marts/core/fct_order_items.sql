@@ -1,0 +1,67 @@
+{# Grain: one row per line of an order, all channels. #}
+{{ config(
+    unique_key=['order_id', 'line_number'],
+    meta={'track': ['product_id']},
+    indexes=[{'columns': ['product_id']}],
+) }}
+
+{% call converge.touched('order_id') %}
+    select order_id from {{ converge.changes(ref('int_orders__unioned')) }}
+    union all
+    select order_id from {{ converge.changes(ref('stg_shop__order_items')) }}
+    union all
+    select order_id from {{ converge.changes(ref('stg_marketplace__order_lines')) }}
+    union all
+    select order_id from {{ converge.changes(ref('stg_stores__sales')) }}
+{% endcall %}
+
+with orders as (
+
+    select * from {{ ref('int_orders__unioned') }}
+    where {{ converge.is_touched('order_id') }}
+
+),
+
+lines as (
+
+    select order_id, line_number, product_id, quantity, unit_price, discount_amount, freight_amount
+    from {{ ref('stg_shop__order_items') }}
+    where
+        {{ converge.is_touched('order_id') }}
+        and not _is_deleted
+    union all
+    select order_id, line_number, product_id, quantity, unit_price, discount_amount, freight_amount
+    from {{ ref('stg_marketplace__order_lines') }}
+    where {{ converge.is_touched('order_id') }}
+    union all
+    select order_id, line_number, product_id, quantity, unit_price, discount_amount, cast(0 as numeric(18, 2))
+    from {{ ref('stg_stores__sales') }}
+    where
+        {{ converge.is_touched('order_id') }}
+        and not _is_deleted
+
+)
+
+-- A line whose order has not landed, or was refused, waits for it.
+select
+    lines.order_id,
+    lines.line_number,
+    orders.channel,
+    orders.order_date,
+    lines.product_id,
+    lines.quantity,
+    orders.currency,
+    lines.unit_price,
+    cast(lines.quantity * lines.unit_price as numeric(18, 2)) as items_amount,
+    lines.discount_amount,
+    lines.freight_amount,
+    cast(lines.quantity * lines.unit_price - lines.discount_amount + lines.freight_amount as numeric(18, 2)) as total_amount,
+    cast(round((lines.quantity * lines.unit_price - lines.discount_amount + lines.freight_amount) * rates.usd_per_unit, 2) as numeric(18, 2)) as total_usd
+from lines
+inner join orders
+    on lines.order_id = orders.order_id
+inner join {{ ref('int_exchange_rates__ranged') }} as rates
+    on
+        orders.currency = rates.currency
+        and orders.order_date >= rates.valid_from
+        and orders.order_date < rates.valid_until

@@ -1,0 +1,114 @@
+{# Grain: one row per order, all channels. #}
+{{ config(
+    unique_key='order_id',
+    meta={'track': ['customer_id', 'order_date', 'channel', 'region']},
+    indexes=[{'columns': ['order_date', 'channel', 'region']}, {'columns': ['customer_id']}],
+) }}
+
+{% call converge.touched('order_id') %}
+    select order_id from {{ converge.changes(ref('int_orders__unioned')) }}
+    union all
+    select order_id from {{ converge.changes(ref('fct_order_items')) }}
+    union all
+    select order_id from {{ converge.changes(ref('fct_payments')) }}
+{% endcall %}
+
+with orders as (
+
+    select * from {{ ref('int_orders__unioned') }}
+    where {{ converge.is_touched('order_id') }}
+
+),
+
+items as (
+
+    select
+        order_id,
+        count(*) as line_count,
+        sum(quantity) as item_count,
+        sum(items_amount) as items_amount,
+        sum(discount_amount) as discount_amount,
+        sum(freight_amount) as freight_amount,
+        sum(total_amount) as total_amount
+    from {{ ref('fct_order_items') }}
+    where {{ converge.is_touched('order_id') }}
+    group by order_id
+
+),
+
+payments as (
+
+    select
+        order_id,
+        sum(case when status in ('captured', 'refunded') then amount_usd else 0 end) as paid_usd,
+        sum(case when status = 'refunded' then amount_usd else 0 end) as refunded_usd
+    from {{ ref('fct_payments') }}
+    where {{ converge.is_touched('order_id') }}
+    group by order_id
+
+),
+
+measured as (
+
+    select
+        orders.*,
+        rates.usd_per_unit,
+        coalesce(items.line_count, 0) as line_count,
+        coalesce(items.item_count, 0) as item_count,
+        coalesce(items.items_amount, 0) as items_amount,
+        coalesce(items.discount_amount, 0) as discount_amount,
+        coalesce(items.freight_amount, 0) as freight_amount,
+        coalesce(items.total_amount, 0) as total_amount,
+        coalesce(payments.paid_usd, 0) as paid_usd,
+        coalesce(payments.refunded_usd, 0) as refunded_usd,
+        -- Goods without a price carry no discount.
+        coalesce(round(items.discount_amount / nullif(items.items_amount, 0), 4), 0) as discount_share
+    from orders
+    inner join {{ ref('int_exchange_rates__ranged') }} as rates
+        on
+            orders.currency = rates.currency
+            and orders.order_date >= rates.valid_from
+            and orders.order_date < rates.valid_until
+    left join items
+        on orders.order_id = items.order_id
+    left join payments
+        on orders.order_id = payments.order_id
+
+)
+
+select
+    measured.order_id,
+    measured.source_order_id,
+    measured.channel,
+    measured.region,
+    measured.country,
+    measured.customer_id,
+    measured.status,
+    measured.is_cancelled,
+    measured.is_returned,
+    measured.placed_at,
+    measured.order_date,
+    measured.shipped_at,
+    measured.delivered_at,
+    cast(measured.line_count as integer) as line_count,
+    cast(measured.item_count as integer) as item_count,
+    measured.currency,
+    cast(measured.items_amount as numeric(18, 2)) as items_amount,
+    cast(measured.discount_amount as numeric(18, 2)) as discount_amount,
+    cast(measured.freight_amount as numeric(18, 2)) as freight_amount,
+    cast(measured.total_amount as numeric(18, 2)) as total_amount,
+    measured.stated_amount,
+    cast(round(measured.items_amount * measured.usd_per_unit, 2) as numeric(18, 2)) as items_usd,
+    cast(round(measured.discount_amount * measured.usd_per_unit, 2) as numeric(18, 2)) as discount_usd,
+    cast(round(measured.freight_amount * measured.usd_per_unit, 2) as numeric(18, 2)) as freight_usd,
+    cast(round(measured.total_amount * measured.usd_per_unit, 2) as numeric(18, 2)) as total_usd,
+    cast(measured.paid_usd as numeric(18, 2)) as paid_usd,
+    cast(measured.refunded_usd as numeric(18, 2)) as refunded_usd,
+    cast(measured.discount_share as numeric(5, 4)) as discount_share,
+    tiers.tier as discount_tier,
+    round(measured.total_amount * measured.usd_per_unit, 2) >= {{ var('high_value_usd') }} as is_high_value
+from measured
+left join {{ ref('discount_tiers') }} as tiers
+    on
+        measured.discount_share >= tiers.from_share
+        and measured.discount_share < tiers.until_share

@@ -1,0 +1,82 @@
+{# Grain: one row per payment, all channels. #}
+{{ config(
+    unique_key='payment_id',
+    meta={'track': ['order_id']},
+    indexes=[{'columns': ['order_id']}],
+) }}
+
+{% call converge.touched('order_id') %}
+    select order_id from {{ converge.changes(ref('stg_shop__payments')) }}
+    union all
+    select order_id from {{ converge.changes(ref('stg_marketplace__payments')) }}
+    union all
+    select order_id from {{ converge.changes(ref('stg_stores__sales')) }}
+    union all
+    select order_id from {{ converge.changes(ref('int_orders__unioned')) }}
+{% endcall %}
+
+with orders as (
+
+    select * from {{ ref('int_orders__unioned') }}
+    where {{ converge.is_touched('order_id') }}
+
+),
+
+store_payments as (
+
+    select
+        order_id || '/1' as payment_id,
+        order_id,
+        cast(min(payment_method) as varchar) as method,
+        1 as installments,
+        cast(sum(quantity * unit_price - discount_amount) as numeric(18, 2)) as amount,
+        min(currency) as currency,
+        'captured' as status,
+        min(sold_at) as paid_at
+    from {{ ref('stg_stores__sales') }}
+    where
+        {{ converge.is_touched('order_id') }}
+        and not _is_deleted
+    group by order_id
+
+),
+
+payments as (
+
+    select payment_id, source_payment_id, 'web' as channel, order_id, method, installments, amount, currency, status, paid_at
+    from {{ ref('stg_shop__payments') }}
+    where
+        {{ converge.is_touched('order_id') }}
+        and not _is_deleted
+    union all
+    select payment_id, source_payment_id, 'marketplace' as channel, order_id, method, installments, amount, currency, status, paid_at
+    from {{ ref('stg_marketplace__payments') }}
+    where {{ converge.is_touched('order_id') }}
+    union all
+    select payment_id, null as source_payment_id, 'stores' as channel, order_id, method, installments, amount, currency, status, paid_at
+    from store_payments
+
+)
+
+select
+    cast(payments.payment_id as varchar) as payment_id,
+    cast(payments.source_payment_id as varchar) as source_payment_id,
+    cast(payments.channel as varchar) as channel,
+    payments.order_id,
+    orders.order_id is not null as has_order,
+    payments.method,
+    payments.installments,
+    cast(payments.status as varchar) as status,
+    payments.paid_at,
+    {{ utc_date('payments.paid_at') }} as paid_date,
+    payments.currency,
+    payments.amount,
+    cast(round(payments.amount * rates.usd_per_unit, 2) as numeric(18, 2)) as amount_usd
+from payments
+left join orders
+    on payments.order_id = orders.order_id
+left join {{ ref('int_exchange_rates__ranged') }} as rates
+    on
+        payments.currency = rates.currency
+        and coalesce({{ utc_date('payments.paid_at') }}, orders.order_date) >= rates.valid_from
+        and coalesce({{ utc_date('payments.paid_at') }}, orders.order_date) < rates.valid_until

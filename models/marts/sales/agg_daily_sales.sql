@@ -1,0 +1,39 @@
+{# Grain: one row per day, channel and region with at least one order. #}
+{{ config(unique_key=['order_date', 'channel', 'region']) }}
+
+{% call converge.touched('order_date', 'channel', 'region') %}
+    select order_date, channel, region from {{ converge.changes(ref('fct_orders')) }}
+{% endcall %}
+
+with orders as (
+
+    select * from {{ ref('fct_orders') }}
+    where {{ converge.is_touched('order_date', 'channel', 'region') }}
+
+)
+
+select
+    order_date,
+    channel,
+    region,
+    count(*) as orders,
+    sum(case when is_cancelled then 1 else 0 end) as cancelled_orders,
+    sum(case when is_returned then 1 else 0 end) as returned_orders,
+    sum(case when is_cancelled then 0 else 1 end) as sold_orders,
+    count(distinct customer_id) as customers,
+    cast(sum(case when is_cancelled then 0 else item_count end) as bigint) as items,
+    cast(sum(case when is_cancelled then 0 else items_usd end) as numeric(18, 2)) as items_usd,
+    cast(sum(case when is_cancelled then 0 else discount_usd end) as numeric(18, 2)) as discount_usd,
+    cast(sum(case when is_cancelled then 0 else freight_usd end) as numeric(18, 2)) as freight_usd,
+    cast(sum(case when is_cancelled then 0 else total_usd end) as numeric(18, 2)) as sales_usd,
+    cast(sum(refunded_usd) as numeric(18, 2)) as refunded_usd,
+    cast(round(
+        sum(case when is_cancelled then 0 else total_usd end) / nullif(sum(case when is_cancelled then 0 else 1 end), 0), 2
+    ) as numeric(18, 2)) as average_order_usd,
+    sum(case when is_high_value and not is_cancelled then 1 else 0 end) as high_value_orders,
+    sum(case when discount_tier = 'none' then 1 else 0 end) as undiscounted_orders,
+    sum(case when discount_tier = 'low' then 1 else 0 end) as low_discount_orders,
+    sum(case when discount_tier = 'medium' then 1 else 0 end) as medium_discount_orders,
+    sum(case when discount_tier = 'high' then 1 else 0 end) as high_discount_orders
+from orders
+group by order_date, channel, region

@@ -1,0 +1,17 @@
+{# Grain: one row per load, as the ledger has it. #}
+{{ config(unique_key='load_id', meta={'version': ['load_id']}) }}
+
+select
+    load_id,
+    source,
+    table_name,
+    partition,
+    kind,
+    interval_from,
+    interval_until,
+    rows as landed_rows,
+    bytes as landed_bytes,
+    started_at,
+    finished_at,
+    run_id
+from {{ converge.landed(source('ledger', 'loads'), 'load_id') }} as landed

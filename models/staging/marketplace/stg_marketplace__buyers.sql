@@ -1,0 +1,16 @@
+{# Grain: one row per marketplace buyer, as the latest accepted order describes them. #}
+{{ config(unique_key='customer_id') }}
+
+select
+    customer_id,
+    buyer_email as email,
+    buyer_name as full_name,
+    buyer_city as city,
+    buyer_country as country,
+    placed_at as created_at,
+    updated_at,
+    _version_at,
+    _load_id,
+    _row
+from {{ ref('judged_marketplace__orders') }}
+where _errors is null

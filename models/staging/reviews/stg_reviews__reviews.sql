@@ -1,0 +1,21 @@
+{# Grain: one row per review and order it stands on, the latest accepted version. #}
+{{ config(unique_key='review_id') }}
+
+select
+    review_id,
+    source_review_id,
+    order_id,
+    product_id,
+    customer_id,
+    rating,
+    title,
+    review_text,
+    language,
+    created_at,
+    updated_at,
+    _is_deleted,
+    _version_at,
+    _load_id,
+    _row
+from {{ ref('judged_reviews__reviews') }}
+where _errors is null

@@ -1,0 +1,46 @@
+{# Grain: one row per landed row of the shop's order items, judged. #}
+{{ config(materialized='ephemeral') }}
+
+with landed as (
+
+    select * from {{ converge.landed(source('shop', 'order_items')) }} as landed
+
+),
+
+typed as (
+
+    select
+        landed.*,
+        trim(cast(order_id as varchar)) as source_order_id,
+        trim(cast(product_id as varchar)) as clean_product_id
+    from landed
+
+)
+
+select
+    'web-' || source_order_id as order_id,
+    cast(line_number as integer) as line_number,
+    clean_product_id as product_id,
+    quantity,
+    unit_price,
+    coalesce(discount_amount, 0) as discount_amount,
+    coalesce(freight_amount, 0) as freight_amount,
+    coalesce(cast(updated_at as timestamptz), cast('1900-01-01' as timestamptz)) as _version_at,
+    _op = 'd' as _is_deleted,
+    _load_id,
+    _row,
+    source_order_id || '/' || line_number as _key,
+    to_jsonb(typed) as _record,
+    {{ judge([
+        ('order_id_missing', 'error', "source_order_id is null or source_order_id = ''", 'The line has no order.'),
+        ('line_number_missing', 'error', 'line_number is null', 'The line has no number.'),
+        ('product_id_missing', 'error', "clean_product_id is null or clean_product_id = ''", 'The line has no product.'),
+        ('product_id_malformed', 'error', 'not ' ~ is_product_id('clean_product_id'), 'A product id is letters, digits, - and _, 64 at most.'),
+        ('quantity_not_positive', 'error', 'quantity is null or quantity <= 0', 'The quantity is missing, zero or below.'),
+        ('quantity_absurd', 'error', 'quantity >= 1000000', 'The quantity is a million or more.'),
+        ('unit_price_missing', 'error', 'unit_price is null', 'The line has no price.'),
+        ('unit_price_negative', 'error', 'unit_price < 0', 'The price is below zero.'),
+        ('unit_price_absurd', 'error', "unit_price >= 100000000 or unit_price = 'NaN'", 'The price is 100 million or more.'),
+        ('amount_negative', 'error', 'discount_amount < 0 or freight_amount < 0', 'The discount or the freight is below zero.'),
+    ]) }}
+from typed

@@ -1,0 +1,54 @@
+{# Grain: one row per landed row of the shop's orders, judged. #}
+{{ config(materialized='ephemeral') }}
+
+with landed as (
+
+    select * from {{ converge.landed(source('shop', 'orders')) }} as landed
+
+),
+
+typed as (
+
+    select
+        landed.*,
+        trim(cast(order_id as varchar)) as source_order_id,
+        trim(cast(customer_id as varchar)) as source_customer_id,
+        {{ clean_code('status', 'lower') }} as source_status,
+        coalesce({{ clean_code('currency') }}, 'USD') as currency_code
+    from landed
+
+)
+
+select
+    'web-' || source_order_id as order_id,
+    source_order_id,
+    'web-' || source_customer_id as customer_id,
+    source_status,
+    currency_code as currency,
+    total_amount as stated_amount,
+    discount_code,
+    cast(placed_at as timestamptz) as placed_at,
+    cast(approved_at as timestamptz) as approved_at,
+    cast(shipped_at as timestamptz) as shipped_at,
+    cast(delivered_at as timestamptz) as delivered_at,
+    cast(created_at as timestamptz) as created_at,
+    cast(updated_at as timestamptz) as updated_at,
+    coalesce(cast(updated_at as timestamptz), cast('1900-01-01' as timestamptz)) as _version_at,
+    _op = 'd' as _is_deleted,
+    _load_id,
+    _row,
+    source_order_id as _key,
+    to_jsonb(typed) as _record,
+    {{ judge([
+        ('order_id_missing', 'error', "source_order_id is null or source_order_id = ''", 'The order has no id.'),
+        ('customer_id_missing', 'error', "source_customer_id is null or source_customer_id = ''", 'The order has no customer.'),
+        ('placed_at_missing', 'error', 'placed_at is null', 'The order has no date.'),
+        ('placed_at_impossible', 'error', "placed_at < '2000-01-01' or placed_at >= '2100-01-01'", 'The order date is before 2000 or after 2099.'),
+        ('status_unknown', 'error', "source_status is null or source_status not in (select source_status from " ~ ref('order_statuses') ~ ")", 'The status is not in seeds/order_statuses.csv.'),
+        ('currency_unknown', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
+        ('total_negative', 'error', 'total_amount < 0', 'The total is below zero.'),
+        ('total_absurd', 'error', "total_amount >= 100000000 or total_amount = 'NaN'", 'The total is 100 million or more.'),
+        ('total_high', 'warn', 'total_amount > 50000', 'The total is over 50,000.'),
+        ('currency_missing', 'warn', clean_code('currency') ~ ' is null', 'The order has no currency: read as USD.'),
+    ]) }}
+from typed

@@ -1,0 +1,48 @@
+{# Grain: one row per landed row of the shop's payments, judged. #}
+{{ config(materialized='ephemeral') }}
+
+with landed as (
+
+    select * from {{ converge.landed(source('shop', 'payments')) }} as landed
+
+),
+
+typed as (
+
+    select
+        landed.*,
+        trim(cast(payment_id as varchar)) as source_payment_id,
+        trim(cast(order_id as varchar)) as source_order_id,
+        {{ clean_code('status', 'lower') }} as clean_status,
+        coalesce({{ clean_code('currency') }}, 'USD') as currency_code
+    from landed
+
+)
+
+select
+    'web-' || source_payment_id as payment_id,
+    source_payment_id,
+    'web-' || source_order_id as order_id,
+    coalesce({{ clean_code('method', 'lower') }}, 'unknown') as method,
+    installments,
+    amount,
+    currency_code as currency,
+    clean_status as status,
+    cast(paid_at as timestamptz) as paid_at,
+    coalesce(cast(updated_at as timestamptz), cast('1900-01-01' as timestamptz)) as _version_at,
+    _op = 'd' as _is_deleted,
+    _load_id,
+    _row,
+    source_payment_id as _key,
+    to_jsonb(typed) as _record,
+    {{ judge([
+        ('payment_id_missing', 'error', "source_payment_id is null or source_payment_id = ''", 'The payment has no id.'),
+        ('order_id_missing', 'error', "source_order_id is null or source_order_id = ''", 'The payment has no order.'),
+        ('amount_missing', 'error', 'amount is null', 'The payment has no amount.'),
+        ('amount_negative', 'error', 'amount < 0', 'The amount is below zero.'),
+        ('amount_absurd', 'error', "amount >= 100000000 or amount = 'NaN'", 'The amount is 100 million or more.'),
+        ('currency_unknown', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
+        ('status_unknown', 'error', "clean_status is null or clean_status not in ('authorized', 'captured', 'refunded', 'failed')", 'The status is not authorized, captured, refunded or failed.'),
+        ('paid_at_impossible', 'error', "paid_at < '2000-01-01' or paid_at >= '2100-01-01'", 'The payment date is before 2000 or after 2099.'),
+    ]) }}
+from typed

@@ -1,0 +1,18 @@
+{# Grain: one row per web customer and version (its `updated_at`): what the source overwrites is kept here. #}
+{{ config(unique_key=['customer_id', '_version_at'], meta={'version': ['_load_id', '_row']}) }}
+
+select
+    customer_id,
+    _version_at,
+    email,
+    full_name,
+    address,
+    postal_code,
+    city,
+    state,
+    country,
+    _is_deleted,
+    _load_id,
+    _row
+from {{ ref('judged_shop__customers') }}
+where _errors is null

@@ -1,0 +1,19 @@
+{# Grain: one row per payment of a web order, the latest accepted version. #}
+{{ config(unique_key='payment_id', meta={'track': ['order_id']}, indexes=[{'columns': ['order_id']}]) }}
+
+select
+    payment_id,
+    source_payment_id,
+    order_id,
+    method,
+    cast(installments as integer) as installments,
+    cast(amount as numeric(18, 2)) as amount,
+    currency,
+    status,
+    paid_at,
+    _is_deleted,
+    _version_at,
+    _load_id,
+    _row
+from {{ ref('judged_shop__payments') }}
+where _errors is null

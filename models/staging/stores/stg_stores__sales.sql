@@ -1,0 +1,25 @@
+{# Grain: one row per receipt line, the latest accepted version; a voided line stays as a tombstone. #}
+{{ config(unique_key=['order_id', 'line_number']) }}
+
+select
+    order_id,
+    line_number,
+    store_id,
+    receipt_id,
+    customer_id,
+    region,
+    country,
+    product_id,
+    cast(quantity as integer) as quantity,
+    cast(unit_price as numeric(18, 2)) as unit_price,
+    cast(discount_amount as numeric(18, 2)) as discount_amount,
+    currency,
+    payment_method,
+    sold_at,
+    updated_at,
+    _is_deleted,
+    _version_at,
+    _load_id,
+    _row
+from {{ ref('judged_stores__sales') }}
+where _errors is null

@@ -1,0 +1,3 @@
+{% macro changes(relation) -%}
+(select * from {{ converge.changes_relation(relation) }} where @changes {{ relation }}@)
+{%- endmacro %}

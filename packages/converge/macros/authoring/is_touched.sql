@@ -1,0 +1,3 @@
+{% macro is_touched() -%}
+true /*@is_touched {{ varargs | join(', ') }}@*/
+{%- endmacro %}

@@ -1,0 +1,3 @@
+{% macro touched() -%}
+/*@touched {{ varargs | join(', ') }}:{{ caller() }}@touched*/
+{%- endmacro %}
