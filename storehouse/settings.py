@@ -55,6 +55,22 @@ class Settings(BaseSettings):
         """True while the warehouse is the embedded server."""
         return self.warehouse_host is None
 
+    @property
+    def is_demo(self) -> bool:
+        """True while the demo shop is the source: nobody said where a real one is."""
+        return self.shop_database_url is None
+
+    @property
+    def sources(self) -> list[str]:
+        """The sources to land: the demo's four, or those whose place is set."""
+        places = {
+            "shop": self.shop_database_url,
+            "marketplace": self.marketplace_url,
+            "reviews": self.reviews_url,
+            "stores": self.stores_url,
+        }
+        return [source for source, place in places.items() if self.is_demo or place]
+
     def warehouse_environment(self) -> dict[str, str]:
         """`WAREHOUSE_*` for dbt's `profiles.yml` and for `psql`, resolved to the server that is in use."""
         return {

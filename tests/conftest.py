@@ -56,6 +56,7 @@ def build_house(server: Server, home: Path) -> Iterator[House]:
         "WAREHOUSE_DATABASE": warehouse,
         "SHOP_DATABASE_URL": server.conninfo(shop),
         "PYTHONPATH": str(PROJECT),
+        "DBT_TARGET_PATH": str(home / "target"),
     }
     before = dict(os.environ)
     os.environ.update(environment)

@@ -14,7 +14,7 @@
         {{ exceptions.raise_compiler_error("incremental_strategy is `upsert` or `replace_keys`, not `" ~ strategy ~ "`.") }}
     {%- endif -%}
 
-    {%- set blocks = re.findall('(?s)/\*@touched (.*?):(.*?)@touched\*/', sql) -%}
+    {%- set blocks = re.findall('(?s)/[*]@touched (.*?):(.*?)@touched[*]/', sql) -%}
     {%- if strategy == 'replace_keys' and blocks | length != 1 -%}
         {{ exceptions.raise_compiler_error("A `replace_keys` model needs one `{% call converge.touched('key') %} … {% endcall %}` block: the keys that a change of its inputs touches.") }}
     {%- elif strategy == 'upsert' and blocks -%}
@@ -31,6 +31,9 @@
             {%- set kind = 'landed' -%}
         {%- elif parent.resource_type == 'seed' -%}
             {%- set kind = 'seed' -%}
+            {%- if not load_cached_relation(relation) -%}
+                {{ exceptions.raise_compiler_error("The seed " ~ parent.name ~ " is not loaded yet. Load it first: dbt seed --select " ~ parent.name) }}
+            {%- endif -%}
         {%- elif parent.config.materialized == 'converging' -%}
             {%- set kind = 'changes' -%}
         {%- else -%}

@@ -13,7 +13,7 @@
                 '{{ input.relation.schema }}.{{ input.relation.identifier }}' as input,
                 coalesce(to_regclass('{{ input.relation.include(database=false) }}')::oid, 0::oid) as input_oid,
                 {% if input.kind == 'landed' -%}
-                (select bound from {{ state }}.runs where run_id = '{{ converge.run_id() }}')
+                {{ converge.landed_bound(target, input) }}
                 {%- elif input.kind == 'changes' -%}
                 (
                     select bound from {{ state }}.inputs

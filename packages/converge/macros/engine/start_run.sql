@@ -1,7 +1,7 @@
 {% macro start_run() %}
 {% if execute and flags.WHICH in ('run', 'build', 'test', 'seed', 'snapshot', 'retry', 'run-operation') %}
     {% set schema = converge.state_schema() %}
-    {% set ledger = var('ledger') %}
+    {% set ledger = var('converge_ledger', 'raw.loads') %}
     {% set ready = run_query("select to_regclass('" ~ schema ~ ".inputs') is not null, to_regclass('" ~ ledger ~ "') is not null").rows[0] %}
     {% if not ready[0] %}
         {# Two first runs at once must not both create: the lock makes the second wait and find everything there. #}
@@ -25,7 +25,7 @@
     {% call statement() %}
         insert into {{ schema }}.runs (run_id, bound)
         {% if ready[1] -%}
-        select '{{ converge.run_id() }}', coalesce(max({{ var('ledger_column') }}), 0) from {{ ledger }}
+        select '{{ converge.run_id() }}', coalesce(max({{ var('converge_ledger_column', 'load_id') }}), 0) from {{ ledger }}
         {%- else -%}
         values ('{{ converge.run_id() }}', 0)
         {%- endif %}

@@ -1,0 +1,106 @@
+# Storehouse. `make` lists the targets; the README says more.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3.11
+HOME_DIR := $(or $(STOREHOUSE_HOME),.storehouse)
+BIN := .venv/bin
+UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
+export PYTHONPATH := $(CURDIR)
+export DBT_PROFILES_DIR ?= $(CURDIR)
+export DO_NOT_TRACK := 1
+
+INSTALLED := .venv/.installed
+PACKAGES := dbt_packages/.installed
+
+## run        land the next day and build everything (first time: 30 days of the demo shop). DAYS= UNTIL= SIZE=
+.PHONY: run
+run: $(PACKAGES)
+	@$(BIN)/python -m storehouse run $(if $(DAYS),--days $(DAYS)) $(if $(UNTIL),--until $(UNTIL)) $(if $(SIZE),--size $(SIZE))
+
+## test       every test; ARGS= goes to pytest
+.PHONY: test
+test: $(PACKAGES)
+	@$(BIN)/python -m pytest $(ARGS)
+
+## audit      rebuild every model from raw beside the warehouse and compare; SELECT= narrows it
+.PHONY: audit
+audit: $(PACKAGES)
+	@$(BIN)/python -m storehouse audit $(if $(SELECT),--select "$(SELECT)")
+
+## start      start the embedded PostgreSQL and the demo shop's API
+.PHONY: start
+start: $(INSTALLED)
+	@$(BIN)/python -m storehouse start
+
+## stop       stop them, and nothing else
+.PHONY: stop
+stop: $(INSTALLED)
+	@$(BIN)/python -m storehouse stop
+
+## psql       open the warehouse; SQL on standard input is run
+.PHONY: psql
+psql: $(INSTALLED)
+	@$(BIN)/python -m storehouse psql
+
+## env        the warehouse's place, for dbt by hand: eval "$$(make -s env)" && .venv/bin/dbt build
+.PHONY: env
+env: $(INSTALLED)
+	@$(BIN)/python -m storehouse env
+
+## docs       dbt's documentation and lineage, as one HTML file
+.PHONY: docs
+docs: $(PACKAGES)
+	@$(BIN)/python -m storehouse start
+	@eval "$$($(BIN)/python -m storehouse env)" && $(BIN)/dbt docs generate --static --quiet
+	@echo "Open target/static_index.html"
+
+## airflow    Airflow with its UI, on this machine only
+.PHONY: airflow
+airflow: $(PACKAGES) start target/manifest.json
+	@$(BIN)/python -m storehouse.airflow
+
+## manifest   dbt's graph, which the DAG is rendered from
+.PHONY: manifest
+manifest: target/manifest.json
+target/manifest.json: $(PACKAGES) dbt_project.yml $(shell find models seeds snapshots macros packages tests/data -type f 2>/dev/null)
+	@$(BIN)/dbt parse --quiet
+	@touch $@
+
+## lint       ruff and sqlfluff
+.PHONY: lint
+lint: $(INSTALLED)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/sqlfluff lint --processes 2 models tests/data
+
+## format     let ruff and sqlfluff mend what they can
+.PHONY: format
+format: $(INSTALLED)
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+	@$(BIN)/sqlfluff fix --processes 2 models tests/data
+
+## clean      stop, and remove the data, the logs and what was built (not .venv)
+.PHONY: clean
+clean:
+	@if [ -d "$(HOME_DIR)" ] && [ -x $(BIN)/python ]; then $(BIN)/python -m storehouse stop; fi
+	@rm -rf $(addprefix "$(HOME_DIR)"/,postgres demo logs airflow) target dbt_packages logs package-lock.yml
+
+.PHONY: help
+help:
+	@sed -n 's/^## /  make /p' Makefile
+
+$(UV):
+	@echo "uv is missing: installing it into .tools"
+	@$(PYTHON) -m venv .tools && .tools/bin/pip install --quiet uv
+
+$(INSTALLED): uv.lock pyproject.toml | $(UV)
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: no $(PYTHON) here. Set PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "installing the environment (once) …"
+	@$(UV) sync --frozen --quiet --python $(PYTHON)
+	@touch $@
+
+$(PACKAGES): $(INSTALLED) packages.yml
+	@$(BIN)/dbt deps --quiet
+	@touch $@

@@ -1,0 +1,90 @@
+"""The commands behind the Makefile: `python -m storehouse COMMAND`."""
+
+import argparse
+import os
+import sys
+from datetime import date
+
+from storehouse import local
+from storehouse.errors import StorehouseError
+from storehouse.server import BINARIES
+from storehouse.settings import settings
+
+
+def main() -> int:
+    """Run one command; a user's error is one message on standard error and exit code 1."""
+    parser = argparse.ArgumentParser(prog="python -m storehouse", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("start", help="start the embedded PostgreSQL and the demo shop's API")
+    commands.add_parser("stop", help="stop them, and nothing else")
+    run = commands.add_parser("run", help="play the demo on, extract-load, transform, summarise")
+    run.add_argument("--days", type=int, help="play the demo on by so many days (first run: 30, later: 1)")
+    run.add_argument("--until", type=date.fromisoformat, help="or play it up to this day, not included")
+    run.add_argument("--size", type=float, help="orders a day in units of 2,000, when the demo begins (1)")
+    run.add_argument("--seed", type=int, help="the demo's seed, when it begins")
+    audit = commands.add_parser("audit", help="rebuild every converging model from raw beside it, and compare")
+    audit.add_argument("--select", help="only these models, in dbt's selection syntax")
+    commands.add_parser("env", help="print the warehouse's place as shell exports, for dbt and psql by hand")
+    commands.add_parser("psql", help="open the warehouse, or run the SQL on standard input", add_help=False)
+    commands.add_parser("summary", help="print the summary of the last run")
+    arguments, rest = parser.parse_known_args()
+    if rest and arguments.command != "psql":
+        parser.error(f"unknown arguments: {' '.join(rest)}")
+    try:
+        return COMMANDS[arguments.command](arguments, rest)
+    except StorehouseError as error:
+        print(f"storehouse {arguments.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"storehouse {arguments.command}: interrupted. What was landed stays; run it again.", file=sys.stderr)
+        return 130
+
+
+def _start(_: argparse.Namespace, __: list[str]) -> int:
+    local.start()
+    return 0
+
+
+def _stop(_: argparse.Namespace, __: list[str]) -> int:
+    local.stop()
+    return 0
+
+
+def _run(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse import run
+
+    return run.run(days=arguments.days, until=arguments.until, size=arguments.size, seed=arguments.seed)
+
+
+def _audit(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse import audit
+
+    return audit.main(arguments.select)
+
+
+def _env(_: argparse.Namespace, __: list[str]) -> int:
+    for name, value in settings().warehouse_environment().items():
+        print(f"export {name}='{value}'")
+    return 0
+
+
+def _psql(_: argparse.Namespace, rest: list[str]) -> int:
+    if settings().is_embedded and not settings().server.is_running:
+        local.start()
+    place = {name.replace("WAREHOUSE_", "PG"): value for name, value in settings().warehouse_environment().items()}
+    sys.stdout.flush()
+    os.execve(BINARIES / "psql", ["psql", *rest], os.environ | place)
+
+
+def _summary(_: argparse.Namespace, __: list[str]) -> int:
+    from storehouse.summary import summarise
+
+    print(summarise())
+    return 0
+
+
+COMMANDS = {"start": _start, "stop": _stop, "run": _run, "audit": _audit, "env": _env, "psql": _psql}
+COMMANDS["summary"] = _summary
+
+if __name__ == "__main__":
+    sys.exit(main())

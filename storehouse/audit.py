@@ -1,0 +1,181 @@
+"""The audit: rebuild every converging model from raw beside the warehouse, at the same bound, and compare both ways."""
+
+import json
+import time
+from typing import NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from storehouse import transform
+from storehouse.errors import StorehouseError
+from storehouse.local import say
+from storehouse.settings import settings
+
+# The target of this name in profiles.yml: its schemas have this prefix, and are dropped at the end.
+SCRATCH = "audit"
+EXAMPLES = 5
+ROUNDS = 5
+
+
+class Model(NamedTuple):
+    """A converging model: where it stands, and its key."""
+
+    name: str
+    schema: str
+    table: str
+    key: list[str]
+
+
+class Verdict(NamedTuple):
+    """What comparing one model found: a note when it could not be compared."""
+
+    model: Model
+    rows: int
+    differences: int
+    seconds: float
+    examples: list[str]
+    note: str = ""
+
+    @property
+    def line(self) -> str:
+        """The line that a person reads, and under it the keys that differ."""
+        name = f"{self.model.schema}.{self.model.table}"
+        head = f"{name:<48}{self.rows:>12,} rows {self.differences:>8,} different"
+        return "\n".join([f"{head} {self.seconds:>6.1f} s  {self.note}".rstrip(), *(f"    {e}" for e in self.examples)])
+
+
+def audit(select: str | None = None) -> list[Verdict]:
+    """Compare the selected converging models (all by default) with their full refresh over the same raw rows.
+
+    Safe while the warehouse is in use: it only reads what is there, and follows a run that moves the bound meanwhile.
+
+    Raises:
+        StorehouseError: a model could not be rebuilt, or nothing was selected.
+    """
+    models = _selected(select)
+    try:
+        for _ in range(ROUNDS):
+            say("audit", f"rebuilding {len(models)} models in the schemas {SCRATCH}_…")
+            chosen = [f"+{model.name},config.materialized:converging" for model in models]
+            if failures := transform.build(["run", "--target", SCRATCH, "--select", *chosen]):
+                raise StorehouseError("The audit could not rebuild every model:\n  " + "\n  ".join(failures))
+            with psycopg.connect(settings().warehouse_conninfo()) as warehouse:
+                # One snapshot for all tables: the warehouse may move on, what is compared does not.
+                warehouse.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                if not _moved(warehouse):
+                    return [_compare(warehouse, model) for model in models]
+            say("audit", "a run moved the bound meanwhile: following it")
+        raise StorehouseError(f"The warehouse moved on in each of {ROUNDS} rounds. Run the audit when fewer runs are on.")
+    finally:
+        _drop()
+
+
+def _selected(select: str | None) -> list[Model]:
+    listed = transform.names(["--resource-type", "model", *(["--select", select] if select else [])])
+    models = [
+        Model(node["name"], node["schema"], node["alias"], _as_list(node["config"]["unique_key"]))
+        for node in transform.manifest()["nodes"].values()
+        if node["unique_id"] in listed and node["config"]["materialized"] == "converging"
+    ]
+    if not models:
+        raise StorehouseError(f"No converging model matches {select!r}. Selections are dbt's: a name, a folder, +name.")
+    return models
+
+
+def _as_list(key: str | list[str]) -> list[str]:
+    return [key] if isinstance(key, str) else key
+
+
+def _moved(warehouse: psycopg.Connection) -> bool:
+    """True when a model of the warehouse has consumed other loads than its rebuilt twin."""
+    return warehouse.execute(
+        f"""
+        select exists (
+            select 1
+            from converge.inputs as ours
+            join pg_class as c on c.oid = ours.relation
+            join pg_namespace as n on n.oid = c.relnamespace
+            join {SCRATCH}_converge.inputs as twins
+                on twins.relation = to_regclass(format('{SCRATCH}_%I.%I', n.nspname, c.relname))
+                and twins.input = ours.input
+            where ours.input like 'raw%%' and ours.bound != twins.bound
+        )
+        """
+    ).fetchone()[0]
+
+
+def _behind(warehouse: psycopg.Connection, model: Model) -> list[str]:
+    """The parents of which this model has not consumed all: what it misses is no drift, but a run not made yet."""
+    rows = warehouse.execute(
+        """
+        select seen.input
+        from converge.inputs as seen
+        left join converge.inputs as own on own.relation = to_regclass(seen.input) and own.input = '(self)'
+        where seen.relation = to_regclass(%s) and seen.input not like '(%%' and seen.input not like 'raw%%'
+          and seen.input not like 'seeds.%%'
+          and (own.relation is distinct from seen.input_oid or own.bound > seen.bound)
+        """,
+        [f"{model.schema}.{model.table}"],
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _compare(warehouse: psycopg.Connection, model: Model) -> Verdict:
+    began = time.monotonic()
+    ours, twin = sql.Identifier(model.schema, model.table), sql.Identifier(f"{SCRATCH}_{model.schema}", model.table)
+    if warehouse.execute("select to_regclass(%s)", [f"{model.schema}.{model.table}"]).fetchone()[0] is None:
+        return Verdict(model, 0, 1, 0, [], "not built yet: dbt build")
+    columns = [column.name for column in warehouse.execute(sql.SQL("select * from {} limit 0").format(ours)).description]
+    join = sql.SQL(" and ").join(sql.SQL("ours.{0} = twin.{0}").format(sql.Identifier(c)) for c in model.key)
+    differs = sql.SQL("({}) is distinct from ({})").format(
+        sql.SQL(", ").join(sql.SQL("ours.{}").format(sql.Identifier(c)) for c in columns),
+        sql.SQL(", ").join(sql.SQL("twin.{}").format(sql.Identifier(c)) for c in columns),
+    )
+    key = sql.Identifier(model.key[0])
+    pairs = sql.SQL("from {ours} as ours full join {twin} as twin on {join}").format(ours=ours, twin=twin, join=join)
+    wrong = sql.SQL("ours.{key} is null or twin.{key} is null or {differs}").format(key=key, differs=differs)
+    rows, differences = warehouse.execute(
+        sql.SQL("select count(ours.{key}), count(*) filter (where {wrong}) {pairs}").format(key=key, wrong=wrong, pairs=pairs)
+    ).fetchone()
+    examples = []
+    if differences:
+        found = warehouse.execute(
+            sql.SQL("select to_jsonb(ours), to_jsonb(twin) {pairs} where {wrong} limit {n}").format(
+                pairs=pairs, wrong=wrong, n=EXAMPLES
+            )
+        )
+        examples = [_explain(model, *pair) for pair in found]
+    note = f"behind {', '.join(behind)}: dbt build" if (behind := _behind(warehouse, model)) else ""
+    return Verdict(model, rows, differences, time.monotonic() - began, examples, note)
+
+
+def _explain(model: Model, ours: dict | None, twin: dict | None) -> str:
+    row = ours or twin
+    key = ", ".join(f"{column}={row[column]}" for column in model.key)
+    if ours is None:
+        return f"{key}: missing here, raw has it"
+    if twin is None:
+        return f"{key}: here, though raw does not have it"
+    columns = [c for c in ours if ours[c] != twin.get(c)]
+    return f"{key}: " + ", ".join(f"{c} is {json.dumps(ours[c])}, raw says {json.dumps(twin.get(c))}" for c in columns)
+
+
+def _drop() -> None:
+    with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
+        schemas = warehouse.execute("select nspname from pg_namespace where nspname like %s", [f"{SCRATCH}\\_%"]).fetchall()
+        for (schema,) in schemas:
+            warehouse.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
+
+
+def main(select: str | None) -> int:
+    """Audit, print a line a table, and return the exit code: 1 when anything differs."""
+    verdicts = audit(select)
+    for verdict in verdicts:
+        print(verdict.line)
+    wrong = [verdict for verdict in verdicts if verdict.differences]
+    print(f"\n{len(verdicts)} tables, {sum(v.rows for v in verdicts):,} rows, {len(wrong)} tables with differences.")
+    if wrong:
+        print("A table that differs was written by hand, or its model broke a rule of converge. Put it right with:")
+        print(f"  dbt build --full-refresh --select {' '.join(v.model.name for v in wrong)}")
+    return 1 if wrong else 0

@@ -1,0 +1,34 @@
+"""What runs beside the project on a laptop: the embedded server, and the demo shop while it is the source."""
+
+import sys
+
+from storehouse.settings import settings
+
+
+def start() -> None:
+    """Start what is not running yet of what the settings ask for."""
+    place = settings()
+    if place.is_embedded:
+        was_running = place.server.is_running
+        place.server.start()
+        place.server.ensure_database(place.warehouse_database)
+        say("server", f"PostgreSQL on port {place.server.port}, {'was running' if was_running else 'started'}")
+    if place.is_demo:
+        import demo
+
+        place.server.start().ensure_database("shop")
+        say("demo shop", f"API on {demo.start()}")
+
+
+def stop() -> None:
+    """Stop the demo's API and the embedded server of this home, if they run."""
+    import demo
+
+    if demo.stop():
+        say("demo shop", "stopped")
+    say("server", "stopped" if settings().server.stop() else "was not running")
+
+
+def say(what: str, words: str) -> None:
+    """One line of progress, on standard error: standard output is for results."""
+    print(f"{what:<14}{words}", file=sys.stderr, flush=True)

@@ -1,0 +1,53 @@
+"""One day of the house, from the command line: what the DAG does on a scheduler, in one process."""
+
+import time
+from datetime import date
+from uuid import uuid4
+
+import extract_load
+from storehouse import local, transform
+from storehouse.errors import StorehouseError
+from storehouse.local import say
+from storehouse.settings import settings
+from storehouse.summary import summarise
+
+FIRST_DAYS = 30
+
+
+def run(days: int | None, until: date | None, size: float | None, seed: int | None) -> int:
+    """Play the demo on (when it is the source), land every source, build, and print the summary.
+
+    A source that fails does not stop the others: the rest is built from last good data, and the exit code is 1.
+    """
+    began = time.monotonic()
+    run_id = f"run-{uuid4().hex[:12]}"
+    local.start()
+    if settings().is_demo:
+        _play_on(days, until, size, seed)
+
+    extract_load.show_progress()
+    failures = []
+    for source in settings().sources:
+        try:
+            extract_load.load(source, run_id=run_id)
+        except StorehouseError as error:
+            failures.append(f"{source}: {error}")
+            say("extract-load", f"FAILED {source}: {error}")
+
+    failures += transform.build(["build"])
+    print(summarise(run_id))
+    print(f"\n{'Failed' if failures else 'Done'} in {time.monotonic() - began:.0f} s.")
+    for failure in failures:
+        print(f"  {failure}")
+    return 1 if failures else 0
+
+
+def _play_on(days: int | None, until: date | None, size: float | None, seed: int | None) -> None:
+    from demo import shop
+
+    with shop.connect() as connection:
+        is_new = shop.read_clock(connection) is None
+    if days is None and until is None:
+        days = FIRST_DAYS if is_new else 1
+    played = shop.advance(days=days, until=until, size=size, seed=seed, report=lambda line: say("demo shop", line))
+    say("demo shop", f"stands at the end of {played.day}")

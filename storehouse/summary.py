@@ -1,0 +1,72 @@
+"""What a run made, and where to look next."""
+
+import json
+
+import psycopg
+
+from storehouse.settings import settings
+from storehouse.transform import target_folder
+
+MART_SCHEMAS = ["core", "sales", "customers", "feedback"]
+# A table larger than this is counted by the planner's estimate: a summary must not read history.
+EXACT_ROWS = 1_000_000
+
+
+def summarise(run_id: str | None = None) -> str:
+    """Landed, accepted and refused rows of a pipeline run (the last one by default), rows per mart, tests."""
+    with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
+        loads = warehouse.execute(
+            """
+            select loads.source || '.' || loads.table_name, sum(loads.rows), sum(judged.accepted_rows),
+                   sum(judged.refused_rows)
+            from raw.loads as loads
+            left join operations.pipeline_loads as judged using (load_id)
+            where loads.run_id = coalesce(%s, (select run_id from raw.loads order by load_id desc limit 1))
+            group by 1 order by min(loads.load_id)
+            """,
+            [run_id],
+        ).fetchall() if _exists(warehouse, "operations.pipeline_loads") else []
+        marts = warehouse.execute(
+            """
+            select n.nspname || '.' || c.relname, c.reltuples::bigint, c.oid::regclass::text
+            from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+            where n.nspname = any(%s) and c.relkind in ('r', 'v')
+            order by array_position(%s, n.nspname::text), c.relname
+            """,
+            [MART_SCHEMAS, MART_SCHEMAS],
+        ).fetchall()
+        counted = [
+            (name, f"{estimate:,} about" if estimate > EXACT_ROWS else f"{_count(warehouse, relation):,}")
+            for name, estimate, relation in marts
+        ]
+    lines = ["", f"{'landed':<26}{'rows':>12}{'accepted':>12}{'refused':>12}"]
+    lines += [f"  {name:<24}{landed:>12,}{accepted or 0:>12,}{refused or 0:>12,}" for name, landed, accepted, refused in loads]
+    lines += ["", f"{'mart':<38}{'rows':>12}"]
+    lines += [f"  {name:<36}{count:>12}" for name, count in counted]
+    lines += ["", _tests(), ""]
+    lines += [
+        "Look next:",
+        "  make psql                                  the warehouse; \\dt sales.* lists a schema",
+        "  select * from sales.agg_daily_sales;       what was sold, by day, channel and region",
+        "  select * from quarantine.refused_records;  what was refused, and why",
+        "  make docs                                  every model and column, with lineage",
+    ]
+    return "\n".join(lines)
+
+
+def _exists(warehouse: psycopg.Connection, relation: str) -> bool:
+    return warehouse.execute("select to_regclass(%s) is not null", [relation]).fetchone()[0]
+
+
+def _count(warehouse: psycopg.Connection, relation: str) -> int:
+    return warehouse.execute(f"select count(*) from {relation}").fetchone()[0]
+
+
+def _tests() -> str:
+    results_file = target_folder() / "run_results.json"
+    if not results_file.exists():
+        return "tests: none ran"
+    results = json.loads(results_file.read_text())["results"]
+    tests = [r["status"] for r in results if r["unique_id"].split(".")[0] in ("test", "unit_test")]
+    failed = tests.count("fail") + tests.count("error")
+    return f"tests: {tests.count('pass')} passed, {tests.count('warn')} warned, {failed} failed"

@@ -1,0 +1,93 @@
+"""dbt, in this process: its progress in a line, its failures in words."""
+
+import io
+import json
+import os
+import sys
+import time
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from storehouse.errors import StorehouseError
+from storehouse.local import say
+from storehouse.settings import PROJECT, settings
+
+RESULT_EVENTS = {"LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult", "LogNodeResult"}
+
+
+class Progress:
+    """A callback for dbt's events: says how far the build is, once in a while."""
+
+    def __init__(self, every: float = 2.0) -> None:
+        """`every`: seconds between two lines; on a terminal the line is written over."""
+        self.every = 0.1 if sys.stderr.isatty() else every
+        self.told_at = 0.0
+
+    def __call__(self, event: object) -> None:
+        """Take one event."""
+        if event.info.name not in RESULT_EVENTS:
+            return
+        # A test's event has its own word for the total.
+        index, total = event.data.index, getattr(event.data, "num_models", None) or event.data.total
+        if time.monotonic() - self.told_at > self.every or index == total:
+            self.told_at = time.monotonic()
+            line = f"{'transform':<14}{index} of {total}  {event.data.node_info.node_name:<60.60}"
+            terminal = sys.stderr.isatty() and index != total
+            print(line.rstrip(), end="\r" if terminal else "\n", file=sys.stderr, flush=True)
+
+
+def target_folder() -> Path:
+    """Where dbt writes its manifest and results."""
+    return Path(os.environ.get("DBT_TARGET_PATH", PROJECT / "target"))
+
+
+def manifest() -> dict:
+    """dbt's graph, as last parsed."""
+    return json.loads((target_folder() / "manifest.json").read_text())
+
+
+def build(arguments: list[str]) -> list[str]:
+    """Run dbt with these arguments against the warehouse; returns what failed, a line each.
+
+    Raises:
+        StorehouseError: dbt could not begin: no connection, a broken project.
+    """
+    done = _invoke(arguments, [Progress()])
+    if not hasattr(done.result, "results"):
+        raise StorehouseError(f"dbt {arguments[0]} could not begin: {done.exception or done.result}")
+    return [
+        f"{result.node.name}: {_first_words(result.message or result.status)}"
+        for result in done.result.results
+        if result.status in ("error", "fail", "runtime error")
+    ]
+
+
+def names(arguments: list[str]) -> set[str]:
+    """The unique ids that `dbt ls` with these arguments lists.
+
+    Raises:
+        StorehouseError: dbt could not read the project or the selection.
+    """
+    # Printed names would be taken for results of the command that asks.
+    with redirect_stdout(io.StringIO()):
+        done = _invoke(["ls", *arguments, "--output", "json", "--output-keys", "unique_id"], [])
+    if not done.success:
+        raise StorehouseError(f"dbt ls failed: {done.exception}")
+    return {json.loads(line)["unique_id"] for line in done.result}
+
+
+def _first_words(message: str) -> str:
+    """What happened, without the stack of macros that it happened in; the rest is in the log."""
+    return " ".join(message.split("\n  > in macro")[0].split())[:500]
+
+
+def _invoke(arguments: list[str], callbacks: list) -> object:
+    os.environ.update(settings().warehouse_environment())
+    from dbt.cli.main import dbtRunner
+
+    common = ["--quiet", "--no-use-colors", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
+    common += ["--log-path", str(settings().home / "logs"), "--target-path", str(target_folder())]
+    if not (PROJECT / "dbt_packages" / "converge").exists():
+        say("transform", "installing dbt's local packages")
+        dbtRunner().invoke(["deps", *common[:-2]])
+    return dbtRunner(callbacks=callbacks).invoke([*arguments, *common])
