@@ -5,6 +5,8 @@
     #}
     {%- set state = converge.state_schema() -%}
     {%- call statement('converge_state', fetch_result=true) -%}
+        -- A time without a zone means the same to everyone who builds.
+        set local timezone to 'UTC';
         select pg_advisory_xact_lock(hashtextextended('converge {{ target.schema }}.{{ target.identifier }}', 0));
         with now_at as (
             {%- for input in plan.inputs %}

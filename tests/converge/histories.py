@@ -1,0 +1,249 @@
+"""Random histories: thousands of keys that live independent lives, and the loads in which their records arrive."""
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from extract_load import databases, ledger
+from extract_load.tables import TABLES
+
+DAY_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
+COUNTRIES = ["US", "DE", "JP", "GB", "XX", None]
+CURRENCIES = ["USD", "EUR", "JPY", " gbp ", None]
+STATUSES = ["created", "approved", "shipped", "delivered", "canceled", "returned"]
+PAYLOAD = {"payload": "jsonb"}
+FILES = {"payload": "jsonb", "_file": "text", "_line": "bigint"}
+
+
+@dataclass
+class Record:
+    """One version of a key as its source sent it, and the loads in which it arrives (one or more)."""
+
+    table: str
+    values: dict
+    op: str = "u"
+    arrives: list[int] = field(default_factory=list)
+
+
+class World:
+    """All records of one history, drawn from a seed.
+
+    Args:
+        seed: the same seed draws the same history.
+        orders: web orders; everything else is in proportion.
+        batches: moments at which loads arrive.
+    """
+
+    def __init__(self, seed: int, orders: int, batches: int) -> None:
+        self.dice = random.Random(seed)
+        self.batches = batches
+        self.keys = 0
+        customers, products = orders // 4, 40
+        self.records = [
+            *self._lives(customers, self._customer),
+            *self._lives(products, self._product),
+            *self._lives(orders, lambda key, at: self._order(key, at, customers)),
+            *self._lives(orders * 2, lambda key, at: self._item(key, at, orders)),
+            *self._lives(orders, lambda key, at: self._payment(key, at, orders)),
+            *self._lives(orders // 2, self._marketplace_order),
+            *self._lives(orders // 2, lambda key, at: self._review(key, at, orders)),
+            *self._lives(orders // 2, self._store_line),
+        ]
+        for record in self.records:
+            # Mostly once; sometimes again, later, or before the version that it replaces.
+            record.arrives = sorted(self.dice.choices(range(batches), k=self.dice.choice([1, 1, 1, 2, 3])))
+
+    def batch(self, number: int) -> dict[str, list[Record]]:
+        """The records that arrive in a batch, by table, in an order of their own; some twice in one load."""
+        arriving: dict[str, list[Record]] = {}
+        for record in self.records:
+            arriving.setdefault(record.table, []).extend([record] * record.arrives.count(number))
+        for records in arriving.values():
+            self.dice.shuffle(records)
+        return {table: records for table, records in arriving.items() if records}
+
+    def _lives(self, keys: int, version: object) -> Iterator[Record]:
+        for key in range(keys):
+            self.keys += 1
+            moments = sorted(self.dice.sample(range(60 * 24), k=self.dice.choice([1, 1, 2, 3, 5])))
+            for moment in moments:
+                yield version(key, DAY_ZERO + timedelta(hours=moment))
+
+    def _money(self, most: int = 400, least: int = 0) -> float:
+        return self.dice.randrange(least * 100, most * 100) / 100
+
+    def _sometimes(self, share: float) -> bool:
+        return self.dice.random() < share
+
+    def _customer(self, key: int, at: datetime) -> Record:
+        values = {
+            "customer_id": str(key),
+            "email": f"{key}@example.com",
+            "full_name": f"Customer {key} {self.dice.randrange(3)}",
+            "city": self.dice.choice(["Here", "There"]),
+            "country": self.dice.choice(COUNTRIES),
+            "created_at": DAY_ZERO,
+            "updated_at": at,
+        }
+        return Record("shop.customers", values)
+
+    def _product(self, key: int, at: datetime) -> Record:
+        wrong = self._sometimes(0.1)
+        values = {
+            "product_id": f"P-{key}",
+            "name": f"Product {key}",
+            "category": self.dice.choice(["toys", "Books ", None]),
+            "price": -1 if wrong else self._money(),
+            "currency": "USD",
+            "is_active": True,
+            "created_at": DAY_ZERO,
+            "updated_at": at,
+        }
+        return Record("shop.products", values, op="d" if self._sometimes(0.1) else "u")
+
+    def _order(self, key: int, at: datetime, customers: int) -> Record:
+        values = {
+            "order_id": str(key),
+            # A customer may be one that is not there, or none: then the version is refused.
+            "customer_id": None if self._sometimes(0.05) else str(self.dice.randrange(customers + 5)),
+            "status": self.dice.choice([*STATUSES, "Shipped ", "bogus"]),
+            "currency": self.dice.choice([*CURRENCIES, "ZZZ"]),
+            "total_amount": self._money(2000, least=-20),
+            # A key moves between days.
+            "placed_at": DAY_ZERO + timedelta(days=self.dice.randrange(80), hours=key % 24),
+            "created_at": DAY_ZERO,
+            "updated_at": at,
+        }
+        return Record("shop.orders", values, op="d" if self._sometimes(0.1) else "u")
+
+    def _item(self, key: int, at: datetime, orders: int) -> Record:
+        values = {
+            # Some lines belong to an order that is not there.
+            "order_id": str(key % (orders + 10)),
+            "line_number": key // (orders + 10) + 1,
+            "product_id": self.dice.choice(["P-1", "P-2", "P-39", "P 3", None]) if self._sometimes(0.2) else "P-7",
+            "quantity": self.dice.choice([1, 1, 2, 3, 0]),
+            "unit_price": self._money(),
+            "discount_amount": self.dice.choice([0, 0, 1.5, 20]),
+            "freight_amount": self.dice.choice([0, 4.99]),
+            "created_at": DAY_ZERO,
+            "updated_at": at,
+        }
+        return Record("shop.order_items", values, op="d" if self._sometimes(0.15) else "u")
+
+    def _payment(self, key: int, at: datetime, orders: int) -> Record:
+        values = {
+            "payment_id": str(key),
+            # A key moves between orders.
+            "order_id": str(self.dice.randrange(orders)) if self._sometimes(0.2) else str(key),
+            "method": self.dice.choice(["card", "Voucher ", None]),
+            "installments": 1,
+            "amount": self._money(least=-5),
+            "currency": self.dice.choice(CURRENCIES),
+            "status": self.dice.choice(["authorized", "captured", "refunded", "failed", "odd"]),
+            "paid_at": self.dice.choice([None, DAY_ZERO + timedelta(days=self.dice.randrange(80))]),
+            "created_at": DAY_ZERO,
+            "updated_at": at,
+        }
+        return Record("shop.payments", values)
+
+    def _marketplace_order(self, key: int, at: datetime) -> Record:
+        lines = [
+            {
+                "line_number": number,
+                "product_id": f"P-{self.dice.randrange(40)}",
+                "quantity": self.dice.choice([1, 2, -1]) if self._sometimes(0.1) else 1,
+                "unit_price": self._money(),
+                "discount_amount": 0,
+                "freight_amount": 2.5,
+            }
+            for number in range(1, self.dice.choice([0, 2, 2, 3, 4]) + 1)
+        ]
+        payments = [
+            {
+                "payment_id": f"MP-{key}-{number}",
+                "method": "card",
+                "installments": 1,
+                "amount": self._money(),
+                "status": self.dice.choice(["captured", "refunded"]),
+                "paid_at": at.isoformat(),
+            }
+            for number in range(self.dice.choice([0, 1, 2]))
+        ]
+        payload = {
+            "order_id": f"M-{key}",
+            "region": self.dice.choice(["us", "EU", "apac"]),
+            "status": self.dice.choice(STATUSES),
+            "currency": self.dice.choice(["USD", "eur", "ZZZ"]),
+            "total_amount": self._money(),
+            "buyer": {"buyer_id": f"B-{self.dice.randrange(1 + key % 50)}", "country": "US", "email": "b@example.com"},
+            "placed_at": (DAY_ZERO + timedelta(days=self.dice.randrange(80))).isoformat(),
+            "updated_at": "yesterday" if self._sometimes(0.03) else at.isoformat(),
+            "deleted": self._sometimes(0.1),
+            "lines": lines,
+            "payments": payments,
+        }
+        return Record("marketplace.orders", {"payload": json.dumps(payload)})
+
+    def _review(self, key: int, at: datetime, orders: int) -> Record:
+        payload = {
+            "review_id": f"R-{key // 2}",
+            "order_id": str(key % orders) if key % 2 else None,
+            "product_id": self.dice.choice(["P-1", "P-2", f"P-{key % 40}", "bad id"]),
+            "customer_id": "1",
+            "rating": self.dice.choice([0, 1, 2, 3, 4, 5, 6]),
+            "text": self.dice.choice(["Good", "", None]),
+            "created_at": (DAY_ZERO + timedelta(days=self.dice.randrange(80))).isoformat(),
+            "updated_at": at.isoformat(),
+            "deleted": self._sometimes(0.1),
+        }
+        return Record("reviews.reviews", {"payload": json.dumps(payload)})
+
+    def _store_line(self, key: int, at: datetime) -> Record:
+        receipt = key // 2
+        payload = {
+            "store_id": f"S{receipt % 5}",
+            "receipt_id": f"X{receipt}",
+            "line_number": str(1 + key % 2),
+            "sold_at": (DAY_ZERO + timedelta(days=receipt % 60)).isoformat(),
+            "updated_at": at.isoformat(),
+            "region": ["us", "eu", "apac"][receipt % 3],
+            "country": "DE",
+            "product_id": "P-3",
+            "quantity": self.dice.choice(["1", "2", "two"]),
+            "unit_price": f"{self._money():.2f}",
+            "discount_amount": self.dice.choice(["", "1.00"]),
+            "currency": "EUR",
+            "payment_method": "cash",
+            "customer_id": str(receipt % 20) if receipt % 3 else "",
+            "is_void": self.dice.choice(["false", "false", "true"]),
+        }
+        return Record("stores.sales", {"payload": json.dumps(payload), "_file": "f.csv", "_line": key})
+
+
+class Landed:
+    """What has really been landed, with the load ids that it got: the truth that an oracle starts from."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[tuple[int, int, Record]]] = {}
+
+    def land(self, table_name: str, records: list[Record]) -> None:
+        """Land records as one load, through extract-load's own transaction."""
+        (table,) = (t for t in TABLES if t.label == table_name)
+        columns = dict(table.columns) or (FILES if table.source == "stores" else PAYLOAD)
+        order = list(columns)
+
+        def feed(copy: object) -> None:
+            for record in records:
+                copy.write_row([record.op, *(record.values.get(column) for column in order)])
+
+        with databases.open_warehouse() as warehouse:
+
+            def append(load_id: int) -> int:
+                return ledger.append_rows(warehouse, table, order, load_id, op=ledger.sql.SQL("_op"))
+
+            result = ledger.land(warehouse, ledger.Load(table), {"_op": "text"} | columns, feed, append)
+        rows = self.rows.setdefault(table_name, [])
+        rows += [(result.load_id, position, record) for position, record in enumerate(records, start=1)]

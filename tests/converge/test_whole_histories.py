@@ -1,0 +1,153 @@
+"""After any history, every incremental table equals its full refresh, and the marts equal an oracle outside dbt.
+
+HISTORIES=n plays more of them (`make fuzz HISTORIES=100`); HISTORY_SEED=s plays one again.
+"""
+
+import os
+import random
+import threading
+import time
+
+import psycopg
+import pytest
+from conftest import build_house
+from histories import Landed, World
+from hypothesis import HealthCheck, Phase, given, note, seed, settings
+from hypothesis import strategies as st
+from oracle import Oracle
+
+import extract_load
+from storehouse import audit, transform
+
+HISTORIES = int(os.environ.get("HISTORIES", "3"))
+ORDERS, BATCHES = 600, 8
+
+STAGING = ["stg_shop__orders", "stg_shop__payments", "stg_marketplace__orders", "stg_shop__customer_versions"]
+MARTS = ["fct_orders", "fct_order_items", "agg_daily_sales", "cohort_retention", "int_orders__unioned"]
+
+# What happens between two batches of loads: everything once, in any order, so that no history is a dull one.
+MODELS = st.sampled_from(STAGING + MARTS)
+STEPS = st.tuples(
+    st.just(("run",)),
+    st.just(("nothing",)),
+    st.tuples(st.just("run some"), st.lists(MODELS, min_size=1, max_size=4, unique=True)),
+    st.tuples(st.just("full refresh"), MODELS),
+    st.just(("land while running",)),
+    st.tuples(st.just("edit seed"), st.integers(1, 40)),
+    st.tuples(st.just("fail and retry"), st.floats(0.2, 2.0)),
+).flatmap(st.permutations)
+
+
+class History:
+    """One history being played on a house of its own."""
+
+    def __init__(self, house: object, world: World) -> None:
+        self.house = house
+        self.world = world
+        self.landed = Landed()
+        self.left = list(range(world.batches))
+
+    def land_next(self) -> None:
+        if self.left:
+            for table, records in self.world.batch(self.left.pop(0)).items():
+                self.landed.land(table, records)
+
+    def play(self, step: tuple) -> None:
+        match step:
+            case ("run",):
+                assert transform.build(["run"]) == []
+            case ("run some", models):
+                # A model whose parents were never built says so; that is no failure of this history.
+                transform.build(["run", "--select", *models])
+            case ("full refresh", model):
+                transform.build(["run", "--full-refresh", "--select", model])
+            case ("land while running",):
+                lander = threading.Thread(target=self.land_next)
+                lander.start()
+                assert transform.build(["run"]) == []
+                lander.join()
+            case ("edit seed", percent):
+                self.execute(f"update seeds.exchange_rates set usd_per_unit = 1 + {percent} / 100.0 where currency = 'EUR'")
+            case ("fail and retry", seconds):
+                killer = threading.Thread(target=self.terminate_dbt, args=[seconds])
+                killer.start()
+                failed = transform.build(["run"])
+                killer.join()
+                if failed:
+                    transform.build(["retry"])
+
+    def execute(self, statement: str) -> None:
+        with psycopg.connect(self.house.warehouse, autocommit=True) as warehouse:
+            warehouse.execute(statement)
+
+    def terminate_dbt(self, seconds: float) -> None:
+        """End every connection of dbt's, wherever it stands."""
+        time.sleep(seconds)
+        self.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and application_name = 'dbt'"
+        )
+
+
+QUERIES = {
+    "fct_order_items": "select order_id, line_number, product_id, quantity, total_amount, total_usd from core.fct_order_items",
+    "fct_payments": "select payment_id, order_id, method, status, amount, amount_usd from core.fct_payments",
+    "fct_orders": "select order_id, channel, region, customer_id, status, order_date, item_count, total_usd, paid_usd,"
+    " refunded_usd, discount_tier, is_high_value from core.fct_orders",
+    "agg_daily_sales": "select order_date, channel, region, orders, cancelled_orders, customers, items, sales_usd,"
+    " refunded_usd, high_value_orders from sales.agg_daily_sales",
+    "cohort_retention": "select cohort_month, order_month, cohort_customers, active_customers, spend_usd"
+    " from customers.cohort_retention",
+    "product_ratings": "select product_id, reviews, average_rating, good_reviews from feedback.product_ratings",
+}
+
+
+def check(house: object, landed: Landed) -> None:
+    """Everything equals its full refresh, and the oracle; accepted + refused = landed."""
+    assert [verdict.line for verdict in audit.audit() if verdict.differences or verdict.note] == []
+    oracle = Oracle(landed, house.query("select currency, valid_from, usd_per_unit from seeds.exchange_rates"))
+    for mart, query in QUERIES.items():
+        ours, expected = set(house.query(query)), set(getattr(oracle, mart)())
+        extra, missing = sorted(ours - expected, key=str), sorted(expected - ours, key=str)
+        assert not extra and not missing, f"{mart}: {len(extra)} extra {extra[:3]}, {len(missing)} missing {missing[:3]}"
+    loads = house.query("select load_id, accepted_rows, refused_rows from operations.pipeline_loads")
+    assert {load_id: rest for load_id, *rest in map(tuple, loads)} == {k: list(v) for k, v in oracle.loads().items()}
+
+
+@pytest.fixture(scope="module")
+def played() -> list[int]:
+    """Key histories played, counted for the last line."""
+    counts: list[int] = []
+    yield counts
+    print(f"\n{sum(counts):,} key histories in {len(counts)} histories")
+
+
+def test_every_history_converges(server, tmp_path_factory, played) -> None:
+    @settings(
+        max_examples=HISTORIES,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.integers(0, 2**32), STEPS)
+    def plays(world_seed: int, steps: list[tuple]) -> None:
+        world = World(world_seed, ORDERS, BATCHES)
+        note(f"World({world_seed}, {ORDERS}, {BATCHES}), steps {steps}")
+        for house in build_house(server, tmp_path_factory.mktemp("history")):
+            extract_load.prepare()
+            history = History(house, world)
+            history.land_next()
+            assert transform.build(["seed"]) == []
+            for step in steps:
+                history.play(step)
+                history.land_next()
+            while history.left:
+                history.land_next()
+            assert transform.build(["run"]) == []
+            check(house, history.landed)
+        played.append(world.keys)
+
+    plays = seed(int(os.environ.get("HISTORY_SEED", random.randrange(2**32))))(plays)
+    plays()
