@@ -66,7 +66,7 @@ def audit(select: str | None = None) -> list[Verdict]:
                 if not _moved(warehouse):
                     return [_compare(warehouse, model) for model in models]
             say("audit", "a run moved the bound meanwhile: following it")
-        raise StorehouseError(f"The warehouse moved on in each of {ROUNDS} rounds. Run the audit when fewer runs are on.")
+        raise StorehouseError(f"A run moved the bound in each of {ROUNDS} rounds. Audit when fewer runs are on.")
     finally:
         _drop()
 
@@ -126,7 +126,8 @@ def _compare(warehouse: psycopg.Connection, model: Model) -> Verdict:
     ours, twin = sql.Identifier(model.schema, model.table), sql.Identifier(f"{SCRATCH}_{model.schema}", model.table)
     if warehouse.execute("select to_regclass(%s)", [f"{model.schema}.{model.table}"]).fetchone()[0] is None:
         return Verdict(model, 0, 1, 0, [], "not built yet: dbt build")
-    columns = [column.name for column in warehouse.execute(sql.SQL("select * from {} limit 0").format(ours)).description]
+    described = warehouse.execute(sql.SQL("select * from {} limit 0").format(ours)).description
+    columns = [column.name for column in described]
     join = sql.SQL(" and ").join(sql.SQL("ours.{0} = twin.{0}").format(sql.Identifier(c)) for c in model.key)
     differs = sql.SQL("({}) is distinct from ({})").format(
         sql.SQL(", ").join(sql.SQL("ours.{}").format(sql.Identifier(c)) for c in columns),
@@ -136,7 +137,7 @@ def _compare(warehouse: psycopg.Connection, model: Model) -> Verdict:
     pairs = sql.SQL("from {ours} as ours full join {twin} as twin on {join}").format(ours=ours, twin=twin, join=join)
     wrong = sql.SQL("ours.{key} is null or twin.{key} is null or {differs}").format(key=key, differs=differs)
     rows, differences = warehouse.execute(
-        sql.SQL("select count(ours.{key}), count(*) filter (where {wrong}) {pairs}").format(key=key, wrong=wrong, pairs=pairs)
+        sql.SQL("select count(ours.{}), count(*) filter (where {}) {}").format(key, wrong, pairs)
     ).fetchone()
     examples = []
     if differences:
@@ -163,8 +164,8 @@ def _explain(model: Model, ours: dict | None, twin: dict | None) -> str:
 
 def _drop() -> None:
     with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
-        schemas = warehouse.execute("select nspname from pg_namespace where nspname like %s", [f"{SCRATCH}\\_%"]).fetchall()
-        for (schema,) in schemas:
+        found = warehouse.execute("select nspname from pg_namespace where nspname like %s", [f"{SCRATCH}\\_%"])
+        for (schema,) in found.fetchall():
             warehouse.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
 
 

@@ -17,7 +17,7 @@ def start() -> None:
         import demo
 
         place.server.start().ensure_database("shop")
-        say("demo shop", f"API on {demo.start()}")
+        say("demo shop", f"API on {demo.start()['REVIEWS_URL']}")
 
 
 def stop() -> None:

@@ -1,5 +1,6 @@
 """One day of the house, from the command line: what the DAG does on a scheduler, in one process."""
 
+import logging
 import time
 from datetime import date
 from uuid import uuid4
@@ -24,17 +25,7 @@ def run(days: int | None, until: date | None, size: float | None, seed: int | No
     local.start()
     if settings().is_demo:
         _play_on(days, until, size, seed)
-
-    extract_load.show_progress()
-    failures = []
-    for source in settings().sources:
-        try:
-            extract_load.load(source, run_id=run_id)
-        except StorehouseError as error:
-            failures.append(f"{source}: {error}")
-            say("extract-load", f"FAILED {source}: {error}")
-
-    failures += transform.build(["build"])
+    failures = _land(run_id) + transform.build(["build"])
     print(summarise(run_id))
     print(f"\n{'Failed' if failures else 'Done'} in {time.monotonic() - began:.0f} s.")
     for failure in failures:
@@ -43,11 +34,38 @@ def run(days: int | None, until: date | None, size: float | None, seed: int | No
 
 
 def _play_on(days: int | None, until: date | None, size: float | None, seed: int | None) -> None:
-    from demo import shop
+    from demo import database, shop
 
-    with shop.connect() as connection:
-        is_new = shop.read_clock(connection) is None
+    with database.connect() as connection:
+        is_new = database.read_clock(connection) is None
     if days is None and until is None:
         days = FIRST_DAYS if is_new else 1
     played = shop.advance(days=days, until=until, size=size, seed=seed, report=lambda line: say("demo shop", line))
     say("demo shop", f"stands at the end of {played.day}")
+
+
+def _land(run_id: str) -> list[str]:
+    """Land every source; returns what failed, a line each."""
+    logger = logging.getLogger("extract_load")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(_LongLoads())
+    failures = []
+    for source in settings().sources:
+        began = time.monotonic()
+        try:
+            loads = extract_load.load(source, run_id=run_id)
+        except StorehouseError as error:
+            failures.append(f"{source}: {error}")
+            say("extract-load", f"{source} FAILED: {error}")
+            continue
+        rows = sum(load.rows for load in loads)
+        say("extract-load", f"{source:<12}{rows:>10,} rows in {len(loads)} loads, {time.monotonic() - began:.1f} s")
+    return failures
+
+
+class _LongLoads(logging.Handler):
+    """Shows how far a long load is."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if getattr(record, "is_progress", False):
+            say("extract-load", record.getMessage())

@@ -93,7 +93,7 @@ class Server:
         if not _is_free(port):
             if self._wanted_port:
                 raise StorehouseError(
-                    f"Port {port} is taken by another program. Set STOREHOUSE_PORT to a free one, or to 0 to choose one."
+                    f"Port {port} is taken by another program. Set STOREHOUSE_PORT to a free one, or to 0."
                 )
             port = _free_port()
         options = "".join(f" -c {name}='{value}'" for name, value in (OPTIONS | {"port": str(port)}).items())
@@ -141,7 +141,7 @@ class Server:
             # PostgreSQL refuses to run as root. It runs as `nobody`, which may pass through
             # the folders above its data (a clone in a private folder) but owns nothing else.
             if not shutil.which("setpriv"):
-                raise StorehouseError("As root the embedded PostgreSQL needs `setpriv` (util-linux). Run as a user instead.")
+                raise StorehouseError("As root the embedded PostgreSQL needs `setpriv` (util-linux). Run as a user.")
             prefix = ["setpriv", "--reuid=nobody", "--clear-groups"]
             prefix += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
         # The server inherits these descriptors: files, not pipes, or a reader would wait as long as the server lives.
@@ -155,7 +155,8 @@ class Server:
                 cwd="/",
             )
         if done.returncode:
-            tail = "\n".join((output.read_text() + (self.log.read_text() if self.log.exists() else "")).splitlines()[-8:])
+            said = output.read_text() + (self.log.read_text() if self.log.exists() else "")
+            tail = "\n".join(said.splitlines()[-8:])
             raise StorehouseError(f"The embedded PostgreSQL in {self.folder} failed at {command}:\n{tail}")
 
     def _last_port(self) -> int | None:

@@ -15,8 +15,9 @@ EXACT_ROWS = 1_000_000
 def summarise(run_id: str | None = None) -> str:
     """Landed, accepted and refused rows of a pipeline run (the last one by default), rows per mart, tests."""
     with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
-        loads = warehouse.execute(
-            """
+        loads = (
+            warehouse.execute(
+                """
             select loads.source || '.' || loads.table_name, sum(loads.rows), sum(judged.accepted_rows),
                    sum(judged.refused_rows)
             from raw.loads as loads
@@ -24,8 +25,11 @@ def summarise(run_id: str | None = None) -> str:
             where loads.run_id = coalesce(%s, (select run_id from raw.loads order by load_id desc limit 1))
             group by 1 order by min(loads.load_id)
             """,
-            [run_id],
-        ).fetchall() if _exists(warehouse, "operations.pipeline_loads") else []
+                [run_id],
+            ).fetchall()
+            if _exists(warehouse, "operations.pipeline_loads")
+            else []
+        )
         marts = warehouse.execute(
             """
             select n.nspname || '.' || c.relname, c.reltuples::bigint, c.oid::regclass::text
@@ -40,7 +44,7 @@ def summarise(run_id: str | None = None) -> str:
             for name, estimate, relation in marts
         ]
     lines = ["", f"{'landed':<26}{'rows':>12}{'accepted':>12}{'refused':>12}"]
-    lines += [f"  {name:<24}{landed:>12,}{accepted or 0:>12,}{refused or 0:>12,}" for name, landed, accepted, refused in loads]
+    lines += [f"  {name:<24}" + "".join(f"{count or 0:>12,}" for count in counts) for name, *counts in loads]
     lines += ["", f"{'mart':<38}{'rows':>12}"]
     lines += [f"  {name:<36}{count:>12}" for name, count in counted]
     lines += ["", _tests(), ""]

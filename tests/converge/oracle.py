@@ -111,7 +111,9 @@ class Oracle:
         return {
             name: content(record)
             for name, (_, record) in best.items()
-            if record.op != "d" and content(record).get("deleted") is not True and content(record).get("is_void") != "true"
+            if record.op != "d"
+            and content(record).get("deleted") is not True
+            and content(record).get("is_void") != "true"
         }
 
     def loads(self) -> dict[int, tuple[int, int]]:
@@ -152,7 +154,9 @@ class Oracle:
                 "currency": currency(order["currency"]),
                 "date": at(order["placed_at"]).date(),
             }
-        self.store_lines = self.latest("stores.sales", lambda r: (r["store_id"], r["receipt_id"], int(r["line_number"])))
+        self.store_lines = self.latest(
+            "stores.sales", lambda r: (r["store_id"], r["receipt_id"], int(r["line_number"]))
+        )
         for (store, receipt, _), line in sorted(self.store_lines.items()):
             orders.setdefault(
                 f"store-{store}-{receipt}",
@@ -169,7 +173,9 @@ class Oracle:
 
     def _items(self) -> dict[tuple[str, int], tuple]:
         lines = []
-        for (order, number), line in self.latest("shop.order_items", lambda r: (r["order_id"], r["line_number"])).items():
+        for (order, number), line in self.latest(
+            "shop.order_items", lambda r: (r["order_id"], r["line_number"])
+        ).items():
             lines.append((f"web-{order}", number, line))
         for order, values in self.marketplace.items():
             lines += [(f"mkt-{order}", line["line_number"], line) for line in values["lines"]]

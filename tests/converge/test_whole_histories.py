@@ -67,7 +67,9 @@ class History:
                 assert transform.build(["run"]) == []
                 lander.join()
             case ("edit seed", percent):
-                self.execute(f"update seeds.exchange_rates set usd_per_unit = 1 + {percent} / 100.0 where currency = 'EUR'")
+                self.execute(
+                    f"update seeds.exchange_rates set usd_per_unit = 1 + {percent} / 100.0 where currency = 'EUR'"
+                )
             case ("fail and retry", seconds):
                 killer = threading.Thread(target=self.terminate_dbt, args=[seconds])
                 killer.start()
@@ -90,7 +92,8 @@ class History:
 
 
 QUERIES = {
-    "fct_order_items": "select order_id, line_number, product_id, quantity, total_amount, total_usd from core.fct_order_items",
+    "fct_order_items": "select order_id, line_number, product_id, quantity, total_amount, total_usd"
+    " from core.fct_order_items",
     "fct_payments": "select payment_id, order_id, method, status, amount, amount_usd from core.fct_payments",
     "fct_orders": "select order_id, channel, region, customer_id, status, order_date, item_count, total_usd, paid_usd,"
     " refunded_usd, discount_tier, is_high_value from core.fct_orders",
@@ -109,7 +112,9 @@ def check(house: object, landed: Landed) -> None:
     for mart, query in QUERIES.items():
         ours, expected = set(house.query(query)), set(getattr(oracle, mart)())
         extra, missing = sorted(ours - expected, key=str), sorted(expected - ours, key=str)
-        assert not extra and not missing, f"{mart}: {len(extra)} extra {extra[:3]}, {len(missing)} missing {missing[:3]}"
+        assert not extra and not missing, (
+            f"{mart}: {len(extra)} extra {extra[:3]}, {len(missing)} missing {missing[:3]}"
+        )
     loads = house.query("select load_id, accepted_rows, refused_rows from operations.pipeline_loads")
     assert {load_id: rest for load_id, *rest in map(tuple, loads)} == {k: list(v) for k, v in oracle.loads().items()}
 

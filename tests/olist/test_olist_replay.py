@@ -189,9 +189,10 @@ def test_payments_agree_to_the_cent_by_type_and_month(house, olist, replayed) ->
 
 def test_reviews_agree_row_by_row_though_one_stands_on_several_orders(house, olist, replayed) -> None:
     published = {(r["review_id"], f"web-{r['order_id']}"): int(r["review_score"]) for r in olist.reviews}
-    ours = {(review, order): rating for review, order, rating in house.query(
-        "select source_review_id, order_id, rating from core.fct_reviews"
-    )}
+    ours = {
+        (review, order): rating
+        for review, order, rating in house.query("select source_review_id, order_id, rating from core.fct_reviews")
+    }
     assert ours == published
 
 
@@ -204,10 +205,11 @@ def test_people_who_moved_have_a_history(house, olist, replayed) -> None:
     people = {c["customer_id"]: c for c in olist.customers}
     for order in olist.orders.values():
         person = people[order["customer_id"]]
-        zips[person["customer_unique_id"]].add((person["customer_city"]))
+        zips[person["customer_unique_id"]].add(person["customer_city"])
     moved = {f"web-{person}" for person, cities in zips.items() if len(cities) > 1}
-    kept = {row[0] for row in house.query(
-        "select customer_id from core.dim_customers_history group by 1 having count(*) > 1"
-    )}
+    kept = {
+        row[0]
+        for row in house.query("select customer_id from core.dim_customers_history group by 1 having count(*) > 1")
+    }
     assert kept <= moved
     assert len(kept) >= 0.5 * len(moved)
