@@ -5,6 +5,8 @@ import os
 import shutil
 import socket
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -35,6 +37,7 @@ OPTIONS = {
 }
 
 SUPERUSER = "postgres"
+START_ATTEMPTS = 10
 
 
 class Server:
@@ -96,8 +99,17 @@ class Server:
                     f"Port {port} is taken by another program. Set STOREHOUSE_PORT to a free one, or to 0."
                 )
             port = _free_port()
+        self._forget_zombie()
         options = "".join(f" -c {name}='{value}'" for name, value in (OPTIONS | {"port": str(port)}).items())
-        self._run("pg_ctl", "-D", self.data, "-l", self._owned_log(), "-o", options, "-w", "-t", "120", "start")
+        for attempt in range(START_ATTEMPTS):
+            try:
+                self._run("pg_ctl", "-D", self.data, "-l", self._owned_log(), "-o", options, "-w", "-t", "120", "start")
+                break
+            except StorehouseError as error:
+                # The children of a killed server take a moment to notice.
+                if "still in use" not in str(error) or attempt == START_ATTEMPTS - 1:
+                    raise
+                time.sleep(1)
         (self.folder / "port").write_text(str(port))
         return self
 
@@ -163,15 +175,26 @@ class Server:
         file = self.folder / "port"
         return int(file.read_text()) if file.exists() else None
 
+    def _forget_zombie(self) -> None:
+        """Remove the pid file of a server that was killed and that nobody reaped: PostgreSQL takes it for running.
+
+        In a container whose first process is no init, a zombie stays for ever.
+        """
+        with suppress(FileNotFoundError, IndexError):
+            file = self.data / "postmaster.pid"
+            state = Path("/proc", file.read_text().split()[0], "stat").read_text().rpartition(")")[2].split()[0]
+            if state == "Z":
+                file.unlink()
+
     def _running_port(self) -> int | None:
-        """The port in the pid file, when its process lives and is a postmaster of this folder."""
+        """The port in the pid file, when a server of this folder answers there."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
-            pid, folder, port, status = int(lines[0]), lines[1], int(lines[3]), lines[7].strip()
+            folder, port, status = lines[1], int(lines[3]), lines[7].strip()
         except (FileNotFoundError, IndexError, ValueError):
             return None
-        alive = Path(f"/proc/{pid}").exists() if Path("/proc").exists() else not _is_free(port)
-        return port if alive and status == "ready" and Path(folder) == self.data else None
+        # A killed server leaves its file behind; what runs also answers.
+        return port if status == "ready" and Path(folder) == self.data and _answers(port) else None
 
 
 def _free_port() -> int:
@@ -188,3 +211,8 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -25,7 +25,7 @@ class House:
     def query(self, statement: str, *parameters: object) -> list[tuple]:
         """Rows of a query on the warehouse."""
         with psycopg.connect(self.warehouse) as connection:
-            return connection.execute(statement, parameters).fetchall()
+            return connection.execute(statement, parameters or None).fetchall()
 
     def execute_in_shop(self, script: str) -> None:
         """Run a script of statements on the shop database, in one transaction."""
@@ -41,12 +41,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
-def build_house(server: Server, home: Path) -> Iterator[House]:
-    """Two new databases, and an environment that points every command at them."""
+def build_house(server: Server, home: Path, shop_server: Server | None = None) -> Iterator[House]:
+    """Two new databases, and an environment that points every command at them.
+
+    Args:
+        server: of the warehouse.
+        home: the home folder.
+        shop_server: of the shop, when that is another one.
+    """
     name = uuid.uuid4().hex[:8]
-    warehouse, shop = f"storehouse_{name}", f"shop_{name}"
-    for database in (warehouse, shop):
-        server.ensure_database(database)
+    places = {f"storehouse_{name}": server, f"shop_{name}": shop_server or server}
+    warehouse, shop = places
+    for database, its_server in places.items():
+        its_server.ensure_database(database)
     environment = {
         "STOREHOUSE_HOME": str(home),
         "WAREHOUSE_HOST": "127.0.0.1",
@@ -54,19 +61,19 @@ def build_house(server: Server, home: Path) -> Iterator[House]:
         "WAREHOUSE_USER": "postgres",
         "WAREHOUSE_PASSWORD": "",
         "WAREHOUSE_DATABASE": warehouse,
-        "SHOP_DATABASE_URL": server.conninfo(shop),
+        "SHOP_DATABASE_URL": places[shop].conninfo(shop),
         "PYTHONPATH": str(PROJECT),
         "DBT_TARGET_PATH": str(home / "target"),
     }
     before = dict(os.environ)
     os.environ.update(environment)
     settings.cache_clear()
-    yield House(home, server.conninfo(warehouse), server.conninfo(shop), environment)
+    yield House(home, server.conninfo(warehouse), places[shop].conninfo(shop), environment)
     os.environ.clear()
     os.environ.update(before)
     settings.cache_clear()
-    with psycopg.connect(server.conninfo(), autocommit=True) as connection:
-        for database in (warehouse, shop):
+    for database, its_server in places.items():
+        with psycopg.connect(its_server.conninfo(), autocommit=True) as connection:
             connection.execute(f"drop database {database} with (force)")
 
 

@@ -1,0 +1,61 @@
+"""The shop's database and its clock."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import psycopg
+
+from storehouse.errors import StorehouseError
+from storehouse.settings import settings
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How far the shop has been played (through `day`), and what it was made with."""
+
+    day: date
+    size: float
+    seed: int
+    start: date
+    error_rate: float
+
+
+@contextmanager
+def connect() -> Iterator[psycopg.Connection]:
+    """A connection to the shop's database for one transaction; the embedded server's `shop` is made if it is not there.
+
+    Raises:
+        StorehouseError: the database can't be reached, or refuses what is asked of it.
+    """
+    house = settings()
+    try:
+        if house.shop_database_url is None:
+            house.server.ensure_database("shop")
+        connection = psycopg.connect(house.shop_conninfo(), connect_timeout=10)
+    except psycopg.OperationalError as error:
+        raise StorehouseError(
+            f"The demo shop's database can't be reached: {_one_line(error)}. "
+            "Start the embedded server with `make start`, or correct SHOP_DATABASE_URL."
+        ) from error
+    try:
+        with connection:
+            yield connection
+    except psycopg.Error as error:
+        raise StorehouseError(
+            f"The demo shop's database refused: {_one_line(error)}. "
+            "The demo needs a database of its own, in which it may create schemas and tables."
+        ) from error
+
+
+def read_clock(connection: psycopg.Connection) -> Clock | None:
+    """The shop's clock; None where no shop has been made."""
+    if connection.execute("select to_regclass('demo.clock')").fetchone() == (None,):
+        return None
+    row = connection.execute("select day, size::float8, seed, start, error_rate::float8 from demo.clock").fetchone()
+    return Clock(*row) if row else None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

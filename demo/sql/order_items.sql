@@ -1,0 +1,38 @@
+-- Grain: one row per line of a web order that changed in [previous, until). What is wrong is wrong in the first line.
+insert into {shop}.order_items
+with judged as (
+
+    select
+        lines.*,
+        case when lines.line_number = 1 then lives.item_fault end as fault,
+        greatest(lines.updated_at, case when lines.line_number = 1 then lives.item_fixed_at end) as changed_at
+    from lines
+    inner join lives on lines.number = lives.number
+
+)
+
+select
+    number as order_id,
+    line_number,
+    case fault
+        when 'no_product' then null
+        when 'malformed_product' then 'P ' || product || '/3'
+        when 'unknown_product' then 'P-999999'
+        else demo.product_id(product)
+    end as product_id,
+    case fault when 'zero_quantity' then 0 when 'negative_quantity' then -quantity else quantity end as quantity,
+    case fault when 'negative_price' then -unit_price when 'absurd_price' then 1000000000 else unit_price end as unit_price,
+    case fault when 'absurd_discount' then 1000000000 else discount_amount end as discount_amount,
+    freight_amount,
+    created_at,
+    changed_at as updated_at,
+    deleted_at
+from judged
+where changed_at >= {previous}
+on conflict (order_id, line_number) do update set
+    product_id = excluded.product_id,
+    quantity = excluded.quantity,
+    unit_price = excluded.unit_price,
+    discount_amount = excluded.discount_amount,
+    updated_at = excluded.updated_at,
+    deleted_at = excluded.deleted_at
