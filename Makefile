@@ -23,6 +23,16 @@ run: $(PACKAGES)
 test: $(PACKAGES)
 	@$(BIN)/python -m pytest $(ARGS)
 
+## fuzz       play random histories: HISTORIES=100, and HISTORY_SEED= plays one again
+.PHONY: fuzz
+fuzz: $(PACKAGES)
+	@HISTORIES=$(or $(HISTORIES),20) $(BIN)/python -m pytest tests/converge -s $(ARGS)
+
+## chaos      kill dbt, extract-load and the server at random moments: KILLS=100, KILL_SEED=
+.PHONY: chaos
+chaos: $(PACKAGES)
+	@KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest tests/chaos -s $(ARGS)
+
 ## audit      rebuild every model from raw beside the warehouse and compare; SELECT= narrows it
 .PHONY: audit
 audit: $(PACKAGES)

@@ -4,11 +4,12 @@ import argparse
 import os
 import sys
 from datetime import date
+from pathlib import Path
 
 from storehouse import local
 from storehouse.errors import StorehouseError
 from storehouse.server import BINARIES
-from storehouse.settings import settings
+from storehouse.settings import PROJECT, settings
 
 
 def main() -> int:
@@ -25,10 +26,11 @@ def main() -> int:
     audit = commands.add_parser("audit", help="rebuild every converging model from raw beside it, and compare")
     audit.add_argument("--select", help="only these models, in dbt's selection syntax")
     commands.add_parser("env", help="print the warehouse's place as shell exports, for dbt and psql by hand")
+    commands.add_parser("dbt", help="run dbt against the warehouse: dbt build --select …", add_help=False)
     commands.add_parser("psql", help="open the warehouse, or run the SQL on standard input", add_help=False)
     commands.add_parser("summary", help="print the summary of the last run")
     arguments, rest = parser.parse_known_args()
-    if rest and arguments.command != "psql":
+    if rest and arguments.command not in ("psql", "dbt"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
         return COMMANDS[arguments.command](arguments, rest)
@@ -76,6 +78,11 @@ def _psql(_: argparse.Namespace, rest: list[str]) -> int:
     os.execve(BINARIES / "psql", ["psql", *rest], os.environ | place)
 
 
+def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
+    place = settings().warehouse_environment() | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_PROJECT_DIR": str(PROJECT)}
+    os.execve(Path(sys.executable).parent / "dbt", ["dbt", *rest], os.environ | place)
+
+
 def _summary(_: argparse.Namespace, __: list[str]) -> int:
     from storehouse.summary import summarise
 
@@ -83,8 +90,16 @@ def _summary(_: argparse.Namespace, __: list[str]) -> int:
     return 0
 
 
-COMMANDS = {"start": _start, "stop": _stop, "run": _run, "audit": _audit, "env": _env, "psql": _psql}
-COMMANDS["summary"] = _summary
+COMMANDS = {
+    "start": _start,
+    "stop": _stop,
+    "run": _run,
+    "audit": _audit,
+    "env": _env,
+    "dbt": _dbt,
+    "psql": _psql,
+    "summary": _summary,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -47,15 +47,24 @@ class Server:
         folder: holds `data/`, `postgres.log` and, while the server runs, PostgreSQL's own pid file.
         port: the port to listen on; 0 takes the last one used here, or a free one.
         auth: `trust` (default) or `scram-sha-256`, which then needs `password`.
+        options: PostgreSQL's own settings, beside ours.
     """
 
-    def __init__(self, folder: Path, port: int = 0, auth: str = "trust", password: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int = 0,
+        auth: str = "trust",
+        password: str = "",
+        options: dict[str, str] | None = None,
+    ) -> None:
         self.folder = folder.resolve()
         self.data = self.folder / "data"
         self.log = self.folder / "postgres.log"
         self.auth = auth
         self.password = password
         self._wanted_port = port
+        self._options = OPTIONS | (options or {})
 
     @property
     def port(self) -> int:
@@ -100,7 +109,7 @@ class Server:
                 )
             port = _free_port()
         self._forget_zombie()
-        options = "".join(f" -c {name}='{value}'" for name, value in (OPTIONS | {"port": str(port)}).items())
+        options = "".join(f" -c {name}='{value}'" for name, value in (self._options | {"port": str(port)}).items())
         for attempt in range(START_ATTEMPTS):
             try:
                 self._run("pg_ctl", "-D", self.data, "-l", self._owned_log(), "-o", options, "-w", "-t", "120", "start")

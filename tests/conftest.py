@@ -36,7 +36,7 @@ class House:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A PostgreSQL server of the test run's own."""
-    server = Server(tmp_path_factory.mktemp("server")).start()
+    server = Server(tmp_path_factory.mktemp("server"), options={"fsync": "off"}).start()
     yield server
     server.stop()
 
@@ -72,9 +72,6 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
     os.environ.clear()
     os.environ.update(before)
     settings.cache_clear()
-    for database, its_server in places.items():
-        with psycopg.connect(its_server.conninfo(), autocommit=True) as connection:
-            connection.execute(f"drop database {database} with (force)")
 
 
 @pytest.fixture(scope="module")

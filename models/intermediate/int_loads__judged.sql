@@ -8,7 +8,11 @@
 with judged as (
 
     {% for source, table in judged_tables() %}
-    select _load_id, _errors, _warnings from {{ ref('judged_' ~ source ~ '__' ~ table) }}
+    select
+        _load_id,
+        _errors,
+        _warnings
+    from {{ ref('judged_' ~ source ~ '__' ~ table) }}
     {{ 'union all' if not loop.last }}
     {% endfor %}
 

@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from histories import DAY_ZERO, Landed, Record
@@ -28,6 +28,10 @@ def currency(value: str | None) -> str:
     return (value or "USD").strip().upper()
 
 
+def in_future(moment: datetime | None, changed: datetime) -> bool:
+    return moment is not None and moment > changed + timedelta(days=1)
+
+
 def is_product(value: str | None) -> bool:
     return bool(value and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value))
 
@@ -48,20 +52,28 @@ ACCEPTS: dict[str, Callable[[dict], bool]] = {
         and r["status"].strip().lower() in KNOWN_STATUSES
         and currency(r["currency"]) in KNOWN_CURRENCIES
         and r["total_amount"] >= 0
+        and not in_future(r["placed_at"], r["updated_at"])
     ),
     "shop.order_items": lambda r: (
         is_product(r["product_id"])
         and r["quantity"] > 0
         and money(r["discount_amount"]) <= r["quantity"] * money(r["unit_price"])
     ),
-    "shop.payments": lambda r: r["amount"] >= 0 and r["status"] != "odd",
+    "shop.payments": lambda r: (
+        r["amount"] >= 0 and r["status"] != "odd" and not in_future(r["paid_at"], r["updated_at"])
+    ),
     "marketplace.orders": lambda r: (
         at(r["updated_at"]) is not None
+        and not in_future(at(r["placed_at"]), at(r["updated_at"]))
         and currency(r["currency"]) in KNOWN_CURRENCIES
         and bool(r["lines"])
         and all(line["quantity"] > 0 for line in r["lines"])
     ),
-    "reviews.reviews": lambda r: is_product(r["product_id"]) and 1 <= r["rating"] <= 5,
+    "reviews.reviews": lambda r: (
+        is_product(r["product_id"])
+        and 1 <= r["rating"] <= 5
+        and not in_future(at(r["created_at"]), at(r["updated_at"]))
+    ),
     "stores.sales": lambda r: (
         r["quantity"].isdigit() and money(r["discount_amount"]) <= int(r["quantity"]) * money(r["unit_price"])
     ),
@@ -159,7 +171,7 @@ class Oracle:
         )
         for (store, receipt, _), line in sorted(self.store_lines.items()):
             orders.setdefault(
-                f"store-{store}-{receipt}",
+                f"store-{store}/{receipt}",
                 {
                     "channel": "stores",
                     "customer": f"web-{line['customer_id']}" if line["customer_id"] else None,
@@ -180,7 +192,7 @@ class Oracle:
         for order, values in self.marketplace.items():
             lines += [(f"mkt-{order}", line["line_number"], line) for line in values["lines"]]
         for (store, receipt, number), line in self.store_lines.items():
-            lines.append((f"store-{store}-{receipt}", number, line))
+            lines.append((f"store-{store}/{receipt}", number, line))
         return {
             (order, number): (
                 line["product_id"],
@@ -202,7 +214,7 @@ class Oracle:
                 whole = payment | {"currency": values["currency"]}
                 payments[f"mkt-{order}/{payment['payment_id']}"] = (f"mkt-{order}", whole, at(payment["paid_at"]))
         for (store, receipt, _), line in self.store_lines.items():
-            order = f"store-{store}-{receipt}"
+            order = f"store-{store}/{receipt}"
             sum_of = payments.get(f"{order}/1", (None, {"amount": Decimal(0)}))[1]["amount"]
             amount = int(line["quantity"]) * money(line["unit_price"]) - money(line["discount_amount"])
             payment = {"method": "cash", "amount": sum_of + amount, "currency": "EUR", "status": "captured"}

@@ -24,17 +24,38 @@ with orders as (
 
 lines as (
 
-    select order_id, line_number, product_id, quantity, unit_price, discount_amount, freight_amount
+    select
+        order_id,
+        line_number,
+        product_id,
+        quantity,
+        unit_price,
+        discount_amount,
+        freight_amount
     from {{ ref('stg_shop__order_items') }}
     where
         {{ converge.is_touched('order_id') }}
         and not _is_deleted
     union all
-    select order_id, line_number, product_id, quantity, unit_price, discount_amount, freight_amount
+    select
+        order_id,
+        line_number,
+        product_id,
+        quantity,
+        unit_price,
+        discount_amount,
+        freight_amount
     from {{ ref('stg_marketplace__order_lines') }}
     where {{ converge.is_touched('order_id') }}
     union all
-    select order_id, line_number, product_id, quantity, unit_price, discount_amount, cast(0 as numeric(18, 2))
+    select
+        order_id,
+        line_number,
+        product_id,
+        quantity,
+        unit_price,
+        discount_amount,
+        cast(0 as numeric(18, 2)) as freight_amount
     from {{ ref('stg_stores__sales') }}
     where
         {{ converge.is_touched('order_id') }}

@@ -43,17 +43,47 @@ store_payments as (
 
 payments as (
 
-    select payment_id, source_payment_id, 'web' as channel, order_id, method, installments, amount, currency, status, paid_at
+    select
+        payment_id,
+        source_payment_id,
+        'web' as channel,
+        order_id,
+        method,
+        installments,
+        amount,
+        currency,
+        status,
+        paid_at
     from {{ ref('stg_shop__payments') }}
     where
         {{ converge.is_touched('order_id') }}
         and not _is_deleted
     union all
-    select payment_id, source_payment_id, 'marketplace' as channel, order_id, method, installments, amount, currency, status, paid_at
+    select
+        payment_id,
+        source_payment_id,
+        'marketplace' as channel,
+        order_id,
+        method,
+        installments,
+        amount,
+        currency,
+        status,
+        paid_at
     from {{ ref('stg_marketplace__payments') }}
     where {{ converge.is_touched('order_id') }}
     union all
-    select payment_id, null as source_payment_id, 'stores' as channel, order_id, method, installments, amount, currency, status, paid_at
+    select
+        payment_id,
+        null as source_payment_id,
+        'stores' as channel,
+        order_id,
+        method,
+        installments,
+        amount,
+        currency,
+        status,
+        paid_at
     from store_payments
 
 )

@@ -64,6 +64,7 @@ select
         ('rating_out_of_range', 'error', 'rating_text is not null and (rating is null or rating not between 1 and 5)', 'The rating is not a whole number from 1 to 5.'),
         ('created_at_unreadable', 'error', 'created_at is null', 'The date is missing or not a date.'),
         ('created_at_impossible', 'error', "created_at < '2000-01-01' or created_at >= '2100-01-01'", 'The date is before 2000 or after 2099.'),
+        ('created_in_future', 'error', "created_at > updated_at + interval '1 day'", 'The date is more than a day after the last change.'),
         ('updated_at_unreadable', 'error', 'updated_at is null', 'The time of the change is missing or not a time.'),
         ('text_missing', 'warn', 'review_text is null', 'The review has no text.'),
     ]) }}

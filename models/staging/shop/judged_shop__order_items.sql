@@ -40,7 +40,9 @@ select
         ('quantity_absurd', 'error', 'quantity >= 1000000', 'The quantity is a million or more.'),
         ('unit_price_missing', 'error', 'unit_price is null', 'The line has no price.'),
         ('unit_price_negative', 'error', 'unit_price < 0', 'The price is below zero.'),
-        ('unit_price_absurd', 'error', "unit_price >= 100000000 or unit_price = 'NaN'", 'The price is 100 million or more.'),
+        ('unit_price_absurd', 'error', 'unit_price >= 100000000', 'The price is 100 million or more.'),
         ('amount_negative', 'error', 'discount_amount < 0 or freight_amount < 0', 'The discount or the freight is below zero.'),
+        ('amount_absurd', 'error', 'discount_amount >= 100000000 or freight_amount >= 100000000', 'The discount or the freight is 100 million or more.'),
+        ('discount_above_price', 'error', 'round(cast(discount_amount as numeric), 2) > quantity * round(cast(unit_price as numeric), 2)', 'The discount is higher than the price of the goods.'),
     ]) }}
 from typed

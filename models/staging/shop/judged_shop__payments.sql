@@ -40,9 +40,10 @@ select
         ('order_id_missing', 'error', "source_order_id is null or source_order_id = ''", 'The payment has no order.'),
         ('amount_missing', 'error', 'amount is null', 'The payment has no amount.'),
         ('amount_negative', 'error', 'amount < 0', 'The amount is below zero.'),
-        ('amount_absurd', 'error', "amount >= 100000000 or amount = 'NaN'", 'The amount is 100 million or more.'),
+        ('amount_absurd', 'error', 'amount >= 100000000', 'The amount is 100 million or more.'),
         ('currency_unknown', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
         ('status_unknown', 'error', "clean_status is null or clean_status not in ('authorized', 'captured', 'refunded', 'failed')", 'The status is not authorized, captured, refunded or failed.'),
         ('paid_at_impossible', 'error', "paid_at < '2000-01-01' or paid_at >= '2100-01-01'", 'The payment date is before 2000 or after 2099.'),
+        ('paid_in_future', 'error', "paid_at > cast(updated_at as timestamptz) + interval '1 day'", 'The payment date is more than a day after its last change.'),
     ]) }}
 from typed

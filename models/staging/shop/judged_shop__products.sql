@@ -35,7 +35,7 @@ select
         ('product_id_missing', 'error', "clean_product_id is null or clean_product_id = ''", 'The product has no id.'),
         ('product_id_malformed', 'error', 'not ' ~ is_product_id('clean_product_id'), 'A product id is letters, digits, - and _, 64 at most.'),
         ('price_negative', 'error', 'price < 0', 'The price is below zero.'),
-        ('price_absurd', 'error', "price >= 100000000 or price = 'NaN'", 'The price is 100 million or more.'),
+        ('price_absurd', 'error', 'price >= 100000000', 'The price is 100 million or more.'),
         ('currency_unknown', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
         ('price_missing', 'warn', 'price is null', 'The product has no price.'),
     ]) }}

@@ -44,7 +44,7 @@ typed as (
 )
 
 select
-    'store-' || store_id || '-' || receipt_id as order_id,
+    'store-' || store_id || '/' || receipt_id as order_id,
     store_id,
     receipt_id,
     line_number,
@@ -72,12 +72,14 @@ select
         ('line_number_wrong', 'error', 'line_number is null', 'The line number is missing or not a number.'),
         ('sold_at_unreadable', 'error', 'sold_at is null', 'The time of the sale is missing or not a time.'),
         ('sold_at_impossible', 'error', "sold_at < '2000-01-01' or sold_at >= '2100-01-01'", 'The date of the sale is before 2000 or after 2099.'),
+        ('sold_in_future', 'error', "sold_at > updated_at + interval '1 day'", 'The sale is more than a day after its last change.'),
         ('region_unknown', 'error', "region is null or region not in ('us', 'eu', 'apac')", 'The region is not us, eu or apac.'),
         ('product_id_missing', 'error', 'product_id is null', 'The line has no product.'),
         ('product_id_malformed', 'error', 'not ' ~ is_product_id('product_id'), 'A product id is letters, digits, - and _, 64 at most.'),
         ('quantity_wrong', 'error', 'quantity is null or quantity <= 0 or quantity >= 1000000 or quantity != trunc(quantity)', 'The quantity is not a whole number above zero.'),
-        ('unit_price_wrong', 'error', "unit_price is null or unit_price < 0 or unit_price >= 100000000 or unit_price = 'NaN'", 'The price is missing, below zero or 100 million and more.'),
+        ('unit_price_wrong', 'error', 'unit_price is null or unit_price < 0 or unit_price >= 100000000', 'The price is missing, below zero or 100 million and more.'),
         ('discount_wrong', 'error', 'discount_text is not null and not ' ~ is_money('discount_text'), 'The discount is not an amount of zero or more.'),
+        ('discount_above_price', 'error', 'case when ' ~ is_money('discount_text') ~ ' then round(cast(discount_text as numeric), 2) > quantity * round(unit_price, 2) end', 'The discount is higher than the price of the goods.'),
         ('currency_unknown', 'error', 'currency not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
         ('currency_missing', 'warn', 'source_currency is null', 'The line has no currency: read as USD.'),
     ]) }}

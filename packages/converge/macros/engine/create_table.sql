@@ -27,6 +27,8 @@
         alter table {{ building }} rename to {{ target.identifier }};
         {{ converge.write_state(target, state, 1, true) }}
     {%- endcall -%}
+    {#- The views that stood on the old table went with it, and dbt does not know. -#}
+    {%- do adapter.cache_dropped(target) -%}
     {%- do create_indexes(target) -%}
     {{ return('CREATE ' ~ load_result('converge_build').table.rows[0][0]) }}
 {%- endmacro %}

@@ -60,9 +60,15 @@
         'touched_sql': blocks[0][1] if blocks else none,
         'inputs': inputs,
     } -%}
+    {%- set contract = [] -%}
+    {%- if config.get('contract').enforced -%}
+        {%- for column in model.columns.values() -%}
+            {%- do contract.append([column.name, column.data_type, column.constraints]) -%}
+        {%- endfor -%}
+    {%- endif -%}
     {%- do plan.update({
         'code': local_md5(sql),
-        'shape': local_md5(tojson([key, strategy, plan.version, plan.track, config.get('indexes', []), config.get('unlogged', false), config.get('contract').enforced, model.columns if config.get('contract').enforced else none])),
+        'shape': local_md5(tojson([key, strategy, plan.version, plan.track, config.get('indexes', []), config.get('unlogged', false), contract])),
     }) -%}
     {{ return(plan) }}
 {%- endmacro %}

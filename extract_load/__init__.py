@@ -1,0 +1,93 @@
+"""Sources to raw: rows are landed as they are, append-only, one transaction a load. See `python -m extract_load -h`."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+from extract_load import databases, ledger
+from extract_load.ledger import Interval, LoadResult
+from extract_load.tables import SOURCES, tables_of
+from storehouse.errors import StorehouseError
+
+__all__ = ["SOURCES", "LoadResult", "load", "partitions", "prepare"]
+
+
+def partitions(source: str) -> list[str | None]:
+    """What of a source is loaded on its own: the marketplace's regions; `[None]` for a source that has no parts."""
+    _check(source)
+    return list(tables_of(source)[0].partitions)
+
+
+def prepare() -> None:
+    """Create what is missing of the raw schemas and tables.
+
+    Raises:
+        StorehouseError: no warehouse, or no right to create.
+    """
+    with databases.open_warehouse() as warehouse:
+        ledger.prepare(warehouse)
+
+
+def load(
+    source: str,
+    from_: datetime | None = None,
+    until: datetime | None = None,
+    *,
+    tables: Collection[str] | None = None,
+    partition: str | None = None,
+    run_id: str | None = None,
+    allow_empty: bool = False,
+) -> list[LoadResult]:
+    """Land what a source has; safe to repeat, to run beside others and to kill.
+
+    Args:
+        source: one of `SOURCES`.
+        from_: inclusive; by default the watermark less `OVERLAP_MINUTES`. With `until`, a backfill of that interval.
+        until: exclusive; by default all there is. A time without zone is UTC.
+        tables: only these tables of the source.
+        partition: only this one of `partitions(source)`.
+        run_id: the pipeline run, for the ledger.
+        allow_empty: believe an empty snapshot of a table that had rows.
+
+    Returns:
+        One result per load, in the order of landing.
+
+    Raises:
+        StorehouseError: what failed, a line each; whatever did not fail was landed.
+    """
+    _check(source)
+    chosen = tables_of(source)
+    if unknown := set(tables or ()) - {table.name for table in chosen}:
+        known = ", ".join(table.name for table in chosen)
+        raise StorehouseError(f"{source} has no table {', '.join(sorted(unknown))}. It has: {known}.")
+    if partition is not None and partition not in partitions(source):
+        known = ", ".join(filter(None, partitions(source))) or "none"
+        raise StorehouseError(f"{source} has no partition {partition}. It has: {known}.")
+    interval = Interval(_utc(from_), _utc(until))
+    if interval.from_ and interval.until and interval.from_ >= interval.until:
+        raise StorehouseError(f"The interval is empty: from {interval.from_} is not before until {interval.until}.")
+    chosen = [table for table in chosen if not tables or table.name in tables]
+
+    with databases.open_warehouse() as warehouse:
+        ledger.prepare(warehouse)
+        # The sources' modules late: a DAG file that asks for names shall not import pyarrow.
+        if source == "shop":
+            from extract_load import shop_db
+
+            return shop_db.load(warehouse, chosen, interval, run_id, allow_empty)
+        (table,) = chosen
+        if source == "stores":
+            from extract_load import store_files
+
+            return store_files.load(warehouse, table, interval, run_id)
+        from extract_load import paged_api
+
+        return paged_api.load(warehouse, table, [partition] if partition else table.partitions, interval, run_id)
+
+
+def _check(source: str) -> None:
+    if source not in SOURCES:
+        raise StorehouseError(f"There is no source {source}. There is: {', '.join(SOURCES)}.")
+
+
+def _utc(time: datetime | None) -> datetime | None:
+    return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time

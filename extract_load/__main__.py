@@ -1,0 +1,146 @@
+"""The command line: `python -m extract_load SOURCE|all`."""
+
+import argparse
+import logging
+import sys
+import time
+from datetime import UTC, datetime
+
+import extract_load
+from extract_load.tables import TABLES
+from storehouse.errors import StorehouseError
+
+HELP = """\
+Land what the sources have in the raw schemas of the warehouse. Every load is one transaction: its rows and its row
+in raw.loads become visible together, or not at all. Safe to repeat, to run beside another load, and to kill.
+
+sources and where they are set (without a value: the demo shop)
+  shop           SHOP_DATABASE_URL (postgresql://user:password@host:5432/database), SHOP_SCHEMA (public)
+  marketplace    MARKETPLACE_URL
+  reviews        REVIEWS_URL
+  stores         STORES_URL (a folder, or s3://bucket/path with AWS_ENDPOINT_URL and the usual AWS credentials)
+  all            the four, one after the other; one that fails doesn't stop the others
+  prepare        land nothing, create what is missing of the raw schemas
+What they must provide is told in docs/sources.md.
+
+the warehouse
+  WAREHOUSE_HOST, WAREHOUSE_PORT, WAREHOUSE_USER, WAREHOUSE_PASSWORD, WAREHOUSE_DATABASE
+  (without WAREHOUSE_HOST: the embedded server under STOREHOUSE_HOME; start it with `make start`)
+
+other settings
+  OVERLAP_MINUTES (60)        how far behind its watermark a load starts again, for rows that were committed late
+  HTTP_TIMEOUT_SECONDS (30)   how long an API may be silent
+  HTTP_RETRIES (5)            tries of one request, the first included
+
+how tables are read
+  updated_at     rows whose updated_at lies in [from, until), and rows without one
+  full           the whole table; what is new, changed or gone is landed, and --from and --until don't matter
+  interval       records of the API with updated_at in [from, until); day folders that touch it, one load a file;
+                 a file with the contents that were landed before is left out
+{tables}
+Without --from: from where the loads so far have read without a gap (raw.loads tells), less the overlap.
+Without --until: all there is. With both: a backfill, which moves nothing.
+
+exit code: 0 landed; 1 something failed, and the message says what to do; 2 wrong usage; 130 interrupted
+
+examples
+  python -m extract_load all
+  python -m extract_load shop --tables orders payments
+  python -m extract_load marketplace --partition eu --from 2026-01-01 --until 2026-02-01
+"""
+
+
+def main() -> int:
+    """Run the command and return its exit code."""
+    arguments = _arguments()
+    logger = logging.getLogger("extract_load")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(_Teller())
+    # What psycopg says of a lost connection is said by us, once.
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
+    sources = extract_load.SOURCES if arguments.source == "all" else [arguments.source]
+    landed, failed = [], []
+    try:
+        for source in sources:
+            try:
+                if source == "prepare":
+                    extract_load.prepare()
+                    continue
+                landed += extract_load.load(
+                    source,
+                    getattr(arguments, "from"),
+                    arguments.until,
+                    tables=arguments.tables,
+                    partition=arguments.partition,
+                    run_id=arguments.run_id,
+                    allow_empty=arguments.allow_empty,
+                )
+            except StorehouseError as error:
+                failed.append(source)
+                print(error, file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("Interrupted. What was on its way was not landed; the next load takes it.", file=sys.stderr)
+        return 130
+    if arguments.source == "all":
+        rows = sum(result.rows for result in landed)
+        print(f"landed {rows:,} rows in {len(landed)} loads" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
+
+
+def _arguments() -> argparse.Namespace:
+    tables = "".join(f"  {table.label:<20} {table.kind:<11} key {', '.join(table.key)}\n" for table in TABLES)
+    parser = argparse.ArgumentParser(
+        prog="python -m extract_load",
+        description=HELP.format(tables=tables),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    choices = (*extract_load.SOURCES, "all", "prepare")
+    parser.add_argument("source", choices=choices, metavar="SOURCE", help=", ".join(choices))
+    parser.add_argument("--from", type=_time, metavar="TIME", help="inclusive; ISO 8601, UTC where it has no zone")
+    parser.add_argument("--until", type=_time, metavar="TIME", help="exclusive")
+    parser.add_argument("--tables", nargs="+", metavar="TABLE", help="only these tables of the source")
+    parser.add_argument("--partition", metavar="REGION", help="only this region of the marketplace")
+    parser.add_argument("--run-id", metavar="ID", help="of the pipeline run, for raw.loads")
+    parser.add_argument("--allow-empty", action="store_true", help="believe a full table that has become empty")
+    arguments = parser.parse_args()
+    if arguments.source in ("all", "prepare") and (arguments.tables or arguments.partition):
+        parser.error("--tables and --partition go with one source")
+    return arguments
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time; write 2026-01-31 or 2026-01-31T12:00:00Z") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+class _Teller(logging.Handler):
+    """Lines to the standard output; progress of a long load on a terminal's last line, else now and then a line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.status = None
+        if sys.stderr.isatty():
+            from rich.console import Console
+
+            self.status = Console(stderr=True).status("")
+        self.told_at = time.monotonic()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if not getattr(record, "is_progress", False):
+            if self.status:
+                self.status.stop()
+            print(message, flush=True)
+        elif self.status:
+            self.status.update(message)
+            self.status.start()
+        elif time.monotonic() - self.told_at > 10:
+            self.told_at = time.monotonic()
+            print(message, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,310 @@
+"""The raw schemas, and the transaction of a load: rows and their ledger row become visible together, in id order."""
+
+import logging
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypeVar
+
+import psycopg
+from psycopg import errors, sql
+
+from extract_load.databases import Database
+from extract_load.tables import SOURCES, TABLES, Table
+from storehouse.errors import StorehouseError
+from storehouse.settings import settings
+
+logger = logging.getLogger("extract_load")
+
+# Advisory locks of this database. The ledger's is held from taking a load id to its commit, by all tables alike:
+# so ids grow in commit order, and once load n is visible nothing at or below n can appear later.
+LEDGER_LOCK = 0x5EED_0001
+SCHEMA_LOCK = 0x5EED_0002
+
+# A load this large, of a table that it makes this much larger, is followed by `analyze`.
+ANALYZE_ROWS, ANALYZE_SHARE = 50_000, 0.1
+
+UPSERT = sql.SQL("'u'")
+
+Item = TypeVar("Item")
+
+
+class LoadResult(NamedTuple):
+    """One load that was landed."""
+
+    load_id: int
+    source: str
+    table: str
+    partition: str | None
+    rows: int
+    bytes: int
+
+
+class Interval(NamedTuple):
+    """What is asked for: from inclusive, until exclusive; None is where the last load ended, and all there is."""
+
+    from_: datetime | None
+    until: datetime | None
+
+
+class Progress:
+    """Tells how far something long has come, at most once a second."""
+
+    def __init__(self) -> None:
+        self._told_at = time.monotonic()
+
+    def tell(self, message: str, *values: object) -> None:
+        """Log it as progress, unless something was told within the last second."""
+        if time.monotonic() - self._told_at > 1:
+            self._told_at = time.monotonic()
+            logger.info(message, *values, extra={"is_progress": True})
+
+
+@dataclass
+class Load:
+    """A load on its way: what its ledger row will say; one of many (a file) is not told on a line of its own."""
+
+    table: Table
+    partition: str | None = None
+    interval_from: datetime | None = None
+    interval_until: datetime | None = None
+    run_id: str | None = None
+    checksum: str | None = None
+    is_one_of_many: bool = False
+    bytes: int = 0
+    _crc: int = 0
+    _progress: Progress = field(default_factory=Progress)
+
+    @property
+    def label(self) -> str:
+        """The name people read: `marketplace.orders us`."""
+        return f"{self.table.label} {self.partition}" if self.partition else self.table.label
+
+    def account(self, block: bytes) -> None:
+        """Count what came in, and say so now and then."""
+        self.bytes += len(block)
+        self._crc = zlib.crc32(block, self._crc)
+        self._progress.tell("%s  %.0f MB so far", self.label, self.bytes / 1e6)
+
+    @property
+    def fingerprint(self) -> str:
+        """The checksum given, or the CRC-32 of the bytes that came in."""
+        return self.checksum or f"crc32:{self._crc:08x}"
+
+
+def land(
+    warehouse: Database,
+    load: Load,
+    columns: dict[str, str],
+    feed: Callable[[psycopg.Copy], None],
+    append: Callable[[int], int],
+    *,
+    binary: bool = False,
+) -> LoadResult:
+    """Land one load, in one transaction.
+
+    Args:
+        warehouse: the connection; not in a transaction.
+        load: what the ledger will say. `feed` may still change its interval and its bytes.
+        columns: name and type of the columns of the temporary table `_landing`, which also has `_row`.
+        feed: writes the rows into `_landing`, through the COPY it is given.
+        append: moves the rows from `_landing` into raw under the load id it is given; returns how many. It runs under
+            the ledger's lock: it should only do what must be done there.
+        binary: the format of the COPY.
+
+    Raises:
+        StorehouseError: it was not landed, and nothing of it is there.
+    """
+    started = time.monotonic()
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    with warehouse.speaking(), warehouse.transaction(), warehouse.cursor() as cursor:
+        definitions = [sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(t)) for c, t in columns.items()]
+        cursor.execute(
+            sql.SQL("create temp table _landing (_row bigint generated always as identity, {}) on commit drop").format(
+                sql.SQL(", ").join(definitions)
+            )
+        )
+        options = sql.SQL("(format binary)" if binary else "")
+        with cursor.copy(sql.SQL("copy _landing ({}) from stdin {}").format(names, options)) as copy:
+            feed(copy)
+        cursor.execute("select pg_advisory_xact_lock(%s)", [LEDGER_LOCK])
+        (load_id,) = cursor.execute("select nextval('raw.load_ids')").fetchone()
+        rows = append(load_id)
+        cursor.execute(
+            "insert into raw.loads values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now(), clock_timestamp(), %s)",
+            [
+                load_id,
+                load.table.source,
+                load.table.name,
+                load.partition,
+                load.interval_from,
+                load.interval_until,
+                load.table.kind,
+                rows,
+                load.bytes,
+                load.fingerprint,
+                load.run_id,
+            ],
+        )
+    _analyze(warehouse, load.table, rows)
+    seconds = time.monotonic() - started
+    level = logging.DEBUG if load.is_one_of_many else logging.INFO
+    logger.log(level, "%-24s %12s rows   load %d   %.1f s", load.label, f"{rows:,}", load_id, seconds)
+    return LoadResult(load_id, load.table.source, load.table.name, load.partition, rows, load.bytes)
+
+
+def append_rows(
+    warehouse: Database,
+    table: Table,
+    columns: Iterable[str],
+    load_id: int,
+    op: sql.Composable = UPSERT,
+    **constants: str | None,
+) -> int:
+    """Move all of `_landing` into raw, `constants` beside it; returns the number of rows."""
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    statement = sql.SQL(
+        "insert into {raw} ({names}, {constants} _load_id, _row, _op) "
+        "select {names}, {values} {load_id}, _row, {op} from _landing"
+    ).format(
+        raw=sql.Identifier(table.schema, table.name),
+        names=names,
+        constants=sql.SQL("").join(sql.SQL("{}, ").format(sql.Identifier(c)) for c in constants),
+        values=sql.SQL("").join(sql.SQL("{}, ").format(sql.Literal(v)) for v in constants.values()),
+        load_id=load_id,
+        op=op,
+    )
+    return warehouse.execute(statement).rowcount
+
+
+def watermark(warehouse: Database, table: Table, partition: str | None = None) -> datetime | None:
+    """Up to where the table was read without a gap, or None: what the loads' intervals, put together, cover.
+
+    It is derived from the ledger alone. An interval that was read on its own doesn't move it past what lies between,
+    and a backfill of the past doesn't move it back.
+    """
+    with warehouse.speaking():
+        found = warehouse.execute(
+            """
+            select upper(covered)
+            from (
+                select unnest(range_agg(tstzrange(interval_from, interval_until))) as covered
+                from raw.loads
+                where source = %s and table_name = %s and partition is not distinct from %s
+                  and interval_until is not null
+            ) as stretches
+            where lower_inf(covered)
+            """,
+            [table.source, table.name, partition],
+        ).fetchone()
+    return found and found[0]
+
+
+def starting_point(warehouse: Database, table: Table, asked: Interval, partition: str | None = None) -> Interval:
+    """The interval to read: as asked, or from the watermark less the overlap; from None is from the beginning."""
+    if asked.from_:
+        return asked
+    reached = watermark(warehouse, table, partition)
+    from_ = reached and reached - timedelta(minutes=settings().overlap_minutes)
+    # An interval that lies before what was read holds nothing new.
+    return Interval(min(from_, asked.until) if from_ and asked.until else from_, asked.until)
+
+
+def each(load_one: Callable[[Item], LoadResult | None], items: Iterable[Item]) -> list[LoadResult]:
+    """Load every item, those after a failure too; None is an item that had nothing to land.
+
+    Raises:
+        StorehouseError: what failed, a line each, after the others were landed.
+    """
+    results, failures = [], {}
+    for item in items:
+        try:
+            if result := load_one(item):
+                results.append(result)
+        except StorehouseError as error:
+            failures[str(error)] = error
+    if failures:
+        raise StorehouseError("\n".join(failures)) from next(iter(failures.values()))
+    return results
+
+
+def prepare(warehouse: Database) -> None:
+    """Create what is missing of `raw` and the raw tables; a role that may not create can run where all is there.
+
+    Raises:
+        StorehouseError: something is missing and the role may not create it.
+    """
+    with warehouse.speaking():
+        wanted = ["raw.load_ids", "raw.loads", *(f"{t.schema}.{t.name}" for t in TABLES)]
+        (missing,) = warehouse.execute(
+            # Not by to_regclass: that needs the use of the schema.
+            "select cardinality(%s::text[]) - count(*) from pg_class "
+            "join pg_namespace on pg_namespace.oid = relnamespace where nspname || '.' || relname = any(%s)",
+            [wanted, wanted],
+        ).fetchone()
+        if not missing:
+            return
+        try:
+            with warehouse.transaction():
+                warehouse.execute("select pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
+                warehouse.execute(_LEDGER)
+                for source in SOURCES:
+                    warehouse.execute(f"create schema if not exists raw_{source}")
+                for table in TABLES:
+                    warehouse.execute(_table(table))
+        except errors.InsufficientPrivilege as error:
+            raise StorehouseError(
+                f"The raw schemas are not complete in {warehouse.where}, and this role may not create them: "
+                f"{error.diag.message_primary}. Let the database's owner run: python -m extract_load prepare"
+            ) from error
+
+
+_LEDGER = """
+    create schema if not exists raw;
+    create sequence if not exists raw.load_ids;
+    create table if not exists raw.loads (
+        load_id bigint primary key,
+        source text not null,
+        table_name text not null,
+        partition text,
+        interval_from timestamptz,
+        interval_until timestamptz,
+        kind text not null,
+        rows bigint not null,
+        bytes bigint not null,
+        checksum text not null,
+        started_at timestamptz not null,
+        finished_at timestamptz not null,
+        run_id text
+    );
+"""
+
+
+def _table(table: Table) -> sql.Composed:
+    columns = table.columns or {"payload": "jsonb not null"}
+    if table.source == "stores":
+        columns = columns | {"_file": "text not null", "_line": "bigint not null"}
+    elif not table.columns:
+        columns = columns | {"_partition": "text"}
+    return sql.SQL(
+        "create table if not exists {} ({}, _load_id bigint not null, _row bigint not null, "
+        "_op text not null check (_op in ('u', 'd')), primary key (_load_id, _row))"
+    ).format(
+        sql.Identifier(table.schema, table.name),
+        sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(t)) for c, t in columns.items()),
+    )
+
+
+def _analyze(warehouse: Database, table: Table, rows: int) -> None:
+    """Let the statistics follow a load that changed the table's size, before anything is planned on them."""
+    if rows < ANALYZE_ROWS:
+        return
+    name = sql.Identifier(table.schema, table.name)
+    with warehouse.speaking():
+        (known,) = warehouse.execute(
+            "select reltuples from pg_class where oid = to_regclass(%s)", [f"{table.schema}.{table.name}"]
+        ).fetchone()
+        if rows > known * ANALYZE_SHARE:
+            warehouse.execute(sql.SQL("analyze {}").format(name))

@@ -1,0 +1,70 @@
+"""The dbt graph as Airflow tasks: a node a task, from the manifest, dbt running inside the task's process."""
+
+import shutil
+from pathlib import Path
+
+from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
+from cosmos.constants import InvocationMode, LoadMode, TestBehavior, TestIndirectSelection
+from cosmos.operators.local import DbtTestLocalOperator
+
+from storehouse.errors import StorehouseError
+from storehouse.settings import PROJECT
+from storehouse.transform import target_folder
+
+UNIT_TESTS = "resource_type:unit_test"  # they test the code, not the data: `make test` runs them
+ENVIRONMENT = {
+    # One bound for all tasks of a run, and a new one when it is cleared.
+    "CONVERGE_RUN_ID": "{{ run_id }} {{ dag_run.clear_number }}",
+    # Tasks run side by side: a target folder each, and nothing in it that nobody reads.
+    "DBT_TARGET_PATH": "target",
+    "DBT_WRITE_JSON": "false",
+}
+
+
+def dbt_build(group_id: str = "dbt") -> DbtTaskGroup:
+    """A task a node, then one task with all the tests.
+
+    A node's task also runs the tests that are about it alone, and what stands on it waits for them;
+    the last task runs those across nodes too.
+
+    Raises:
+        StorehouseError: the manifest is not there.
+    """
+    manifest = target_folder() / "manifest.json"
+    if not manifest.exists():
+        raise StorehouseError(f"The dbt graph is not there: {manifest}. Make it with: make manifest")
+    profile = ProfileConfig("storehouse", "default", profiles_yml_filepath=PROJECT / "profiles.yml")
+    group = DbtTaskGroup(
+        group_id=group_id,
+        project_config=ProjectConfig(PROJECT, manifest_path=manifest, install_dbt_deps=False, env_vars=ENVIRONMENT),
+        profile_config=profile,
+        execution_config=ExecutionConfig(
+            invocation_mode=InvocationMode.DBT_RUNNER, test_indirect_selection=TestIndirectSelection.CAUTIOUS
+        ),
+        render_config=RenderConfig(
+            load_method=LoadMode.DBT_MANIFEST,
+            test_behavior=TestBehavior.BUILD,
+            exclude=[UNIT_TESTS],
+            emit_datasets=False,
+        ),
+    )
+    nodes = list(group.get_leaves())
+    tests = DbtTestLocalOperator(
+        task_id="tests",
+        task_group=group,
+        project_dir=PROJECT,
+        profile_config=profile,
+        invocation_mode=InvocationMode.DBT_RUNNER,
+        install_deps=False,
+        exclude=UNIT_TESTS,
+        env=ENVIRONMENT | {"DBT_WRITE_JSON": "true"},
+        callback=_keep_results,
+        cache_dir=group.dbt_graph.cache_dir,
+    )
+    nodes >> tests
+    return group
+
+
+def _keep_results(folder: str, **_: object) -> None:
+    """Put the results of the tests where `dbt test` by hand would have left them: the summary counts them."""
+    shutil.copy(Path(folder) / "target" / "run_results.json", target_folder())

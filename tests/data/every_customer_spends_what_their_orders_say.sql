@@ -1,0 +1,31 @@
+-- Fails with each customer whose orders or spend are not those of their orders.
+with orders as (
+
+    select
+        customer_id,
+        count(*) as orders,
+        sum(total_usd) as spend_usd,
+        sum(refunded_usd) as refunded_usd
+    from {{ ref('fct_orders') }}
+    where
+        customer_id is not null
+        and not is_cancelled
+    group by customer_id
+
+)
+
+select
+    coalesce(orders.customer_id, customers.customer_id) as customer_id,
+    orders.orders,
+    customers.orders as orders_shown,
+    orders.spend_usd,
+    customers.spend_usd as spend_usd_shown,
+    orders.refunded_usd,
+    customers.refunded_usd as refunded_usd_shown
+from orders
+full outer join {{ ref('customer_lifetime_value') }} as customers
+    on orders.customer_id = customers.customer_id
+where
+    orders.orders is distinct from customers.orders
+    or orders.spend_usd is distinct from customers.spend_usd
+    or orders.refunded_usd is distinct from customers.refunded_usd

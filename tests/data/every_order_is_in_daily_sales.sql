@@ -1,0 +1,36 @@
+-- Fails with each day, channel and region whose orders, sales or refunds are not what the orders themselves add up to.
+with orders as (
+
+    select
+        order_date,
+        channel,
+        region,
+        count(*) as orders,
+        sum(case when is_cancelled then 0 else total_usd end) as sales_usd,
+        sum(refunded_usd) as refunded_usd
+    from {{ ref('fct_orders') }}
+    group by order_date, channel, region
+
+)
+
+select
+    coalesce(orders.order_date, days.order_date) as order_date,
+    coalesce(orders.channel, days.channel) as channel,
+    coalesce(orders.region, days.region) as region,
+    orders.orders,
+    days.orders as orders_shown,
+    orders.sales_usd,
+    days.sales_usd as sales_usd_shown,
+    orders.refunded_usd,
+    days.refunded_usd as refunded_usd_shown
+from orders
+full outer join {{ ref('agg_daily_sales') }} as days
+    on
+        orders.order_date = days.order_date
+        and orders.channel = days.channel
+        and orders.region = days.region
+where
+    orders.orders is distinct from days.orders
+    or orders.sales_usd is distinct from days.sales_usd
+    or orders.refunded_usd is distinct from days.refunded_usd
+    or days.undiscounted_orders + days.low_discount_orders + days.medium_discount_orders + days.high_discount_orders != days.orders

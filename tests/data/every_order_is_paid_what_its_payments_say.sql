@@ -1,0 +1,24 @@
+-- Fails with each order whose paid or refunded amount is not that of its payments.
+with payments as (
+
+    select
+        order_id,
+        sum(case when status in ('captured', 'refunded') then amount_usd end) as paid_usd,
+        sum(case when status = 'refunded' then amount_usd end) as refunded_usd
+    from {{ ref('fct_payments') }}
+    group by order_id
+
+)
+
+select
+    orders.order_id,
+    orders.paid_usd,
+    payments.paid_usd as paid_usd_found,
+    orders.refunded_usd,
+    payments.refunded_usd as refunded_usd_found
+from {{ ref('fct_orders') }} as orders
+left join payments
+    on orders.order_id = payments.order_id
+where
+    orders.paid_usd != coalesce(payments.paid_usd, 0)
+    or orders.refunded_usd != coalesce(payments.refunded_usd, 0)

@@ -1,0 +1,102 @@
+"""A shop as docs/sources.md wants it, an API over real HTTP, a folder of store files, and the command."""
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import psycopg
+import pytest
+from extract_scene import SHOP, Api, command
+
+from storehouse.settings import PROJECT, settings
+
+
+@pytest.fixture
+def new_house(house):
+    """The module's house, emptied: quicker than a new one."""
+    for database in (house.warehouse, house.shop):
+        with psycopg.connect(database, autocommit=True) as connection:
+            schemas = connection.execute(
+                "select quote_ident(nspname) from pg_namespace "
+                "where nspname !~ '^pg_' and nspname <> 'information_schema'"
+            ).fetchall()
+            for (schema,) in schemas:
+                connection.execute(f"drop schema {schema} cascade")
+            connection.execute("create schema public")
+    settings.cache_clear()
+    return house
+
+
+@pytest.fixture
+def shop(new_house):
+    """A house with the documented tables in its shop, without rows."""
+    new_house.execute_in_shop(SHOP)
+    return new_house
+
+
+@pytest.fixture
+def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Set environment variables, for this process and for commands."""
+
+    def set_all(**values: object) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(name, str(value))
+        settings.cache_clear()
+
+    yield set_all
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+@pytest.fixture
+def run() -> Callable[..., subprocess.CompletedProcess]:
+    """Run `python -m extract_load` in the environment of the test."""
+
+    def run_it(*arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            command(*arguments), capture_output=True, text=True, cwd=PROJECT, env=os.environ, timeout=60
+        )
+
+    return run_it
+
+
+@pytest.fixture
+def api(configure: Callable[..., None]) -> Iterator[Api]:
+    """The API behind MARKETPLACE_URL and REVIEWS_URL."""
+    api = Api()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            answer = api.answer(parts.path, dict(parse_qsl(parts.query)))
+            self.send_response(answer.status)
+            self.send_header("Content-Length", str(answer.promised_length or len(answer.body)))
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    api.url = f"http://127.0.0.1:{server.server_port}"
+    configure(MARKETPLACE_URL=f"{api.url}/marketplace", REVIEWS_URL=api.url, HTTP_RETRIES=2, HTTP_TIMEOUT_SECONDS=5)
+    yield api
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def stores(tmp_path: Path, configure: Callable[..., None]) -> Path:
+    """The folder above `sales/`, with none in it."""
+    folder = tmp_path / "stores"
+    folder.mkdir()
+    configure(STORES_URL=folder)
+    return folder

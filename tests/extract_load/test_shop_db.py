@@ -1,0 +1,329 @@
+"""The shop database lands as it is: windows, late rows, deletes, snapshots compared, every type, a changing schema."""
+
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import psycopg
+import pytest
+from extract_scene import at, order, wait_until
+
+import extract_load
+from storehouse.errors import StorehouseError
+
+
+def load(table: str, *interval, **options) -> int:
+    """Rows landed from one table."""
+    return extract_load.load("shop", *interval, tables=[table], **options)[0].rows
+
+
+def last_until(house):
+    return house.query("select interval_until from raw.loads order by load_id desc limit 1")[0][0]
+
+
+def test_the_next_load_starts_at_the_watermark_less_the_overlap(shop, configure):
+    configure(OVERLAP_MINUTES=30)
+    shop.execute_in_shop("".join(order(n, f"2026-01-01 {n:02}:00") for n in range(1, 11)))
+    assert load("orders") == 10
+    shop.execute_in_shop(order(11, "2026-01-01 11:00"))
+    assert load("orders") == 2
+    assert shop.query("select order_id from raw_shop.orders where _load_id = 2 order by 1") == [(10,), (11,)]
+    assert shop.query("select interval_from, interval_until from raw.loads where load_id = 2") == [
+        (at("2026-01-01 09:30:00.000001"), at("2026-01-01 11:00:00.000001"))
+    ]
+
+
+def test_a_row_committed_late_is_landed_while_within_the_overlap(shop):
+    shop.execute_in_shop(order(1, "2026-01-01 10:00"))
+    load("orders")
+    shop.execute_in_shop(order(2, "2026-01-01 09:30"))
+    load("orders")
+    assert shop.query("select distinct order_id from raw_shop.orders order by 1") == [(1,), (2,)]
+
+
+def test_without_news_a_load_writes_its_ledger_row_and_the_watermark_stays(shop):
+    shop.execute_in_shop(order(1, "2026-01-01 10:00"))
+    load("orders")
+    load("orders")
+    assert last_until(shop) == at("2026-01-01 10:00:00.000001")
+    assert load("payments") == load("payments") == 0
+    assert shop.query("select count(*) from raw.loads where table_name = 'payments'") == [(2,)]
+
+
+def test_a_backfill_lands_its_interval_and_leaves_the_watermark(shop, configure):
+    configure(OVERLAP_MINUTES=0)
+    shop.execute_in_shop("".join(order(n, f"2026-01-{n:02}") for n in range(1, 11)))
+    load("orders")
+    assert load("orders", at("2026-01-03"), at("2026-01-06")) == 3
+    shop.execute_in_shop(order(11, "2026-01-11"))
+    assert load("orders") == 1
+
+
+def test_an_interval_that_was_skipped_is_read_by_the_next_load(shop, configure):
+    configure(OVERLAP_MINUTES=0)
+    shop.execute_in_shop("".join(order(n, f"2026-01-{n:02}") for n in range(1, 11)))
+    assert load("orders", None, at("2026-01-03")) == 2
+    assert load("orders", at("2026-01-06"), at("2026-01-08")) == 2
+    load("orders")
+    assert shop.query("select count(distinct order_id) from raw_shop.orders") == [(10,)]
+
+
+def test_until_bounds_a_load_and_an_interval_before_the_watermark_is_empty(shop):
+    shop.execute_in_shop("".join(order(n, f"2026-01-{n:02}") for n in range(1, 11)))
+    assert load("orders", None, at("2026-01-05")) == 4
+    assert load("orders", None, at("2026-01-02")) == 0
+    assert load("orders", None, at("2026-01-06")) == 2
+
+
+def test_an_until_beyond_the_data_does_not_move_the_watermark_past_rows_to_come(shop):
+    shop.execute_in_shop(order(1, "2026-01-01 10:00"))
+    load("orders", None, at("2099-01-01"))
+    shop.execute_in_shop(order(2, "2026-01-01 11:00"))
+    load("orders")
+    assert shop.query("select distinct order_id from raw_shop.orders order by 1") == [(1,), (2,)]
+
+
+def test_a_row_dated_in_the_future_is_landed_and_hides_nothing(shop):
+    shop.execute_in_shop(order(1, "2026-01-01") + order(2, "2999-01-01") + order(3, None))
+    shop.execute_in_shop("update orders set updated_at = 'infinity' where order_id = 3")
+    assert load("orders") == 3
+    shop.execute_in_shop(order(4, "2026-01-02"))
+    load("orders")
+    assert (4,) in shop.query("select order_id from raw_shop.orders where _load_id = 2")
+
+
+def test_rows_without_updated_at_are_landed_each_time(shop):
+    shop.execute_in_shop(order(1, None) + order(2, "2026-01-02"))
+    assert load("orders") == 2
+    assert load("orders") == 2
+    assert last_until(shop) == at("2026-01-02 00:00:00.000001")
+
+
+def test_a_timestamp_without_zone_is_read_as_utc(shop, configure):
+    configure(OVERLAP_MINUTES=0, PGTZ="America/New_York")
+    shop.execute_in_shop(
+        "insert into order_items (order_id, line_number, updated_at) values (1, 1, '2026-01-01 10:00')"
+    )
+    load("order_items")
+    assert last_until(shop) == at("2026-01-01 10:00:00.000001")
+    shop.execute_in_shop(
+        "insert into order_items (order_id, line_number, updated_at) values (1, 2, '2026-01-01 10:01')"
+    )
+    assert load("order_items") == 1
+
+
+def test_a_deleted_at_makes_the_row_a_delete(shop):
+    shop.execute_in_shop(order(1, "2026-01-01") + order(2, "2026-01-01", deleted_at="2026-01-01"))
+    load("orders")
+    assert shop.query("select order_id, _op from raw_shop.orders order by 1") == [(1, "u"), (2, "d")]
+
+
+def test_all_tables_of_a_load_come_from_one_snapshot(shop):
+    shop.execute_in_shop(order(1, "2026-01-01"))
+    extract_load.prepare()
+    with psycopg.connect(shop.warehouse) as other, ThreadPoolExecutor() as pool:
+        # The load has its snapshot, and waits to land the first table.
+        other.execute("lock table raw_shop.customers")
+        landing = pool.submit(extract_load.load, "shop")
+        wait_until(lambda: shop.query("select count(*) from pg_locks where not granted")[0][0])
+        shop.execute_in_shop("insert into payments (payment_id, order_id) values (gen_random_uuid(), 1)")
+        other.rollback()
+        rows = {result.table: result.rows for result in landing.result()}
+    assert rows == {"customers": 0, "products": 0, "orders": 1, "order_items": 0, "payments": 0}
+
+
+def test_a_table_that_fails_does_not_keep_the_others_from_landing(shop):
+    shop.execute_in_shop(order(1, "2026-01-01") + "drop table customers; alter table products rename to old_products;")
+    shop.execute_in_shop(product("P-1").replace("products", "old_products"))
+    shop.execute_in_shop("create view products as select *, 1 / (price - 1) as broken from old_products")
+    with pytest.raises(StorehouseError, match=r"there is no table public.customers in .*\n.*: division by zero"):
+        extract_load.load("shop")
+    assert shop.query("select table_name from raw.loads order by 1") == [("order_items",), ("orders",), ("payments",)]
+
+
+# Tables that are read in full.
+
+
+def product(product_id: str, price: str = "1.00") -> str:
+    return (
+        f"insert into products (product_id, price, name) values ('{product_id}', {price}, 'a name') "
+        "on conflict (product_id) do update set price = excluded.price;"
+    )
+
+
+def test_of_a_full_table_only_the_differences_are_landed(shop):
+    def landed():
+        load("products")
+        return shop.query(
+            "select product_id, price, name, _row, _op from raw_shop.products "
+            "where _load_id = (select max(load_id) from raw.loads) order by _row"
+        )
+
+    shop.execute_in_shop(product("P-1") + product("P-2") + product("P-3"))
+    assert [(row[0], row[-1]) for row in landed()] == [("P-1", "u"), ("P-2", "u"), ("P-3", "u")]
+    assert landed() == []
+    one, two = Decimal("1.00"), Decimal("2.00")
+    shop.execute_in_shop(product("P-2", "2.00") + product("P-4") + "delete from products where product_id = 'P-3';")
+    assert landed() == [("P-2", two, "a name", 1, "u"), ("P-4", one, "a name", 2, "u"), ("P-3", one, "a name", 3, "d")]
+    assert landed() == []
+    shop.execute_in_shop(product("P-3"))
+    assert landed() == [("P-3", one, "a name", 1, "u")]
+    assert shop.query("select rows from raw.loads order by load_id") == [(3,), (0,), (3,), (0,), (1,)]
+
+
+def test_a_null_and_an_empty_text_are_a_difference(shop):
+    shop.execute_in_shop("insert into products (product_id, category) values ('P-1', null)")
+    assert load("products") == 1
+    shop.execute_in_shop("update products set category = ''")
+    assert load("products") == 1
+    shop.execute_in_shop("update products set category = null")
+    assert load("products") == 1
+
+
+def test_a_full_table_that_became_empty_is_refused_unless_allowed(shop):
+    shop.execute_in_shop(product("P-1"))
+    load("products")
+    shop.execute_in_shop("delete from products")
+    with pytest.raises(StorehouseError, match=r"shop.products is empty at the source and had rows.*--allow-empty"):
+        load("products")
+    assert shop.query("select _op from raw_shop.products") == [("u",)]
+    assert load("products", allow_empty=True) == 1
+    assert load("products") == 0
+
+
+def test_snapshots_are_compared_in_the_order_they_were_taken(shop):
+    shop.execute_in_shop(product("P-1"))
+    load("products")
+    with psycopg.connect(shop.warehouse) as other, ThreadPoolExecutor() as pool:
+        # The first load has its snapshot and waits to land it; the second must not overtake it.
+        other.execute("lock table raw_shop.products")
+        first = pool.submit(load, "products")
+        wait_until(lambda: shop.query("select count(*) from pg_locks where not granted")[0][0] == 1)
+        shop.execute_in_shop(product("P-1", "2.00"))
+        second = pool.submit(load, "products")
+        wait_until(lambda: shop.query("select count(*) from pg_locks where not granted")[0][0] == 2)
+        other.rollback()
+        assert (first.result(), second.result()) == (0, 1)
+
+
+# Types and the changing schema.
+
+
+def test_every_type_lands_exactly(shop):
+    shop.execute_in_shop("""
+        create domain positive as integer check (value > 0);
+        create domain small_positive as positive check (value < 10);
+        create type point_of_sale as (till integer, shop text);
+        alter table orders
+            add n numeric, add big numeric(38, 10), add f double precision, add b bytea, add j json, add jb jsonb,
+            add tags text[], add statuses order_status[], add matrix integer[][], add u uuid, add ts timestamp,
+            add tz timestamptz(3), add d date, add t time, add i interval, add flag boolean, add c char(5),
+            add v varchar(7), add p positive, add sp small_positive, add pos point_of_sale,
+            add r int4range, add ip inet, add bits bit(3);
+        insert into orders values (1, 2, 'approved', 'USD', 118.40, null, '2026-01-01 12:00+02', null, null, null,
+            null, '2026-01-01', null, 'NaN', 1234567890123456789012345678.0123456789, 0.1, '\\x00ff',
+            '{"b": 1, "a": 1.10}',
+            '{"x": 1.10, "t": "\\ttab"}', '{"a,b", NULL, "c\\"d"}', '{created,shipped}', '{{1,2},{3,4}}',
+            '00000000-0000-0000-0000-000000000001', '2026-01-01 00:00:00.123456', '2026-01-01 00:00:00.123+00',
+            '0044-03-15 BC', '24:00', '1 mon 2 days 3.5 secs', true, 'ab', 'tab\tend', 7, 8, row(3, 'north'),
+            '[1,5)', '10.0.0.1/8', B'101');
+    """)
+    load("orders")
+    names = (
+        "status currency total_amount placed_at n big f b j jb tags statuses matrix u ts tz d t i flag c v p sp pos "
+        "r ip bits"
+    )
+    expressions = ", ".join(f"{name}::text" for name in names.split())
+    with psycopg.connect(shop.shop, options="-c timezone=UTC") as source:
+        expected = source.execute(f"select {expressions} from orders").fetchall()
+    with psycopg.connect(shop.warehouse, options="-c timezone=UTC") as target:
+        assert target.execute(f"select {expressions} from raw_shop.orders").fetchall() == expected
+    types = dict(
+        shop.query(
+            "select column_name, data_type from information_schema.columns "
+            "where table_schema = 'raw_shop' and table_name = 'orders'"
+        )
+    )
+    expected_types = (
+        "order_id bigint, status text, total_amount numeric, statuses text, pos text, p integer, sp text, u uuid"
+    )
+    assert types.items() >= dict(pair.split() for pair in expected_types.split(", ")).items()
+
+
+def test_a_new_column_lands_from_now_on_and_is_told_once(shop, run):
+    shop.execute_in_shop(order(1, "2026-01-01"))
+    load("orders")
+    shop.execute_in_shop("alter table orders add gift_note text;" + order(2, "2026-01-02"))
+    shop.execute_in_shop("update orders set gift_note = 'for you'")
+    assert "shop.orders: new column gift_note (text), landed from load 2 on" in run("shop", "--tables", "orders").stdout
+    assert "gift_note" not in run("shop", "--tables", "orders").stdout
+    assert shop.query("select order_id, gift_note from raw_shop.orders where _load_id <= 2 order by _load_id, 1") == [
+        (1, None),
+        (1, "for you"),
+        (2, "for you"),
+    ]
+
+
+def test_a_column_that_is_gone_stays_in_raw_and_is_told_once(shop, run):
+    shop.execute_in_shop("alter table orders add gift_note text;" + order(1, "2026-01-01"))
+    shop.execute_in_shop("update orders set gift_note = 'for you'")
+    load("orders")
+    shop.execute_in_shop("alter table orders drop gift_note")
+    assert "the column gift_note is gone at the source; null from load 2 on" in run("shop", "--tables", "orders").stdout
+    assert "gift_note" not in run("shop", "--tables", "orders").stdout
+    assert shop.query("select gift_note from raw_shop.orders order by _load_id") == [("for you",), (None,), (None,)]
+
+
+def test_a_retyped_column_stops_with_the_statement_that_helps(shop):
+    shop.execute_in_shop("alter table orders add points integer;" + order(1, "2026-01-01"))
+    shop.execute_in_shop("update orders set points = 5")
+    load("orders")
+    shop.execute_in_shop("alter table orders alter points type text using 'five'")
+    with pytest.raises(StorehouseError, match="points is text at the source now; it was landed as integer") as caught:
+        load("orders")
+    with psycopg.connect(shop.warehouse) as warehouse:
+        warehouse.execute(str(caught.value).rpartition("holds both: ")[2])
+    load("orders")
+    shop.execute_in_shop("alter table orders alter points type bigint using 6")
+    load("orders")
+    assert shop.query("select points from raw_shop.orders order by _load_id") == [("5",), ("five",), ("6",)]
+
+
+def test_a_longer_or_wider_type_is_no_change(shop):
+    shop.execute_in_shop(order(1, "2026-01-01"))
+    load("orders")
+    shop.execute_in_shop("""
+        alter domain money_amount drop not null;
+        alter table orders alter discount_code type varchar(200), alter total_amount type numeric(30, 6);
+        update orders set discount_code = repeat('x', 100), total_amount = 1.123456;
+    """)
+    load("orders")
+    assert shop.query("select length(discount_code), total_amount::text from raw_shop.orders where _load_id = 2") == [
+        (100, "1.123456")
+    ]
+
+
+def test_a_new_column_of_a_full_table_lands_for_all_its_rows(shop):
+    shop.execute_in_shop(product("P-1") + product("P-2"))
+    load("products")
+    shop.execute_in_shop("alter table products add weight numeric default 3")
+    assert load("products") == 2
+    shop.execute_in_shop("alter table products drop weight")
+    assert load("products") == 0
+
+
+def test_a_missing_documented_column_is_named_with_what_may_have_replaced_it(shop):
+    shop.execute_in_shop("alter table orders rename total_amount to amount; alter table orders drop shipped_at")
+    with pytest.raises(
+        StorehouseError,
+        match=r"shop.orders: public.orders in .* lacks total_amount, shipped_at; it has amount, which we don't know",
+    ):
+        load("orders")
+
+
+def test_a_name_that_needs_quoting_is_no_trouble(shop, configure):
+    shop.execute_in_shop('create schema "My Shop"; alter table orders set schema "My Shop"')
+    shop.execute_in_shop(
+        'alter table "My Shop".orders add "Gift Note" text; set search_path to "My Shop";' + order(1, "2026-01-01")
+    )
+    configure(SHOP_SCHEMA="My Shop")
+    assert load("orders") == 1

@@ -1,0 +1,154 @@
+"""`make run`, `make psql` and the rest, as a person uses them: in an empty home, and with servers of one's own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from storehouse.server import Server
+from storehouse.settings import PROJECT
+
+LAYERS = {
+    *("raw", "raw_shop", "raw_marketplace", "raw_reviews", "raw_stores", "staging", "quarantine", "intermediate"),
+    *("core", "sales", "customers", "feedback", "operations"),
+}
+OUR_VARIABLES = ("WAREHOUSE_", "SHOP_", "MARKETPLACE_", "REVIEWS_", "STORES_", "STOREHOUSE_", "DBT_TARGET")
+Command = Callable[..., subprocess.CompletedProcess]
+
+
+def command(home: Path, **variables: str) -> Command:
+    """`python -m storehouse …` in a home, with nothing else of ours in the environment."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OUR_VARIABLES)}
+    environment |= {"STOREHOUSE_HOME": str(home), "DBT_TARGET_PATH": str(home / "target")} | variables
+
+    def run(*arguments: str, module: str = "storehouse", given: str | None = None) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=PROJECT,
+            env=environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """An empty home with the embedded server and the demo shop, after its first run."""
+    run = command(tmp_path_factory.mktemp("home"))
+    first = run("run", "--days", "3", "--size", "0.2")
+    run.first = first
+    yield run
+    run("stop")
+
+
+def test_the_first_run_lands_builds_and_says_where_to_look(home: Command) -> None:
+    assert home.first.returncode == 0, home.first.stdout + home.first.stderr
+    for words in ("shop.orders", "core.fct_orders", "tests:", " 0 failed", "Look next", "make psql", "Done in"):
+        assert words in home.first.stdout
+    assert "transform" in home.first.stderr
+
+
+def test_psql_runs_the_sql_on_its_standard_input_and_finds_a_schema_a_layer(home: Command) -> None:
+    done = home("psql", "-At", given="select nspname from pg_namespace")
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) >= LAYERS
+
+
+def test_the_second_run_lands_the_next_day(home: Command) -> None:
+    newest = "select max(order_date) from core.fct_orders"
+    before = home("psql", "-At", given=newest).stdout
+    second = home("run")
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "was running" in second.stderr
+    assert home("psql", "-At", given=newest).stdout > before
+
+
+def test_an_audit_of_a_fresh_run_finds_nothing_and_of_a_hand_made_change_names_the_key(home: Command) -> None:
+    assert home("audit").returncode == 0
+    home("psql", given="update core.dim_products set name = 'by hand' where product_id = 'P-000007'")
+    spoilt = home("audit", "--select", "dim_products")
+    assert spoilt.returncode == 1
+    assert 'product_id=P-000007: name is "by hand"' in spoilt.stdout
+    home("run", "--days", "0")
+    mended = home("psql", "-At", given="select count(*) from core.dim_products where name = 'by hand'")
+    assert mended.stdout.strip() == "1", "a plain run does not look for what was written by hand"
+    assert (
+        "schema" not in home("psql", "-At", given="select nspname from pg_namespace where nspname like 'audit%'").stdout
+    )
+
+
+def test_every_unit_test_of_the_models_passes(home: Command) -> None:
+    done = home("dbt", "test", "--select", "test_type:unit")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_stop_stops_only_its_own(home: Command, server: Server) -> None:
+    assert home("stop").returncode == 0
+    assert server.is_running
+    again = home("psql", "-At", given="select 1")
+    assert again.stdout.strip() == "1"
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Another PostgreSQL server, which asks for a password."""
+    server = Server(tmp_path_factory.mktemp("outside"), auth="scram-sha-256", password="of the superuser").start()
+    with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+        connection.execute("create role loader login password 'let me in'")
+        connection.execute("create database warehouse owner loader")
+        connection.execute("create database webshop owner loader")
+    yield server
+    server.stop()
+
+
+def test_an_outside_warehouse_and_an_outside_shop_are_used_as_they_are(outside: Server, tmp_path: Path) -> None:
+    shop = f"postgresql://loader:let%20me%20in@127.0.0.1:{outside.port}/webshop"
+    assert (
+        command(tmp_path, SHOP_DATABASE_URL=shop)("advance", "--days", "2", "--size", "0.1", module="demo").returncode
+        == 0
+    )
+    run = command(
+        tmp_path / "own",
+        SHOP_DATABASE_URL=shop,
+        STORES_URL=str(tmp_path / "demo" / "stores"),
+        WAREHOUSE_HOST="127.0.0.1",
+        WAREHOUSE_PORT=str(outside.port),
+        WAREHOUSE_USER="loader",
+        WAREHOUSE_PASSWORD="let me in",
+        WAREHOUSE_DATABASE="warehouse",
+    )
+    done = run("run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "demo shop" not in done.stderr
+    counted = run("psql", "-At", given="select channel from core.fct_orders group by 1 order by 1")
+    assert counted.stdout.split() == ["stores", "web"]
+    assert not (tmp_path / "own" / "postgres").exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"WAREHOUSE_PORT": "many"}, "WAREHOUSE_PORT"),
+        ({"WAREHOUSE_HOST": "127.0.0.1", "WAREHOUSE_PORT": "1"}, "127.0.0.1"),
+        ({"OVERLAP_MINUTES": "-5"}, "OVERLAP_MINUTES"),
+    ],
+)
+def test_a_wrong_setting_is_one_clear_message(variables: dict[str, str], words: str, tmp_path: Path) -> None:
+    done = command(tmp_path, SHOP_DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", **variables)("run")
+    assert done.returncode == 1
+    assert words in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_taken_port_is_named(server: Server, tmp_path: Path) -> None:
+    done = command(tmp_path, STOREHOUSE_PORT=str(server.port))("start")
+    assert done.returncode == 1
+    assert f"Port {server.port} is taken" in done.stderr
