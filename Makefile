@@ -23,6 +23,11 @@ run: $(PACKAGES)
 test: $(PACKAGES)
 	@$(BIN)/python -m pytest $(ARGS)
 
+## bench      does a day cost what changed? 1 million against 10 million orders; needs an empty STOREHOUSE_HOME, 45 GB
+.PHONY: bench
+bench: $(PACKAGES)
+	@$(BIN)/python -m bench.scale $(ARGS)
+
 ## fuzz       play random histories: HISTORIES=100, and HISTORY_SEED= plays one again
 .PHONY: fuzz
 fuzz: $(PACKAGES)

@@ -54,10 +54,17 @@ from olist.items as i
 join olist.orders as o using (order_id)
 where o.purchased > %(before)s and o.purchased <= %(now)s;
 
+-- A payment is authorised with the order and captured when the order is approved; one of an order that never was, at once.
 insert into payments
 select
-    p.order_id || '-' || p.sequence, p.order_id, p.method, p.installments, p.amount, 'BRL', 'captured',
-    coalesce(o.approved, o.purchased), o.purchased, o.purchased
+    p.order_id || '-' || p.sequence, p.order_id, p.method, p.installments, p.amount, 'BRL',
+    case when coalesce(o.approved, o.purchased) <= %(now)s then 'captured' else 'authorized' end,
+    case when coalesce(o.approved, o.purchased) <= %(now)s then coalesce(o.approved, o.purchased) end,
+    o.purchased,
+    greatest(o.purchased, case when o.approved <= %(now)s then o.approved end)
 from olist.payments as p
 join olist.orders as o using (order_id)
-where o.purchased > %(before)s and o.purchased <= %(now)s;
+where o.purchased <= %(now)s
+  and (o.purchased > %(before)s or (o.approved > %(before)s and o.approved <= %(now)s))
+on conflict (payment_id) do update
+set status = excluded.status, paid_at = excluded.paid_at, updated_at = excluded.updated_at;

@@ -1,0 +1,148 @@
+"""Does a day cost what changed? The same daily transform over a small and a ten times longer history of the demo shop.
+
+    python -m bench.scale [--size 4] [--small 125] [--large 1250] [--days 3]
+
+Size 4 changes about 20,000 orders a day; 125 days of it are a million orders, 1,250 days ten million. The home
+(STOREHOUSE_HOME) must be empty and have about 45 GB; it is left for looking at, with the server stopped.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import psutil
+import psycopg
+
+import demo
+import extract_load
+from demo.shop import START
+from storehouse import local, transform
+from storehouse.run import DAILY
+from storehouse.settings import PROJECT, settings
+
+
+class Cost(NamedTuple):
+    """What one daily transform took: seconds, seconds of CPU, 8-kB buffers."""
+
+    wall: float
+    database_cpu: float
+    dbt_cpu: float
+    buffers: int
+    changed_orders: int
+
+
+def main() -> None:
+    """Play, build, measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=float, default=4)
+    parser.add_argument("--small", type=int, default=125, help="days of the small history")
+    parser.add_argument("--large", type=int, default=1250, help="days of the large one")
+    parser.add_argument("--days", type=int, default=3, help="days measured on each")
+    arguments = parser.parse_args()
+    local.start()
+    costs = {}
+    for days in (arguments.small, arguments.large):
+        step("play", partial(demo.advance, until=START + timedelta(days=days - 1), size=arguments.size))
+        step("extract-load", extract)
+        step("full build", lambda: transform.build([*DAILY, "--full-refresh"]))
+        execute("vacuum analyze")
+        costs[days] = [measure_day(arguments.size) for _ in range(arguments.days + 1)][1:]
+        orders = query("select count(*) from core.fct_orders")[0]
+        print(f"{orders:,} orders, {disk():.1f} GB: {costs[days]}", flush=True)
+    report(*costs.values())
+    local.stop()
+
+
+def step(name: str, work: Callable[[], object]) -> None:
+    """Do it, and say how long it took."""
+    began = time.monotonic()
+    work()
+    print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+
+
+def extract() -> None:
+    """Land what every source has."""
+    for source in extract_load.SOURCES:
+        extract_load.load(source)
+
+
+def measure_day(size: float) -> Cost:
+    """Play and land one day, then measure the whole daily `dbt build`, tests included, in a process of its own."""
+    demo.advance(days=1, size=size)
+    extract()
+    bound = query("select max(load_id) from raw.loads")[0]
+    before = query("select coalesce(max(bound), 0) from converge.inputs where input = 'raw_shop.orders'")[0]
+    changed = query(
+        f"select count(distinct order_id) from raw_shop.orders where _load_id > {before} and _load_id <= {bound}"
+    )[0]
+    execute("checkpoint")
+    cpu, buffers = database_cpu(), blocks()
+    began = time.monotonic()
+    command = [
+        str(Path(sys.executable).parent / "dbt"),
+        *DAILY,
+        "--quiet",
+        "--target-path",
+        str(transform.target_folder()),
+    ]
+    process = psutil.Popen(command, cwd=PROJECT, env=os.environ | settings().warehouse_environment())
+    dbt_cpu = 0.0
+    while process.poll() is None:
+        times = process.cpu_times()
+        dbt_cpu = times.user + times.system
+        time.sleep(0.05)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    wall = time.monotonic() - began
+    time.sleep(1)
+    return Cost(wall, database_cpu() - cpu, dbt_cpu, blocks() - buffers, changed)
+
+
+def database_cpu() -> float:
+    """Seconds of CPU that the server has used, ended backends included."""
+    postmaster = psutil.Process(int((settings().server.data / "postmaster.pid").read_text().split()[0]))
+    own = postmaster.cpu_times()
+    living = [child.cpu_times() for child in postmaster.children()]
+    return own.children_user + own.children_system + sum(times.user + times.system for times in living)
+
+
+def blocks() -> int:
+    """Buffers that were read, from memory or disk."""
+    return query("select blks_read + blks_hit from pg_stat_database where datname = current_database()")[0]
+
+
+def disk() -> float:
+    """Size of the warehouse, in GB."""
+    return float(query("select pg_database_size(current_database())")[0]) / 1e9
+
+
+def query(statement: str) -> tuple:
+    """The first row of a query on the warehouse."""
+    with psycopg.connect(settings().warehouse_conninfo()) as warehouse:
+        return warehouse.execute(statement).fetchone()
+
+
+def execute(statement: str) -> None:
+    """Run a statement outside a transaction."""
+    with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
+        warehouse.execute(statement)
+
+
+def report(small: list[Cost], large: list[Cost]) -> None:
+    """The table for the README: medians, and large over small."""
+    print(f"{'median of a day':<24}{'small':>12}{'large':>12}{'ratio':>8}")
+    for field in Cost._fields:
+        low, high = (median(getattr(cost, field) for cost in costs) for costs in (small, large))
+        print(f"{field:<24}{low:>12,.1f}{high:>12,.1f}{high / low:>8.2f}")
+
+
+if __name__ == "__main__":
+    main()
