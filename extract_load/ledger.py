@@ -74,6 +74,7 @@ class Load:
     checksum: str | None = None
     is_one_of_many: bool = False
     bytes: int = 0
+    members: set[str] = field(default_factory=set)
     _crc: int = 0
     _progress: Progress = field(default_factory=Progress)
 
@@ -149,6 +150,8 @@ def land(
             ],
         )
     _analyze(warehouse, load.table, rows)
+    if load.members:
+        _tell_of_drift(warehouse, load, load_id)
     seconds = time.monotonic() - started
     level = logging.DEBUG if load.is_one_of_many else logging.INFO
     logger.log(level, "%-24s %12s rows   load %d   %.1f s", load.label, f"{rows:,}", load_id, seconds)
@@ -295,6 +298,29 @@ def _table(table: Table) -> sql.Composed:
         sql.Identifier(table.schema, table.name),
         sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(t)) for c, t in columns.items()),
     )
+
+
+def _tell_of_drift(warehouse: Database, load: Load, load_id: int) -> None:
+    """Say, once, that records have other members than promised: when the load before this one had not."""
+    appeared, vanished = load.members - load.table.members, load.table.members - load.members
+    if not appeared and not vanished:
+        return
+    raw = sql.Identifier(load.table.schema, load.table.name)
+    with warehouse.speaking():
+        (before,) = warehouse.execute(
+            sql.SQL(
+                "select array_agg(distinct member) from {raw}, jsonb_object_keys(payload) as member where _load_id = "
+                "(select max(_load_id) from {raw} where _load_id < %s) and not payload ? '_unreadable'"
+            ).format(raw=raw),
+            [load_id],
+        ).fetchone()
+    known = load.table.members if before is None else set(before)
+    for member in sorted(appeared - known):
+        news = "%s: new member %s, kept in payload from load %d on. To use it: add it to the staging model"
+        logger.warning(news, load.table.label, member, load_id)
+    for member in sorted(vanished & known):
+        news = "%s: no record has the member %s any more, from load %d on. Ask the source; staging reads it as missing"
+        logger.warning(news, load.table.label, member, load_id)
 
 
 def _analyze(warehouse: Database, table: Table, rows: int) -> None:

@@ -69,6 +69,7 @@ def _try_partition(
             load.account(page.body)
             for record in page.records:
                 copy.write_row((payload(record.text),))
+                load.members.update(record.value if isinstance(record.value, dict) else ())
                 changed_at = _updated_at(record.value)
                 if changed_at and changed_at < until:
                     load.interval_until = max(load.interval_until or changed_at, changed_at + timedelta(microseconds=1))

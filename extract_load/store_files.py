@@ -172,7 +172,7 @@ def _load_file(warehouse: Database, files: _Files, file: File, load: Load) -> Lo
                 if not size:
                     raise ValueError("it is empty")
                 lines = _csv_lines if file.name.lower().endswith(".csv") else _parquet_lines
-                for line, text in lines(stream, load.table.key):
+                for line, text in lines(stream, load):
                     copy.write_row((text, line))
                 load.bytes = size
             except (ValueError, csv.Error, pa.ArrowException, *_AWAY) as error:
@@ -187,11 +187,11 @@ def _load_file(warehouse: Database, files: _Files, file: File, load: Load) -> Lo
     return land(warehouse, load, {"payload": "jsonb", "_line": "bigint"}, feed, append)
 
 
-def _csv_lines(stream: BinaryIO, required: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+def _csv_lines(stream: BinaryIO, load: Load) -> Iterator[tuple[int, str]]:
     """Line number (the header is 1) and payload, values as text. A field can't hold a line break."""
     buffered = io.BufferedReader(stream) if not isinstance(stream, io.BufferedIOBase) else stream
     header = _fields(next(iter(buffered)).decode("utf-8-sig").rstrip("\r\n"))
-    _check_columns(header, required, "header line")
+    _check_columns(header, load, "header line")
     for number, line in enumerate(buffered, start=2):
         try:
             text = line.decode().rstrip("\r\n")
@@ -208,10 +208,10 @@ def _fields(line: str) -> list[str]:
     return next(csv.reader((line,), strict=True))
 
 
-def _parquet_lines(stream: BinaryIO, required: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+def _parquet_lines(stream: BinaryIO, load: Load) -> Iterator[tuple[int, str]]:
     """Row number from 1 and payload; times as ISO 8601 in UTC, decimals as text."""
     parquet = pq.ParquetFile(stream)
-    _check_columns(parquet.schema_arrow.names, required, "schema")
+    _check_columns(parquet.schema_arrow.names, load, "schema")
     numbers = itertools.count(1)
     for batch in parquet.iter_batches(BATCH_ROWS):
         plain = {name: _plain(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
@@ -227,8 +227,9 @@ def _plain(column: pa.Array) -> pa.Array:
     return column
 
 
-def _check_columns(names: list[str], required: tuple[str, ...], where: str) -> None:
-    if missing := [name for name in required if name not in names]:
+def _check_columns(names: list[str], load: Load, where: str) -> None:
+    load.members.update(names)
+    if missing := [name for name in load.table.key if name not in names]:
         raise ValueError(f"its {where} lacks {', '.join(missing)}")
     if len(set(names)) < len(names):
         raise ValueError(f"its {where} names a column twice")

@@ -23,6 +23,7 @@ class Table:
         columns: for a database table, the columns that the source must have, with the type that raw gives them as
             long as nothing was landed; then the source's own types hold.
         optional: those of `columns` that the source may lack.
+        members: what a record of an API or a file is promised to have; another set of them is told, and lands.
         partitions: what is read, and has its watermark, on its own.
     """
 
@@ -32,6 +33,7 @@ class Table:
     kind: Kind
     columns: Mapping[str, str] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
+    members: frozenset[str] = frozenset()
     partitions: tuple[str | None, ...] = (None,)
 
     @property
@@ -48,6 +50,10 @@ class Table:
 def _columns(text: str = "", **others: str) -> dict[str, str]:
     at = {"created_at": "timestamptz", "updated_at": "timestamptz"}
     return dict.fromkeys(text.split(), "text") | others | at
+
+
+def _members(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
 
 TABLES = (
@@ -111,9 +117,36 @@ TABLES = (
         ),
         optional=("deleted_at",),
     ),
-    Table("marketplace", "orders", key=("order_id",), kind="interval", partitions=MARKETPLACE_REGIONS),
-    Table("reviews", "reviews", key=("review_id", "order_id"), kind="interval"),
-    Table("stores", "sales", key=("store_id", "receipt_id", "line_number"), kind="interval"),
+    Table(
+        "marketplace",
+        "orders",
+        key=("order_id",),
+        kind="interval",
+        members=_members(
+            "order_id region status currency total_amount buyer discount_code placed_at updated_at deleted "
+            "lines payments"
+        ),
+        partitions=MARKETPLACE_REGIONS,
+    ),
+    Table(
+        "reviews",
+        "reviews",
+        key=("review_id", "order_id"),
+        kind="interval",
+        members=_members(
+            "review_id order_id product_id customer_id rating title text language created_at updated_at deleted"
+        ),
+    ),
+    Table(
+        "stores",
+        "sales",
+        key=("store_id", "receipt_id", "line_number"),
+        kind="interval",
+        members=_members(
+            "store_id receipt_id line_number sold_at updated_at region country product_id quantity unit_price "
+            "discount_amount currency payment_method customer_id is_void"
+        ),
+    ),
 )
 
 

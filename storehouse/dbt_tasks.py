@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import InvocationMode, LoadMode, TestBehavior, TestIndirectSelection
+from cosmos.dbt.graph import DbtNode
 from cosmos.operators.local import DbtTestLocalOperator
 
 from storehouse.errors import StorehouseError
@@ -18,6 +19,7 @@ ENVIRONMENT = {
     # Tasks run side by side: a target folder each, and nothing in it that nobody reads.
     "DBT_TARGET_PATH": "target",
     "DBT_WRITE_JSON": "false",
+    "DBT_USE_COLORS": "false",
 }
 
 
@@ -46,6 +48,8 @@ def dbt_build(group_id: str = "dbt") -> DbtTaskGroup:
             test_behavior=TestBehavior.BUILD,
             exclude=[UNIT_TESTS],
             emit_datasets=False,
+            normalize_task_id=_name,
+            normalize_task_display_name=_name,
         ),
     )
     nodes = list(group.get_leaves())
@@ -63,6 +67,10 @@ def dbt_build(group_id: str = "dbt") -> DbtTaskGroup:
     )
     nodes >> tests
     return group
+
+
+def _name(node: DbtNode) -> str:
+    return node.name
 
 
 def _keep_results(folder: str, **_: object) -> None:

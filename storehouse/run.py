@@ -50,7 +50,7 @@ def _land(run_id: str) -> list[str]:
     """Land every source; returns what failed, a line each."""
     logger = logging.getLogger("extract_load")
     logger.setLevel(logging.INFO)
-    logger.addHandler(_LongLoads())
+    logger.addHandler(_Teller())
     failures = []
     for source in settings().sources:
         began = time.monotonic()
@@ -65,9 +65,9 @@ def _land(run_id: str) -> list[str]:
     return failures
 
 
-class _LongLoads(logging.Handler):
-    """Shows how far a long load is."""
+class _Teller(logging.Handler):
+    """Shows how far a long load is, and what a source changed."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if getattr(record, "is_progress", False):
+        if getattr(record, "is_progress", False) or record.levelno >= logging.WARNING:
             say("extract-load", record.getMessage())

@@ -11,7 +11,10 @@ from tenacity import wait_fixed
 
 import extract_load
 from extract_load import http_pages
+from extract_load.tables import TABLES
 from storehouse.errors import StorehouseError
+
+TABLES_BY_NAME = {table.label: table for table in TABLES}
 
 
 def review(number: int, updated_at: str = "2026-01-01T10:00:00Z", **more) -> dict:
@@ -198,3 +201,22 @@ def test_raw_accepts_no_change_of_the_warehouse_without_a_load(new_house):
     extract_load.prepare()
     with psycopg.connect(new_house.warehouse) as connection, pytest.raises(psycopg.errors.NotNullViolation):
         connection.execute("insert into raw_reviews.reviews (payload) values ('{}')")
+
+
+def test_a_member_that_appears_or_vanishes_is_told_once_and_kept(new_house, api, configure, caplog):
+    configure(OVERLAP_MINUTES=0)
+    whole = dict.fromkeys(TABLES_BY_NAME["reviews.reviews"].members, "x")
+
+    def told(day: str, record: dict) -> list[str]:
+        api.put("/reviews", record | {"updated_at": f"{day}T00:00:00Z"})
+        caplog.clear()
+        extract_load.load("reviews")
+        return [line.message for line in caplog.records if line.levelname == "WARNING"]
+
+    assert told("2026-01-01", whole) == []
+    assert "new member gift" in told("2026-01-02", whole | {"gift": True})[0]
+    assert told("2026-01-03", whole | {"gift": True}) == []
+    without_title = {name: value for name, value in whole.items() if name != "title"}
+    assert "no record has the member title any more" in told("2026-01-04", without_title)[0]
+    assert told("2026-01-05", without_title) == []
+    assert new_house.query("select count(*) from raw_reviews.reviews where payload ? 'gift'") == [(2,)]
