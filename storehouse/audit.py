@@ -174,9 +174,14 @@ def main(select: str | None) -> int:
     verdicts = audit(select)
     for verdict in verdicts:
         print(verdict.line)
+    say("audit", "testing all rows")
+    chosen = ["--select", select] if select else []
+    failed = transform.build(["test", "--exclude-resource-type", "unit_test", *chosen])
+    for test in failed:
+        print(f"test failed: {test}")
     wrong = [verdict for verdict in verdicts if verdict.differences]
     print(f"\n{len(verdicts)} tables, {sum(v.rows for v in verdicts):,} rows, {len(wrong)} tables with differences.")
     if wrong:
         print("A table that differs was written by hand, or its model broke a rule of converge. Put it right with:")
         print(f"  dbt build --full-refresh --select {' '.join(v.model.name for v in wrong)}")
-    return 1 if wrong else 0
+    return 1 if wrong or failed else 0

@@ -43,8 +43,9 @@ visited as (
 
 born as materialized (
 
+    -- Played on by more than 180 days, a customer's turn comes more than once.
     select * from recent
-    union all
+    union
     select * from visited
 
 ),

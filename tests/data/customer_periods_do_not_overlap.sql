@@ -7,6 +7,7 @@ with periods as (
         valid_until,
         lead(valid_from) over (partition by customer_id order by valid_from) as next_valid_from
     from {{ ref('dim_customers_history') }}
+    where {{ converge.is_tested(ref('dim_customers_history'), 'customer_id') }}
 
 )
 

@@ -1,3 +1,4 @@
+{{ config(tags=['audit']) }}
 -- Fails with each accepted line that `fct_order_items` has not although its order is there, or that only it has.
 with lines as (
 

@@ -1,3 +1,4 @@
+{{ config(tags=['audit']) }}
 -- Fails with each order that staging accepted and `fct_orders` has not, or that it has and staging has not.
 with accepted as (
 

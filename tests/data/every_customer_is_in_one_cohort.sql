@@ -1,3 +1,4 @@
+{{ config(tags=['audit']) }}
 -- Fails with each cohort that is not as large as the customers whose first order is of its month.
 with customers as (
 

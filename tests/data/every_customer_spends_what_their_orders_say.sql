@@ -1,3 +1,4 @@
+{{ config(tags=['audit']) }}
 -- Fails with each customer whose orders or spend are not those of their orders.
 with orders as (
 

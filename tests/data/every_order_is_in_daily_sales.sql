@@ -9,7 +9,15 @@ with orders as (
         sum(case when is_cancelled then 0 else total_usd end) as sales_usd,
         sum(refunded_usd) as refunded_usd
     from {{ ref('fct_orders') }}
+    where {{ converge.is_tested(ref('fct_orders'), 'order_date', 'channel', 'region') }}
     group by order_date, channel, region
+
+),
+
+days as (
+
+    select * from {{ ref('agg_daily_sales') }}
+    where {{ converge.is_tested(ref('fct_orders'), 'order_date', 'channel', 'region') }}
 
 )
 
@@ -24,7 +32,7 @@ select
     orders.refunded_usd,
     days.refunded_usd as refunded_usd_shown
 from orders
-full outer join {{ ref('agg_daily_sales') }} as days
+full outer join days
     on
         orders.order_date = days.order_date
         and orders.channel = days.channel

@@ -6,7 +6,15 @@ with payments as (
         sum(case when status in ('captured', 'refunded') then amount_usd end) as paid_usd,
         sum(case when status = 'refunded' then amount_usd end) as refunded_usd
     from {{ ref('fct_payments') }}
+    where {{ converge.is_tested(ref('fct_orders'), 'order_id') }}
     group by order_id
+
+),
+
+orders as (
+
+    select * from {{ ref('fct_orders') }}
+    where {{ converge.is_tested(ref('fct_orders'), 'order_id') }}
 
 )
 
@@ -16,7 +24,7 @@ select
     payments.paid_usd as paid_usd_found,
     orders.refunded_usd,
     payments.refunded_usd as refunded_usd_found
-from {{ ref('fct_orders') }} as orders
+from orders
 left join payments
     on orders.order_id = payments.order_id
 where

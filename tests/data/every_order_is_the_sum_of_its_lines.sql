@@ -7,7 +7,15 @@ with items as (
         sum(quantity) as item_count,
         sum(total_amount) as total_amount
     from {{ ref('fct_order_items') }}
+    where {{ converge.is_tested(ref('fct_orders'), 'order_id') }}
     group by order_id
+
+),
+
+orders as (
+
+    select * from {{ ref('fct_orders') }}
+    where {{ converge.is_tested(ref('fct_orders'), 'order_id') }}
 
 )
 
@@ -19,7 +27,7 @@ select
     items.item_count as pieces_found,
     orders.total_amount,
     items.total_amount as total_found
-from {{ ref('fct_orders') }} as orders
+from orders
 left join items
     on orders.order_id = items.order_id
 where

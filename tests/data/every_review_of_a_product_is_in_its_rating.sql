@@ -6,8 +6,17 @@ with reviews as (
         count(*) as reviews,
         round(avg(rating), 2) as average_rating
     from {{ ref('fct_reviews') }}
-    where product_id is not null
+    where
+        product_id is not null
+        and {{ converge.is_tested(ref('fct_reviews'), 'product_id') }}
     group by product_id
+
+),
+
+ratings as (
+
+    select * from {{ ref('product_ratings') }}
+    where {{ converge.is_tested(ref('fct_reviews'), 'product_id') }}
 
 )
 
@@ -18,7 +27,7 @@ select
     reviews.average_rating,
     ratings.average_rating as average_rating_shown
 from reviews
-full outer join {{ ref('product_ratings') }} as ratings
+full outer join ratings
     on reviews.product_id = ratings.product_id
 where
     reviews.reviews is distinct from ratings.reviews

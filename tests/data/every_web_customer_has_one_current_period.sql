@@ -8,7 +8,9 @@ with customers as (
         city,
         country
     from {{ ref('dim_customers') }}
-    where origin = 'web'
+    where
+        origin = 'web'
+        and {{ converge.is_tested(ref('dim_customers_history'), 'customer_id') }}
 
 ),
 
@@ -22,7 +24,9 @@ periods as (
         country,
         count(*) over (partition by customer_id) as current_periods
     from {{ ref('dim_customers_history') }}
-    where is_current
+    where
+        is_current
+        and {{ converge.is_tested(ref('dim_customers_history'), 'customer_id') }}
 
 )
 

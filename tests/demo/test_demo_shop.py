@@ -265,3 +265,12 @@ def test_wrong_arguments_are_named(new_house: House) -> None:
     ):
         with pytest.raises(StorehouseError, match=words):
             demo.advance(**arguments)
+
+
+def test_a_shop_may_be_played_on_by_more_than_a_year_at_once(new_house):
+    demo.advance(days=5, size=0.01)
+    demo.advance(days=400)
+    at_once = fingerprint(new_house)
+    wipe(new_house)
+    demo.advance(days=405, size=0.01)
+    assert fingerprint(new_house) == at_once

@@ -17,6 +17,11 @@ def touched(*columns: str, caller: object = None) -> str:
     return ""
 
 
+def is_tested(relation: object, *columns: str) -> str:
+    """A predicate on the rows that a run changed."""
+    return "true"
+
+
 def is_touched(*columns: str) -> str:
     """A predicate on the touched keys."""
     return "true"
