@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -38,6 +39,23 @@ OPTIONS = {
 
 SUPERUSER = "postgres"
 START_ATTEMPTS = 10
+
+
+# PostgreSQL refuses to run as root. In a user namespace root is called `nobody` and still owns its files, in whatever
+# private folder they are. Where namespaces are not allowed (some containers), it becomes the real `nobody`.
+UNSHARE = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
+SETPRIV = ["setpriv", "--reuid=nobody", "--clear-groups", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+
+
+@cache
+def _not_root() -> list[str]:
+    """What goes before a command so that it does not run as root."""
+    if os.geteuid() != 0:
+        return []
+    for prefix in (UNSHARE, SETPRIV):
+        if shutil.which(prefix[0]) and subprocess.run([*prefix, "true"], capture_output=True).returncode == 0:
+            return prefix
+    raise StorehouseError("As root the embedded PostgreSQL needs `unshare` or `setpriv` (util-linux). Run as a user.")
 
 
 class Server:
@@ -153,23 +171,15 @@ class Server:
         return self.log
 
     def _give(self, path: Path) -> None:
-        if os.geteuid() == 0:
+        if _not_root() == SETPRIV:
             shutil.chown(path, "nobody")
 
     def _run(self, command: str, *arguments: object) -> None:
-        prefix: list[str] = []
-        if os.geteuid() == 0:
-            # PostgreSQL refuses to run as root. It runs as `nobody`, which may pass through
-            # the folders above its data (a clone in a private folder) but owns nothing else.
-            if not shutil.which("setpriv"):
-                raise StorehouseError("As root the embedded PostgreSQL needs `setpriv` (util-linux). Run as a user.")
-            prefix = ["setpriv", "--reuid=nobody", "--clear-groups"]
-            prefix += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
         # The server inherits these descriptors: files, not pipes, or a reader would wait as long as the server lives.
         output = self.folder / f"{command}.log"
         with output.open("w+") as file:
             done = subprocess.run(
-                [*prefix, str(BINARIES / command), *map(str, arguments)],
+                [*_not_root(), str(BINARIES / command), *map(str, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
