@@ -1,32 +1,30 @@
 {% materialization converging, adapter='postgres' %}
     {%- set target = this.incorporate(type='table') -%}
-    {%- set plan = converge.plan(sql) -%}
+    {%- set plan = converge.plan(target, sql) -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {%- set state = converge.read_state(target, plan) -%}
     {%- set mode = converge.choose_mode(state) -%}
-    {%- if mode == 'rebuild' and not converge.same_columns(target, converge.bind(sql, state, mode, none)) -%}
-        {%- set mode = 'create' -%}
+    {%- if mode != 'skip' -%}
+        {%- set mode = converge.confirm_mode(mode, target, plan, state) -%}
     {%- endif -%}
 
     {%- if mode == 'create' -%}
-        {%- set message = converge.create_table(target, plan, state, sql) -%}
+        {%- set message = converge.create_table(target, plan, state) -%}
     {%- elif mode == 'skip' -%}
         {%- set message = 'UNCHANGED' -%}
     {%- else -%}
-        {%- set message = converge.merge_changes(target, plan, state, mode, sql) -%}
+        {%- set message = converge.merge_changes(target, plan, state, mode) -%}
     {%- endif -%}
     {%- call noop_statement('main', message, mode) -%}
-        {{ converge.bind(sql, state, mode, {'name': target.identifier ~ '__touched', 'columns': plan.touched_columns}) }}
+        {{ converge.bind(plan, state, mode) }}
     {%- endcall -%}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {%- do apply_grants(target, config.get('grants'), should_revoke=mode != 'create') -%}
-    {%- if mode == 'create' -%}
-        {%- do persist_docs(target, model) -%}
-    {%- endif -%}
+    {%- do persist_docs(target, model) -%}
     {%- do adapter.commit() -%}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
 

@@ -1,3 +1,3 @@
 {% macro is_touched() -%}
-true /*@is_touched {{ varargs | join(', ') }}@*/
+true /*@is_touched {{ varargs | length }} {{ varargs | join(', ') }}@*/
 {%- endmacro %}

@@ -1,4 +1,4 @@
 {% macro changes_relation(relation) -%}
-    {%- set name = converge.short_name(relation.schema ~ '__' ~ relation.identifier) -%}
-    {{ return(api.Relation.create(schema=converge.state_schema(), identifier=name, type='table')) }}
+    {#- The log of a converging table: tracked columns of its changed rows, old and new, and the version that changed them. -#}
+    {{ return(converge.state_table(converge.short_name(relation.schema ~ '__' ~ relation.identifier))) }}
 {%- endmacro %}

@@ -1,24 +1,28 @@
 {% macro choose_mode(state) -%}
-    {#
-        create       no table, no watermark, or another shape: build it anew and swap it in
+    {#-
+        create       no table, no watermark, no log, or another shape: build it anew and swap it in
         rebuild      the inputs cannot be compared (a seed or the code was edited, a parent was rebuilt):
                      compute everything and write only the differences, so that readers stay incremental
         incremental  some input has moved
         skip         none has
-    #}
+    -#}
     {%- set ns = namespace(mode='skip') -%}
     {%- for row in state -%}
-        {%- if row.kind != 'self' and row.bound is none -%}
-            {{ exceptions.raise_compiler_error(
-                "There is no run bound: converge's on-run-start hook did not run." if row.kind == 'landed'
-                else row.input ~ " has no converging table yet. Build it first: dbt build --select +" ~ model.name
-            ) }}
-        {%- elif row.kind == 'landed' and not row.input_oid -%}
-            {{ exceptions.raise_compiler_error(row.input ~ " does not exist yet. Land it first, then run again.") }}
+        {%- set wrong = [
+            (row.kind == 'landed' and not row.input_oid, row.input ~ " does not exist yet. Land it first, then run again."),
+            (row.kind == 'landed' and row.bound is none,
+                "There is no run bound: the ledger " ~ var('converge_ledger', 'raw.loads') ~ " does not exist, or converge's on-run-start hook did not run."),
+            (row.kind == 'changes' and row.bound is none,
+                row.input ~ " has no converging table yet. Build it first: dbt build --select +" ~ model.name),
+        ] | selectattr(0) | map(attribute=1) | first | default(none) -%}
+        {%- if wrong -%}
+            {{ exceptions.raise_compiler_error(wrong) }}
         {%- endif -%}
-        {%- if should_full_refresh() or row.target_kind != 'r' or (row.kind == 'self' and row.seen is none) or (row.kind == 'shape' and row.bound != row.seen) -%}
+        {%- set is_other_input = row.seen is none or row.seen_oid != row.input_oid -%}
+        {%- set is_other_value = row.bound != row.seen -%}
+        {%- if should_full_refresh() or row.target_kind != 'r' or (row.kind == 'self' and is_other_input) or (row.kind == 'shape' and is_other_value) -%}
             {%- set ns.mode = 'create' -%}
-        {%- elif ns.mode != 'create' and row.kind != 'self' and (row.seen is none or row.seen_oid != row.input_oid or (row.kind in ('code', 'seed') and row.bound != row.seen)) -%}
+        {%- elif ns.mode != 'create' and (is_other_input or (row.kind in ('code', 'seed') and is_other_value)) -%}
             {%- set ns.mode = 'rebuild' -%}
         {%- elif ns.mode == 'skip' and row.kind in ('landed', 'changes') and row.bound > row.seen -%}
             {%- set ns.mode = 'incremental' -%}

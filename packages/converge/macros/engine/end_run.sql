@@ -1,25 +1,34 @@
-{% macro end_run() %}
-{% if execute and flags.WHICH in ('run', 'build', 'retry') %}
-    {% set schema = converge.state_schema() %}
-    {# What every reader has consumed, and what describes a table that is gone, is history nobody needs. #}
-    {% set behind = run_query("
-        select own.relation::regclass::text as relation, min(coalesce(reader.bound, own.bound)) as consumed
-        from " ~ schema ~ ".inputs as own
-        left join " ~ schema ~ ".inputs as reader
-            on own.relation = reader.input_oid and reader.relation != own.relation
-        inner join pg_class as alive on own.relation = alive.oid
+{% macro end_run(results) %}
+{%- if execute and flags.WHICH in ('run', 'build', 'retry') -%}
+    {#-
+        What every reader has consumed, and what describes a table that is gone, is history nobody needs.
+        A run that failed may have left changes untested: then the logs stay (see `is_tested`). So they do until the last
+        of many invocations that are one run: CONVERGE_RUN_ENDS is `false` for the others.
+    -#}
+    {%- set is_well = env_var('CONVERGE_RUN_ENDS', 'true') == 'true' and not results | selectattr('status', 'in', ['error', 'fail', 'runtime error']) | list -%}
+    {%- set inputs, runs = converge.state_table('inputs'), converge.state_table('runs') -%}
+    {#- A table that is no model any more holds nothing back. -#}
+    {%- set readers = ['null::oid'] -%}
+    {%- for node in graph.nodes.values() if node.config.materialized == 'converging' -%}
+        {%- do readers.append("to_regclass('" ~ api.Relation.create(schema=node.schema, identifier=node.alias) ~ "')::oid") -%}
+    {%- endfor -%}
+    {%- set consumed = run_query("
+        select own.input_oid::regclass::text as log, min(coalesce(reader.bound, own.bound)) as version
+        from " ~ inputs ~ " as own
+        inner join pg_class as log on own.input_oid = log.oid and log.relnamespace = to_regnamespace('" ~ inputs.include(identifier=false) ~ "')
+        left join " ~ inputs ~ " as reader
+            on own.relation = reader.input_oid and reader.relation in (" ~ readers | join(', ') ~ ")
         where own.input = '(self)' and own.bound > 1
-        group by own.relation
-    ") %}
-    {% call statement() %}
-        delete from {{ schema }}.inputs where relation not in (select oid from pg_class);
-        delete from {{ schema }}.runs where pinned_at < now() - interval '30 days';
-        {% for row in behind.rows %}
-            {% set parts = row['relation'].replace('"', '').split('.') %}
-            {% set changes = converge.changes_relation(api.Relation.create(schema=parts[0], identifier=parts[-1])) %}
-            delete from {{ changes }} where _version <= {{ row['consumed'] }};
+        group by own.input_oid
+        order by own.input_oid
+    ") -%}
+    {%- call statement() -%}
+        delete from {{ inputs }} where relation not in (select oid from pg_class);
+        delete from {{ runs }} where pinned_at < now() - interval '30 days';
+        {% for row in consumed.rows if is_well -%}
+        delete from {{ row.log }} where _version <= {{ row.version }};
         {% endfor %}
-    {% endcall %}
-    {% do adapter.commit() %}
-{% endif %}
+    {%- endcall -%}
+    {%- do adapter.commit() -%}
+{%- endif -%}
 {% endmacro %}

@@ -1,7 +1,7 @@
 {% macro is_logged(relation) -%}
     {#- True when the table was written incrementally since it was made: its first content is in no log. -#}
     {%- set found = run_query(
-        "select 1 from " ~ converge.state_schema() ~ ".inputs where input = '(self)' and bound > 1"
+        "select 1 from " ~ converge.state_table('inputs') ~ " where input = '(self)' and bound > 1"
         ~ " and relation = to_regclass('" ~ relation.include(database=false) ~ "')"
     ) -%}
     {{ return(found.rows | length > 0) }}

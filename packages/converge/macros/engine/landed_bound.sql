@@ -1,18 +1,17 @@
 {% macro landed_bound(relation, input) -%}
     {#-
-        How far a source is read: up to the run's bound. A target named in the var `converge_mirrors` (an audit's) reads as far
-        as the table that it mirrors has: the one of the same name in the schema without the target's prefix.
+        How far a source is read: up to the run's bound. A target that the var `converge_mirrors` names (an audit's) reads as
+        far as the table that it mirrors has: the one of the same name, in the schema with the prefix that the var gives
+        in place of the target's own.
     -#}
-    {%- set state = converge.state_schema() -%}
-    {%- set run_bound = "(select bound from " ~ state ~ ".runs where run_id = '" ~ converge.run_id() ~ "')" -%}
-    {%- if target.name not in var('converge_mirrors', ['audit']) -%}
+    {%- set run_bound = "(select bound from " ~ converge.state_table('runs') ~ " where run_id = '" ~ converge.run_id() ~ "')" -%}
+    {%- set mirrors = var('converge_mirrors', {}) -%}
+    {%- set prefix = target.schema ~ '_' -%}
+    {%- if target.name not in mirrors or not relation.schema.startswith(prefix) -%}
         {{ return(run_bound) }}
     {%- endif -%}
-    {%- set prefix = (relation.schema | length) - (config.get('schema') | length) -%}
-    {{ return("coalesce((
-        select bound from " ~ state[prefix:] ~ ".inputs
-        where
-            relation = to_regclass('" ~ relation.schema[prefix:] ~ "." ~ relation.identifier ~ "')
-            and input = '" ~ input.relation.schema ~ "." ~ input.relation.identifier ~ "'
-    ), " ~ run_bound ~ ")") }}
+    {%- set schemas = [mirrors[target.name] ~ relation.schema[prefix | length:], mirrors[target.name] ~ converge.state_schema()[prefix | length:]] -%}
+    {%- set mirrored = api.Relation.create(schema=schemas[0], identifier=relation.identifier) -%}
+    {%- set inputs = api.Relation.create(schema=schemas[1], identifier='inputs') -%}
+    {{ return("coalesce((select bound from " ~ inputs ~ " where relation = to_regclass('" ~ mirrored ~ "') and input = '" ~ input.name ~ "'), " ~ run_bound ~ ")") }}
 {%- endmacro %}

@@ -1,36 +1,41 @@
-{% macro merge_changes(target, plan, state, mode, sql) -%}
-    {#
+{% macro merge_changes(target, plan, state, mode) -%}
+    {#-
         1. touched: the keys that changed inputs touch
         2. new:     what those keys should be now
         3. gone:    rows of those keys that should be no more
         4. What is not different leaves `new`; old and new of the rest are logged for the readers downstream; then they
            are written, in one transaction with the watermark.
         The temporary tables are analysed: the planner knows how few rows are asked for and probes indexes.
-    #}
+    -#}
     {%- set table = target.include(database=false) -%}
     {%- set changes = converge.changes_relation(target) -%}
-    {%- set new = converge.short_name(target.identifier ~ '__new') -%}
-    {%- set gone = converge.short_name(target.identifier ~ '__gone') -%}
-    {%- set touched = {'name': converge.short_name(target.identifier ~ '__touched'), 'columns': plan.touched_columns} -%}
-    {%- set columns = converge.columns_of(table) -%}
+    {%- set new = converge.beside(target, 'new') -%}
+    {%- set gone = converge.beside(target, 'gone') -%}
+    {%- set columns = plan.columns -%}
     {%- set keeps_greatest = plan.strategy == 'upsert' and mode == 'incremental' -%}
+    {%- set narrows = plan.strategy == 'replace_keys' and mode == 'incremental' -%}
     {%- set same_key = converge.each(plan.key, 'old.{} = new.{}', ' and ') -%}
 
     {%- call statement('converge_new', fetch_result=true) -%}
-        {% if touched.columns and mode == 'incremental' -%}
-        create temporary table {{ touched.name }} on commit drop as
-        select distinct {{ touched.columns | join(', ') }} from (
-            {{ converge.bind_changes(plan.touched_sql, state) }}
-        ) as touched
-        where {{ converge.each(touched.columns, '{} is not null', ' and ') }};
-        analyze {{ touched.name }};
+        {% if narrows -%}
+        create temporary table {{ plan.touched_table }} on commit drop as
+        {{ converge.bind_touched(plan, state, mode) }};
+        analyze {{ plan.touched_table }};
         {%- endif %}
 
         create temporary table {{ new }} (like {{ table }}) on commit drop;
         insert into {{ new }} ({{ columns | join(', ') }})
         select {{ columns | join(', ') }} from (
-            {{ converge.latest(converge.bind(sql, state, mode, touched), plan) }}
+            {{ converge.latest(converge.bind(plan, state, mode), plan) }}
         ) as model;
+        {% if narrows -%}
+        -- An input that is not narrowed gives rows of other keys too, and not whole.
+        delete from {{ new }} as new
+        where not exists (select 1 from {{ plan.touched_table }} as touched where {{ converge.each(plan.touched, 'touched.{} = new.{}', ' and ') }});
+        {%- endif %}
+        {% if plan.strategy == 'replace_keys' -%}
+        {{ converge.in_words('alter table ' ~ new ~ ' add primary key (' ~ plan.key | join(', ') ~ ')', 'unique_violation', converge.key_words(target, plan)) }}
+        {%- endif %}
         analyze {{ new }};
 
         create temporary table {{ gone }} on commit drop as
@@ -40,8 +45,8 @@
             false
             {%- else -%}
             not exists (select 1 from {{ new }} as new where {{ same_key }})
-            {%- if mode == 'incremental' %}
-            and ({{ converge.each(touched.columns, 'old.{}', ', ') }}) in (select {{ touched.columns | join(', ') }} from {{ touched.name }})
+            {%- if narrows %}
+            and ({{ converge.each(plan.touched, 'old.{}', ', ') }}) in (select {{ plan.touched | join(', ') }} from {{ plan.touched_table }})
             {%- endif %}
             {%- endif %};
 
@@ -51,7 +56,8 @@
             {% if keeps_greatest -%}
             and ({{ converge.each(plan.version, 'old.{}', ', ') }}) >= ({{ converge.each(plan.version, 'new.{}', ', ') }});
             {%- else -%}
-            and ({{ converge.each(columns, 'old.{}', ', ') }}) is not distinct from ({{ converge.each(columns, 'new.{}', ', ') }});
+            -- The same bytes, not only equal values: 1.0 is not 1.00, and json has no equality.
+            and record_image_eq(row({{ converge.each(columns, 'old.{}', ', ') }}), row({{ converge.each(columns, 'new.{}', ', ') }}));
             {%- endif %}
 
         select (select count(*) from {{ new }}) as written, (select count(*) from {{ gone }}) as gone;
@@ -78,7 +84,7 @@
         {%- set others = columns | reject('in', plan.key) | list %}
         {%- if others %} update set {{ converge.each(others, '{} = excluded.{}', ', ') }}{% else %} nothing{% endif %};
         {%- endif %}
-        {{ converge.write_state(target, state, version, false) }}
+        {{ converge.write_state(target, state, version) }}
     {%- endcall -%}
     {{ return(mode | upper ~ ' +' ~ counted.written ~ ' -' ~ counted.gone) }}
 {%- endmacro %}

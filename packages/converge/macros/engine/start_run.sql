@@ -1,36 +1,43 @@
 {% macro start_run() %}
-{% if execute and flags.WHICH in ('run', 'build', 'test', 'seed', 'snapshot', 'retry', 'run-operation') %}
-    {% set schema = converge.state_schema() %}
-    {% set ledger = var('converge_ledger', 'raw.loads') %}
-    {% set ready = run_query("select to_regclass('" ~ schema ~ ".inputs') is not null, to_regclass('" ~ ledger ~ "') is not null").rows[0] %}
-    {% if not ready[0] %}
-        {# Two first runs at once must not both create: the lock makes the second wait and find everything there. #}
-        {% call statement() %}
+{%- if execute and flags.WHICH in ('run', 'build', 'test', 'seed', 'snapshot', 'retry', 'run-operation') -%}
+    {#- Pins how far this run reads: to the last load of the ledger. The first run of all makes the tables of the state. -#}
+    {%- set runs, inputs = converge.state_table('runs'), converge.state_table('inputs') -%}
+    {%- set ledger = var('converge_ledger', 'raw.loads') -%}
+    {%- set there = run_query("select to_regnamespace('" ~ inputs.include(identifier=false) ~ "'), to_regclass('" ~ inputs ~ "'), to_regclass('" ~ ledger ~ "')").rows[0] -%}
+    {%- if not there[1] -%}
+        {%- call statement() -%}
+            -- Two first runs at once must not both create: the lock makes the second wait and find everything there.
             select pg_advisory_xact_lock(hashtext('converge.start_run'));
-            create schema if not exists {{ schema }};
-            create table if not exists {{ schema }}.runs (
+            {% if not there[0] -%}
+            create schema if not exists {{ inputs.include(identifier=false) }};
+            {%- endif %}
+            create table if not exists {{ runs }} (
                 run_id text primary key,
                 bound bigint not null,
                 pinned_at timestamptz not null default now()
             );
-            create table if not exists {{ schema }}.inputs (
+            create table if not exists {{ inputs }} (
                 relation oid not null,
                 input text not null,
                 input_oid oid not null,
                 bound bigint not null,
                 primary key (relation, input)
             );
-        {% endcall %}
-    {% endif %}
-    {% call statement() %}
-        insert into {{ schema }}.runs (run_id, bound)
-        {% if ready[1] -%}
-        select '{{ converge.run_id() }}', coalesce(max({{ var('converge_ledger_column', 'load_id') }}), 0) from {{ ledger }}
-        {%- else -%}
-        values ('{{ converge.run_id() }}', 0)
-        {%- endif %}
-        on conflict (run_id) do nothing;
-    {% endcall %}
-    {% do adapter.commit() %}
-{% endif %}
+        {%- endcall -%}
+        {%- do adapter.commit() -%}
+    {%- endif -%}
+    {%- if there[2] -%}
+        {%- set bounds = run_query("select coalesce(max(" ~ var('converge_ledger_column', 'load_id') ~ "), 0), (select max(bound) from " ~ runs ~ ") from " ~ ledger).rows[0] -%}
+        {%- if bounds[1] is not none and bounds[0] < bounds[1] -%}
+            {{ exceptions.raise_compiler_error(
+                "The ledger " ~ ledger ~ " ends at load " ~ bounds[0] ~ ", but an earlier run has read up to load " ~ bounds[1] ~ ": loads were taken away. "
+                "What they brought stands in the tables. To build all of them anew from what is there: drop schema " ~ inputs.schema ~ " cascade"
+            ) }}
+        {%- endif -%}
+        {%- call statement() -%}
+            insert into {{ runs }} (run_id, bound) values ('{{ converge.run_id() }}', {{ bounds[0] }}) on conflict (run_id) do nothing;
+        {%- endcall -%}
+        {%- do adapter.commit() -%}
+    {%- endif -%}
+{%- endif -%}
 {% endmacro %}

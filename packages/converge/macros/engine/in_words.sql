@@ -1,0 +1,13 @@
+{% macro in_words(statement, errors, words) -%}
+    {#- Runs a statement; one of these errors (PostgreSQL's names of conditions) is raised again with words for the author. -#}
+    do $converge$
+    declare
+        converge_detail text;
+    begin
+        execute $statement$ {{ statement }} $statement$;
+    exception when {{ errors }} then
+        get stacked diagnostics converge_detail = pg_exception_detail;
+        raise exception using message = {{ dbt.string_literal(dbt.escape_single_quotes(words)) }} || concat_ws('. ', ' (' || sqlerrm, nullif(converge_detail, '')) || ')';
+    end
+    $converge$;
+{%- endmacro %}

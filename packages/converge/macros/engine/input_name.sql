@@ -1,0 +1,3 @@
+{% macro input_name(relation) -%}
+    {{ return(relation.schema ~ '.' ~ relation.identifier) }}
+{%- endmacro %}

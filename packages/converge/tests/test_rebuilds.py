@@ -1,0 +1,112 @@
+"""Edits: code, seeds, columns and parents change, and a table becomes what it would be if it were new."""
+
+from decimal import Decimal
+
+import pytest
+from corner_shop import Shop, item, order
+
+pytest_plugins = ["corner_shop_fixtures"]
+
+
+def oid(shop: Shop, model: str) -> int:
+    return shop.value(f"select 'main_shop.{model}'::regclass::oid::bigint")
+
+
+def test_a_parents_full_refresh_makes_its_children_compare_everything(shop: Shop) -> None:
+    # Written by hand: nothing that landed says so.
+    shop.execute("update main_shop.orders set amount = 0 where order_id = 'a'")
+    said = shop.run("--full-refresh", "--select", "stg_items")
+    said |= shop.run()
+    assert (said["stg_items"], said["orders"], said["daily_sales"]) == (
+        "UNCHANGED",
+        "REBUILD +1 -0",
+        "INCREMENTAL +0 -0",
+    )
+    assert shop.differences() == {}
+
+
+def test_a_seed_edit_rebuilds_in_place_and_logs_only_what_differs(shop: Shop) -> None:
+    before = oid(shop, "orders")
+    shop.edit("seeds/regions.csv", "US,us", "US,america")
+    shop.dbt("seed")
+    said = shop.run()
+    assert (said["stg_orders"], said["orders"], said["daily_sales"]) == (
+        "UNCHANGED",
+        "REBUILD +1 -0",
+        "INCREMENTAL +1 -1",
+    )
+    assert oid(shop, "orders") == before
+    assert shop.differences() == {}
+
+
+def test_a_code_edit_rebuilds_in_place_and_its_children_stay_incremental(shop: Shop) -> None:
+    before = oid(shop, "orders")
+    shop.edit("models/orders.sql", "sum(amount) as amount", "max(amount) as amount")
+    said = shop.run()
+    assert (said["orders"], said["daily_sales"]) == ("REBUILD +1 -0", "INCREMENTAL +1 -0")
+    assert oid(shop, "orders") == before
+    assert shop.differences() == {}
+
+
+def test_a_code_edit_of_staging_takes_rows_back(shop: Shop) -> None:
+    shop.edit("models/landed_orders.sql", "where order_id is not null", "where order_id != 'c'")
+    assert shop.run()["stg_orders"] == "REBUILD +0 -1"
+    assert shop.differences() == {}
+
+
+def test_words_in_a_contract_rebuild_nothing(shop: Shop) -> None:
+    shop.edit("models/_models.yml", "The shop's key.", "The key that the shop gives.")
+    assert shop.run()["orders"] == "UNCHANGED"
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("models/_models.yml", "data_type: numeric(12, 2)", "data_type: numeric(14, 2)"),
+        ("models/orders.sql", "'track': ['order_date', 'region']", "'track': ['region', 'order_date', 'amount']"),
+        ("models/orders.sql", "'columns': ['order_date', 'region']", "'columns': ['region']"),
+    ],
+    ids=["type", "track", "indexes"],
+)
+def test_another_shape_is_a_new_table(shop: Shop, file: str, old: str, new: str) -> None:
+    shop.edit(file, old, new)
+    said = shop.run()
+    assert (said["orders"], said["daily_sales"]) == ("CREATE 3", "REBUILD +0 -0")
+    assert shop.differences() == {}
+
+
+def test_another_type_is_a_new_table_without_a_contract_too(shop: Shop) -> None:
+    shop.edit("models/stg_items.sql", "numeric(12, 2)", "numeric(14, 4)")
+    shop.land(items=[item("a", 3, 1.2345)])
+    assert shop.run()["stg_items"] == "CREATE 5"
+    assert shop.value("select amount from main_shop.stg_items where line_number = 3") == Decimal("1.2345")
+
+
+def test_another_key_is_a_new_table(shop: Shop) -> None:
+    shop.edit("models/stg_items.sql", "['order_id', 'line_number']", "'order_id'")
+    assert shop.run()["stg_items"] == "CREATE 3"
+
+
+def test_a_column_added_to_a_model_is_filled_for_rows_that_landed_long_ago(shop: Shop) -> None:
+    shop.execute("alter table landing.orders add column note text")
+    shop.land(orders=[order("d", note="fragile")])
+    shop.land(orders=[order("e")])
+    said = shop.run()
+    assert said["stg_orders"] == "INCREMENTAL +2 -0"
+    shop.edit("models/landed_orders.sql", "    country,\n", "    country,\n    note,\n")
+    said = shop.run()
+    assert (said["stg_orders"], said["orders"], said["daily_sales"]) == ("CREATE 5", "REBUILD +0 -0", "UNCHANGED")
+    assert dict(shop.query("select order_id, note from main_shop.stg_orders"))["d"] == "fragile"
+    assert shop.differences() == {}
+
+
+def test_a_column_that_the_source_gains_reaches_a_model_of_all_columns(shop: Shop) -> None:
+    shop.write("models/every_column.sql", """
+        {{ config(unique_key='order_id', incremental_strategy='upsert', meta={'version': ['_load_id', '_row']}) }}
+        select * from {{ converge.landed(source('landing', 'orders')) }} as landed
+    """)  # fmt: skip
+    shop.run()
+    shop.execute("alter table landing.orders add column note text")
+    shop.land(orders=[order("d", note="fragile")])
+    assert shop.run()["every_column"] == "CREATE 4"
+    assert shop.value("select note from main_shop.every_column where order_id = 'd'") == "fragile"
