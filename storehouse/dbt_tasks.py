@@ -6,16 +6,18 @@ from pathlib import Path
 from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import InvocationMode, LoadMode, TestBehavior, TestIndirectSelection
 from cosmos.dbt.graph import DbtNode
-from cosmos.operators.local import DbtTestLocalOperator
+from cosmos.operators.local import DbtBuildLocalOperator
 
 from storehouse.errors import StorehouseError
 from storehouse.settings import PROJECT
 from storehouse.transform import target_folder
 
-UNIT_TESTS = "resource_type:unit_test"  # they test the code, not the data: `make test` runs them
+# Unit tests test the code, not the day: they are in `make test`. Tests tagged `audit` read all of history.
+NOT_DAILY = ["resource_type:unit_test", "tag:audit"]
 ENVIRONMENT = {
-    # One bound for all tasks of a run, and a new one when it is cleared.
+    # One bound for all tasks of a run, and a new one when it is cleared. The run ends with its last task.
     "CONVERGE_RUN_ID": "{{ run_id }} {{ dag_run.clear_number }}",
+    "CONVERGE_RUN_ENDS": "false",
     # Tasks run side by side: a target folder each, and nothing in it that nobody reads.
     "DBT_TARGET_PATH": "target",
     "DBT_WRITE_JSON": "false",
@@ -24,10 +26,10 @@ ENVIRONMENT = {
 
 
 def dbt_build(group_id: str = "dbt") -> DbtTaskGroup:
-    """A task a node, then one task with all the tests.
+    """A task a node, then one task for the tests.
 
-    A node's task also runs the tests that are about it alone, and what stands on it waits for them;
-    the last task runs those across nodes too.
+    A node's task also runs the tests that are about it alone, and what stands on it waits for them.
+    The last task runs those across nodes too, on what the run changed.
 
     Raises:
         StorehouseError: the manifest is not there.
@@ -46,22 +48,23 @@ def dbt_build(group_id: str = "dbt") -> DbtTaskGroup:
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST,
             test_behavior=TestBehavior.BUILD,
-            exclude=[UNIT_TESTS],
+            exclude=NOT_DAILY,
             emit_datasets=False,
             normalize_task_id=_name,
             normalize_task_display_name=_name,
         ),
     )
     nodes = list(group.get_leaves())
-    tests = DbtTestLocalOperator(
+    tests = DbtBuildLocalOperator(
         task_id="tests",
         task_group=group,
         project_dir=PROJECT,
         profile_config=profile,
         invocation_mode=InvocationMode.DBT_RUNNER,
         install_deps=False,
-        exclude=UNIT_TESTS,
-        env=ENVIRONMENT | {"DBT_WRITE_JSON": "true"},
+        exclude=" ".join(NOT_DAILY),
+        dbt_cmd_flags=["--resource-type", "test"],
+        env=ENVIRONMENT | {"CONVERGE_RUN_ENDS": "true", "DBT_WRITE_JSON": "true"},
         callback=_keep_results,
         cache_dir=group.dbt_graph.cache_dir,
     )
