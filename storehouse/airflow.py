@@ -1,0 +1,244 @@
+"""Airflow on the laptop: all of it in one foreground command, or one of its commands in the same environment.
+
+`python -m storehouse.airflow` starts the scheduler, the DAG processor, the triggerer and the API server with the UI.
+`python -m storehouse.airflow dags list` (any arguments) is Airflow's own command line.
+Loopback only, everyone who reaches the port is an administrator: for a laptop, not for production.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import httpx
+
+from storehouse.errors import StorehouseError
+from storehouse.server import SUPERUSER, _free_port, _is_free
+from storehouse.settings import PROJECT, settings
+
+DATABASE = "airflow"
+METADATA = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+HEALTHY_WITHIN = 180  # seconds; a cold start on two busy cores takes about 40
+STOP_WITHIN = 20  # seconds; running tasks that take longer are killed, and leave nothing half-landed
+
+# Airflow with what a task needs imported before its worker is forked, so that no task pays for it.
+PRELOADED = """
+import gc
+import airflow.__main__, cosmos.airflow.task_group, cosmos.operators.local
+import dbt.adapters.postgres, dbt.cli.main, dbt.task.build, openlineage.client
+import extract_load, storehouse.dbt_tasks, storehouse.readiness
+gc.freeze()
+airflow.__main__.main()
+"""
+AIRFLOW = [sys.executable, "-m", "airflow"]
+
+
+def environment() -> dict[str, str]:
+    """The environment of an Airflow process of this house.
+
+    What is particular to the house always holds; how much Airflow does at once, how often it looks,
+    and where its metadata lives are defaults that `AIRFLOW__…` variables override.
+
+    Raises:
+        StorehouseError: the embedded server holds the metadata or the warehouse and does not run.
+    """
+    house = settings()
+    home = house.home / "airflow"
+    port = _port(home)
+    defaults = {
+        "AIRFLOW__CORE__PARALLELISM": str(2 * (os.cpu_count() or 1)),
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
+    }
+    if METADATA not in os.environ:
+        defaults[METADATA] = f"postgresql+psycopg2://{SUPERUSER}@127.0.0.1:{house.server.port}/{DATABASE}"
+    fixed = house.warehouse_environment() | {
+        "STOREHOUSE_HOME": str(house.home),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH", "")])),
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+        # Cosmos would hash the whole folder of the project at every parse; the manifest says what the DAG is.
+        "AIRFLOW__COSMOS__ENABLE_DAG_VERSIONING": "False",
+        "AIRFLOW__COSMOS__CACHE_DIR": str(home / "cosmos"),
+        "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+    }
+    return defaults | os.environ | fixed
+
+
+def serve() -> None:
+    """Start every part of Airflow, say where it is once it is healthy, and stay until Ctrl-C.
+
+    Raises:
+        StorehouseError: a part ended, or was not healthy in time; the message has the end of its log.
+    """
+    house = settings()
+    _start_server()
+    _claim_port(house.home / "airflow")
+    env = environment()
+    url = env["AIRFLOW__API__BASE_URL"]
+    logs = house.home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    began = datetime.now(UTC)
+    for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, _interrupt)
+    parts: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        print("Airflow: preparing its database …", flush=True)
+        parts["db-migrate"] = _start("db-migrate", [*AIRFLOW, "db", "migrate"], env, logs)
+        if parts["db-migrate"].wait():
+            raise StorehouseError(_ended("db-migrate", logs))
+        del parts["db-migrate"]
+        print(f"Airflow: starting; logs in {logs}", flush=True)
+        # First the API: a task that the scheduler starts before it answers would be lost.
+        parts["api-server"] = _start("api-server", [*AIRFLOW, "api-server"], env, logs)
+        _wait_until(lambda: _health(url), parts, logs)
+        # Logs are read from the folder: no log server listens.
+        for name, command in {
+            "scheduler": [sys.executable, "-c", PRELOADED, "scheduler", "--skip-serve-logs"],
+            "dag-processor": [*AIRFLOW, "dag-processor"],
+            "triggerer": [*AIRFLOW, "triggerer", "--skip-serve-logs"],
+        }.items():
+            parts[name] = _start(name, command, env, logs)
+        _wait_until(lambda: _all_beat(_health(url), began), parts, logs)
+        print(
+            f"Airflow is ready: {url}\n"
+            "  Everyone on this machine who opens it is an administrator: for a laptop, not for production.\n"
+            "  Run the pipeline: the Trigger button of shop_elt, or in another terminal\n"
+            "    .venv/bin/python -m storehouse.airflow dags trigger shop_elt\n"
+            "  Ctrl-C stops it.",
+            flush=True,
+        )
+        while True:
+            _check(parts, logs)
+            time.sleep(1)
+    except KeyboardInterrupt:
+        print("\nAirflow: stopping …", flush=True)
+    finally:
+        _stop(list(parts.values()))
+
+
+def main(arguments: list[str]) -> int:
+    """Become Airflow's command line with the arguments, or without any start everything. Returns the exit code."""
+    try:
+        if not arguments:
+            serve()
+            return 0
+        _start_server()
+        os.execve(sys.executable, [*AIRFLOW, *arguments], environment())
+    except StorehouseError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _start_server() -> None:
+    """Start the embedded server when the warehouse or Airflow's metadata is on it."""
+    if settings().is_embedded or METADATA not in os.environ:
+        settings().server.start().ensure_database(DATABASE)
+
+
+def _port(home: Path) -> int:
+    """`AIRFLOW_PORT`, or the port of the last time, or a free one that is remembered from now on."""
+    if wanted := os.environ.get("AIRFLOW_PORT"):
+        if not wanted.isdigit():
+            raise StorehouseError(f"AIRFLOW_PORT={wanted!r} is not a port. Set a number, or nothing for a free one.")
+        return int(wanted)
+    file = home / "port"
+    if not file.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        file.write_text(str(_free_port()))
+    return int(file.read_text())
+
+
+def _claim_port(home: Path) -> None:
+    """See that nobody listens where we shall: a port of the last time that is taken now is given up for another."""
+    port = _port(home)
+    if _is_free(port):
+        return
+    if _health(f"http://127.0.0.1:{port}"):
+        raise StorehouseError(f"Airflow already runs: http://127.0.0.1:{port}")
+    if "AIRFLOW_PORT" in os.environ:
+        raise StorehouseError(f"Port {port} is taken by another program. Set AIRFLOW_PORT to a free one, or unset it.")
+    (home / "port").unlink()
+
+
+def _start(name: str, command: list[str], env: dict[str, str], logs: Path) -> subprocess.Popen[bytes]:
+    # A session of its own: Ctrl-C reaches us alone, and its children can be stopped with it.
+    with (logs / f"airflow-{name}.log").open("wb") as log:
+        return subprocess.Popen(
+            command, env=env, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def _wait_until(happens: Callable[[], object], parts: dict[str, subprocess.Popen[bytes]], logs: Path) -> None:
+    deadline = time.monotonic() + HEALTHY_WITHIN
+    while not happens():
+        _check(parts, logs)
+        if time.monotonic() > deadline:
+            raise StorehouseError(f"Airflow was not healthy after {HEALTHY_WITHIN} s. Its logs: {logs}/airflow-*.log")
+        time.sleep(0.5)
+
+
+def _check(parts: dict[str, subprocess.Popen[bytes]], logs: Path) -> None:
+    for name, part in parts.items():
+        if part.poll() is not None:
+            raise StorehouseError(_ended(name, logs))
+
+
+def _health(url: str) -> dict[str, dict[str, str]] | None:
+    """What the API says about Airflow's parts, None while it does not answer."""
+    try:
+        answer = httpx.get(f"{url}/api/v2/monitor/health", timeout=5)
+        return answer.json() if answer.status_code == 200 else None
+    except (httpx.HTTPError, ValueError):
+        return None
+
+
+def _all_beat(health: dict[str, dict[str, str]] | None, since: datetime) -> bool:
+    """True when every part is healthy, and by a heartbeat that is not of the last time."""
+    if not health:
+        return False
+    beats = [value for part in health.values() for name, value in part.items() if name.startswith("latest_")]
+    healthy = all(part["status"] == "healthy" for part in health.values())
+    return healthy and all(datetime.fromisoformat(beat) > since for beat in beats)
+
+
+def _ended(name: str, logs: Path) -> str:
+    log = logs / f"airflow-{name}.log"
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+    return f"Airflow's {name} ended. The end of {log}:\n{tail}"
+
+
+def _stop(parts: list[subprocess.Popen[bytes]]) -> None:
+    """Stop the parts, the API last: a task that ends meanwhile can still say so. Another Ctrl-C ends the waiting."""
+    try:
+        for part in reversed(parts):
+            part.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                part.wait(STOP_WITHIN)
+    finally:
+        for part in parts:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(part.pid, signal.SIGKILL)
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
