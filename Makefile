@@ -87,14 +87,14 @@ target/manifest.json: $(PACKAGES) dbt_project.yml $(shell find models seeds snap
 lint: $(INSTALLED)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/sqlfluff lint --processes 2 models tests/data
+	@$(BIN)/sqlfluff lint models tests/data
 
 ## format     let ruff and sqlfluff mend what they can
 .PHONY: format
 format: $(INSTALLED)
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
-	@$(BIN)/sqlfluff fix --processes 2 models tests/data
+	@$(BIN)/sqlfluff fix models tests/data
 
 ## clean      stop, and remove the data, the logs and what was built (not .venv)
 .PHONY: clean

@@ -226,10 +226,12 @@ def _ended(name: str, logs: Path) -> str:
 def _stop(parts: list[subprocess.Popen[bytes]]) -> None:
     """Stop the parts, the API last: a task that ends meanwhile can still say so. Another Ctrl-C ends the waiting."""
     try:
-        for part in reversed(parts):
-            part.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                part.wait(STOP_WITHIN)
+        for together in (parts[1:], parts[:1]):
+            for part in together:
+                part.terminate()
+            for part in together:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    part.wait(STOP_WITHIN)
     finally:
         for part in parts:
             with contextlib.suppress(ProcessLookupError):

@@ -68,7 +68,7 @@ def audit(select: str | None = None) -> list[Verdict]:
             say("audit", "a run moved the bound meanwhile: following it")
         raise StorehouseError(f"A run moved the bound in each of {ROUNDS} rounds. Audit when fewer runs are on.")
     finally:
-        _drop()
+        drop_scratch()
 
 
 def _selected(select: str | None) -> list[Model]:
@@ -162,7 +162,8 @@ def _explain(model: Model, ours: dict | None, twin: dict | None) -> str:
     return f"{key}: " + ", ".join(f"{c} is {json.dumps(ours[c])}, raw says {json.dumps(twin.get(c))}" for c in columns)
 
 
-def _drop() -> None:
+def drop_scratch() -> None:
+    """Remove the scratch target's schemas."""
     with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
         found = warehouse.execute("select nspname from pg_namespace where nspname like %s", [f"{SCRATCH}\\_%"])
         for (schema,) in found.fetchall():

@@ -32,6 +32,7 @@ OPTIONS = {
     "max_connections": "200",
     "wal_level": "logical",
     "jit": "off",
+    "autovacuum_naptime": "5s",
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_min_duration_statement": "5s",

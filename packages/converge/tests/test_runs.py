@@ -120,6 +120,23 @@ def test_one_run_in_many_invocations_reads_up_to_one_bound(shop: Shop, monkeypat
     assert shop.run("--select", "stg_items")["stg_items"] == "INCREMENTAL +0 -0"
 
 
+def test_an_empty_run_id_is_none(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONVERGE_RUN_ID", "")
+    shop.run("--select", "stg_orders")
+    shop.land(items=[item("d")])
+    assert shop.run("--select", "stg_items")["stg_items"] == "INCREMENTAL +1 -0"
+
+
+def test_a_first_run_waits_for_another_first_run(shop: Shop) -> None:
+    shop.execute("drop schema main_converge cascade")
+    with shop.connect() as other:
+        other.execute("select pg_advisory_xact_lock(hashtext('converge.start_run'))")
+        other.execute("create schema main_converge")
+        with running(shop, "--select", "stg_items") as said:
+            other.commit()
+    assert said[0]["stg_items"] == (True, "CREATE 4")
+
+
 def test_two_first_runs_at_once_both_succeed(shop: Shop) -> None:
     shop.execute("drop schema main_converge cascade")
     command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *shop.arguments("run")]
@@ -171,6 +188,13 @@ def test_readers_wait_for_the_swap_only(shop: Shop) -> None:
     assert reads > 10
 
 
+def test_a_view_on_a_table_that_is_made_anew_is_made_again(shop: Shop) -> None:
+    shop.write("models/seen.sql", "{{ config(materialized='view') }} select count(*) as n from {{ ref('orders') }}")
+    for _ in range(2):
+        shop.run("--full-refresh", "--select", "orders", "seen")
+        assert shop.value("select n from main_shop.seen") == 3
+
+
 def test_the_log_keeps_what_a_reader_has_not_read(shop: Shop) -> None:
     shop.land(items=[item("a", 3, 1)])
     shop.run("--select", "stg_items")
@@ -180,6 +204,16 @@ def test_the_log_keeps_what_a_reader_has_not_read(shop: Shop) -> None:
     assert log(shop, "stg_items") == [2, 3]
     assert shop.run()["orders"] == "INCREMENTAL +2 -0"
     assert log(shop, "stg_items") == []
+
+
+def test_an_invocation_that_does_not_end_the_run_keeps_the_logs(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.land(items=[item("a", 3, 1)])
+    monkeypatch.setenv("CONVERGE_RUN_ENDS", "false")
+    shop.run()
+    assert log(shop, "orders") == [2]
+    monkeypatch.setenv("CONVERGE_RUN_ENDS", "true")
+    shop.run()
+    assert log(shop, "orders") == []
 
 
 def test_a_reader_that_is_no_model_any_more_holds_nothing_back(shop: Shop) -> None:

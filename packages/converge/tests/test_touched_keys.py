@@ -92,7 +92,7 @@ def test_bounds_are_literals_and_a_run_probes_indexes(shop: Shop) -> None:
 
 def test_names_that_need_quotes_are_quoted(shop: Shop) -> None:
     shop.write("models/Order.sql", """
-        {{ config(alias='Order', schema='Odd-Schema', unique_key='"order"', meta={'track': '"Day Placed"'}) }}
+        {{ config(alias='Order By', schema='Odd-Schema', unique_key='"order"', meta={'track': '"Day Placed"'}) }}
         {% call converge.touched('"order"') %}
             select order_id as "order" from {{ converge.changes(ref('orders')) }}
         {% endcall %}
@@ -114,8 +114,8 @@ def test_names_that_need_quotes_are_quoted(shop: Shop) -> None:
         shop.land(orders=[order("a", f"2026-01-0{day}", placed_at=f"2026-01-0{day}")])
         said = shop.run()
         assert (said["Order"], said[long_name]) == ("INCREMENTAL +1 -0", "INCREMENTAL +1 -1")
-    assert shop.value('select count(*) from main_converge."main_Odd-Schema__Order"') == 0
-    assert shop.value('select "Day Placed" from "main_Odd-Schema"."Order" where "order" = \'a\'') == date(2026, 1, 6)
+    assert shop.value('select count(*) from main_converge."main_Odd-Schema__Order By"') == 0
+    assert shop.value('select "Day Placed" from "main_Odd-Schema"."Order By" where "order" = \'a\'') == date(2026, 1, 6)
 
 
 def test_sql_is_taken_as_it_is_written(shop: Shop) -> None:

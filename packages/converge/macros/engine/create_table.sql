@@ -27,6 +27,8 @@
         drop table if exists {{ changes }};
         create table {{ changes }} as select {{ plan.track | join(', ') }}, 0::bigint as _version from {{ building }} limit 0;
         create index on {{ changes }} (_version);
+        -- A run replaces few rows of many: their room is free again before the next run, and the table does not swell.
+        alter table {{ building }} set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_analyze_scale_factor = 0.02);
         {% if kind -%}
         drop {{ {'v': 'view', 'm': 'materialized view'}.get(kind, 'table') }} {{ table }} cascade;
         {%- endif %}
