@@ -1,4 +1,4 @@
-"""Do tables swell? Thirty daily runs of the demo shop, and the size of each table beside a fresh build of the same rows.
+"""Do tables swell? Thirty daily runs of the demo shop, and each table's size beside a fresh build of the same rows.
 
     python -m bench.growth [--days 30] [--size 1] [--pause 12]
 
