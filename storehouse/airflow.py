@@ -30,7 +30,8 @@ STOP_WITHIN = 20  # seconds; running tasks that take longer are killed, and leav
 # Airflow with what a task needs imported before its worker is forked, so that no task pays for it.
 PRELOADED = """
 import gc
-import airflow.__main__, cosmos.airflow.task_group, cosmos.operators.local
+import airflow.__main__, airflow.providers.standard.decorators.python, airflow.sdk.execution_time.task_runner
+import cosmos.airflow.task_group, cosmos.operators.local
 import dbt.adapters.postgres, dbt.cli.main, dbt.task.build, openlineage.client
 import extract_load, storehouse.dbt_tasks, storehouse.readiness
 gc.freeze()
