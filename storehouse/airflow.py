@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import httpx
 
@@ -105,7 +106,7 @@ def serve() -> None:
         print(f"Airflow: starting; logs in {logs}", flush=True)
         # First the API: a task that the scheduler starts before it answers would be lost.
         parts["api-server"] = _start("api-server", [*AIRFLOW, "api-server"], env, logs)
-        _wait_until(lambda: _health(url), parts, logs)
+        _wait_until(lambda: _get(url, "monitor/health"), parts, logs)
         # Logs are read from the folder: no log server listens.
         for name, command in {
             "scheduler": [sys.executable, "-c", PRELOADED, "scheduler", "--skip-serve-logs"],
@@ -113,7 +114,7 @@ def serve() -> None:
             "triggerer": [*AIRFLOW, "triggerer", "--skip-serve-logs"],
         }.items():
             parts[name] = _start(name, command, env, logs)
-        _wait_until(lambda: _all_beat(_health(url), began), parts, logs)
+        _wait_until(lambda: _is_healthy(url, began) and _knows_its_dags(url), parts, logs)
         print(
             f"Airflow is ready: {url}\n"
             "  Everyone on this machine who opens it is an administrator: for a laptop, not for production.\n"
@@ -170,7 +171,7 @@ def _claim_port(home: Path) -> None:
     port = _port(home)
     if _is_free(port):
         return
-    if _health(f"http://127.0.0.1:{port}"):
+    if _get(f"http://127.0.0.1:{port}", "monitor/health"):
         raise StorehouseError(f"Airflow already runs: http://127.0.0.1:{port}")
     if "AIRFLOW_PORT" in os.environ:
         raise StorehouseError(f"Port {port} is taken by another program. Set AIRFLOW_PORT to a free one, or unset it.")
@@ -200,22 +201,25 @@ def _check(parts: dict[str, subprocess.Popen[bytes]], logs: Path) -> None:
             raise StorehouseError(_ended(name, logs))
 
 
-def _health(url: str) -> dict[str, dict[str, str]] | None:
-    """What the API says about Airflow's parts, None while it does not answer."""
+def _get(url: str, what: str) -> dict[str, Any] | None:
+    """What the API answers, None while it does not."""
     try:
-        answer = httpx.get(f"{url}/api/v2/monitor/health", timeout=5)
+        answer = httpx.get(f"{url}/api/v2/{what}", timeout=5)
         return answer.json() if answer.status_code == 200 else None
     except (httpx.HTTPError, ValueError):
         return None
 
 
-def _all_beat(health: dict[str, dict[str, str]] | None, since: datetime) -> bool:
+def _is_healthy(url: str, since: datetime) -> bool:
     """True when every part is healthy, and by a heartbeat that is not of the last time."""
-    if not health:
-        return False
-    beats = [value for part in health.values() for name, value in part.items() if name.startswith("latest_")]
-    healthy = all(part["status"] == "healthy" for part in health.values())
-    return healthy and all(datetime.fromisoformat(beat) > since for beat in beats)
+    parts = (_get(url, "monitor/health") or {"api": {"status": "away"}}).values()
+    beats = [beat for part in parts for name, beat in part.items() if name.startswith("latest_") and beat]
+    return all(part["status"] == "healthy" for part in parts) and min(map(datetime.fromisoformat, beats)) > since
+
+
+def _knows_its_dags(url: str) -> bool:
+    """True when the DAG files were read: there is a DAG, or the reason why there is none."""
+    return any((_get(url, what) or {}).get("total_entries") for what in ("dags", "importErrors"))
 
 
 def _ended(name: str, logs: Path) -> str:

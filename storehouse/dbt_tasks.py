@@ -66,6 +66,7 @@ def dbt_build(group_id: str = "dbt") -> DbtTaskGroup:
         dbt_cmd_flags=["--resource-type", "test"],
         env=ENVIRONMENT | {"CONVERGE_RUN_ENDS": "true", "DBT_WRITE_JSON": "true"},
         callback=_keep_results,
+        callback_args={"into": str(manifest.parent)},
         cache_dir=group.dbt_graph.cache_dir,
     )
     nodes >> tests
@@ -76,6 +77,6 @@ def _name(node: DbtNode) -> str:
     return node.name
 
 
-def _keep_results(folder: str, **_: object) -> None:
-    """Put the results of the tests where `dbt test` by hand would have left them: the summary counts them."""
-    shutil.copy(Path(folder) / "target" / "run_results.json", target_folder())
+def _keep_results(folder: str, into: str, **_: object) -> None:
+    """Put the results of the tests where `dbt build` by hand would have left them: the summary counts them."""
+    shutil.copy(Path(folder) / "target" / "run_results.json", into)
