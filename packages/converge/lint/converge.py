@@ -25,3 +25,8 @@ def is_tested(relation: object, *columns: str) -> str:
 def is_touched(*columns: str) -> str:
     """A predicate on the touched keys."""
     return "true"
+
+
+def as_list(value: str | list[str]) -> list[str]:
+    """One value or a list of them, as a list."""
+    return [value] if isinstance(value, str) else list(value)

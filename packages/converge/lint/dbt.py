@@ -9,3 +9,8 @@ def datediff(first: str, second: str, part: str) -> str:
 def date_spine(part: str, first: str, last: str) -> str:
     """A select."""
     return f"select {first} as date_{part}"
+
+
+def split_part(text: str, delimiter: str, part: int) -> str:
+    """Text."""
+    return f"split_part({text}, {delimiter}, {part})"

@@ -97,6 +97,17 @@ def test_a_load_that_lands_during_a_run_belongs_to_the_next_one(shop: Shop) -> N
     assert shop.differences() == {}
 
 
+def test_a_parent_that_only_a_hook_names_is_waited_for_and_not_read(shop: Shop) -> None:
+    hooked = "incremental_strategy='upsert', post_hook=\"{% do ref('stg_items') %}\""
+    shop.edit("models/stg_orders.sql", "incremental_strategy='upsert'", hooked)
+    shop.run()
+    inputs = "select input from main_converge.inputs where relation = 'main_shop.stg_orders'::regclass order by 1"
+    assert [row[0] for row in shop.query(inputs)] == ["(code)", "(self)", "(shape)", "landing.orders"]
+    shop.execute(FAIL.format("main_converge.main_shop__stg_items"))
+    shop.land(orders=[order("z")], items=[item("z")])
+    assert shop.results("run")["stg_orders"] == (False, "skipped")
+
+
 def test_an_older_run_that_comes_late_takes_nothing_back(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.land(items=[item("a", 3, 1)])
     monkeypatch.setenv("CONVERGE_RUN_ID", "monday's")

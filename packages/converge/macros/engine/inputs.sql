@@ -1,7 +1,10 @@
 {% macro inputs(sql, strategy) -%}
-    {#- What the model reads, and how its changes reach it: `landed` (a source), `changes` (a converging model) or `seed`. -#}
+    {#-
+        What the model reads, and how its changes reach it: `landed` (a source), `changes` (a converging model) or `seed`.
+        A parent that only a hook names is built before the model, and is no input.
+    -#}
     {%- set inputs = [] -%}
-    {%- for parent in converge.table_parents(model) -%}
+    {%- for parent in converge.table_parents(model) if parent.relation_name in sql -%}
         {%- set relation = api.Relation.create(database=parent.database, schema=parent.schema, identifier=parent.get('alias') or parent.identifier) -%}
         {%- set name = converge.input_name(relation) -%}
         {%- set materialized = parent.config.get('materialized') -%}
