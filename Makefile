@@ -13,10 +13,10 @@ export DO_NOT_TRACK := 1
 INSTALLED := .venv/.installed
 PACKAGES := dbt_packages/.installed
 
-## run        land the next day and build everything (first time: 30 days of the demo shop). DAYS= UNTIL= SIZE=
+## run        land the next day and build everything (first time: 30 days of the demo shop). DAYS= UNTIL= SIZE= BAD_ORDERS= VARS=
 .PHONY: run
 run: $(PACKAGES)
-	@$(BIN)/python -m storehouse run $(if $(DAYS),--days $(DAYS)) $(if $(UNTIL),--until $(UNTIL)) $(if $(SIZE),--size $(SIZE))
+	@$(BIN)/python -m storehouse run $(if $(DAYS),--days $(DAYS)) $(if $(UNTIL),--until $(UNTIL)) $(if $(SIZE),--size $(SIZE)) $(if $(BAD_ORDERS),--bad-orders $(BAD_ORDERS)) $(if $(VARS),--vars '$(VARS)')
 
 ## test       every test; ARGS= goes to pytest
 .PHONY: test

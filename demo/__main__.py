@@ -41,6 +41,13 @@ def _parser() -> argparse.ArgumentParser:
     goal = advance.add_mutually_exclusive_group()
     goal.add_argument("--until", type=_date, metavar="DATE", help="the last day to play, such as 2026-01-31")
     goal.add_argument("--days", type=int, metavar="N", help="instead: so many days more (default: 1)")
+    advance.add_argument(
+        "--bad-orders",
+        type=float,
+        default=0,
+        metavar="SHARE",
+        help="of the last day's web orders: out with a negative total, until the shop plays on",
+    )
     new = advance.add_argument_group("a new shop")
     new.add_argument("--size", type=float, help="1 is about 2,000 orders a day over all channels (default: 1)")
     new.add_argument("--seed", type=int, help="another seed, another shop (default: 7)")

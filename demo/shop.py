@@ -65,6 +65,7 @@ def advance(
     seed: int | None = None,
     start: date | None = None,
     error_rate: float | None = None,
+    bad_orders: float = 0,
     report: Callable[[str], None] = lambda line: None,
 ) -> Advance:
     """Play the shop through the end of a day; make it first where there is none.
@@ -79,11 +80,15 @@ def advance(
         seed: of a new shop (7).
         start: a new shop's first day (2026-01-01).
         error_rate: a new shop's share of wrong records in each feed (0.02).
+        bad_orders: a share of the web orders that change on the last day; they go out with a negative total, and the
+            shop puts them right when it plays on.
         report: is told what has been done, a line at a time.
 
     Raises:
         StorehouseError: a wrong argument, another shop than the one that is there, or no database.
     """
+    if not 0 <= bad_orders <= 1:
+        raise StorehouseError(f"The share of bad orders is from 0 to 1, not {bad_orders:g}.")
     with connect() as connection:
         connection.execute("set local timezone = 'UTC'")
         connection.execute("set local jit = off")
@@ -97,7 +102,7 @@ def advance(
         last = _last_day(clock, until, days)
         rows = {}
         if last > clock.day:
-            rows = _play(connection, clock, last, is_new, report)
+            rows = _play(connection, clock, last, is_new, bad_orders, report)
         else:
             report(f"The shop already stands at the end of {clock.day}.")
             last = clock.day
@@ -106,7 +111,12 @@ def advance(
 
 
 def _play(
-    connection: psycopg.Connection, clock: Clock, last: date, is_new: bool, report: Callable[[str], None]
+    connection: psycopg.Connection,
+    clock: Clock,
+    last: date,
+    is_new: bool,
+    bad_orders: float,
+    report: Callable[[str], None],
 ) -> dict[str, int]:
     """Play everything but the files from the clock through `last`; rows written, by table."""
     products = min(50_000, max(40, round(400 * clock.size)))
@@ -123,6 +133,7 @@ def _play(
         # [previous, until) is what is played; a new shop begins with the eve of its first day.
         "previous": _midnight(clock.day if is_new else clock.day + timedelta(days=1)),
         "until": _midnight(last + timedelta(days=1)),
+        "bad_orders": bad_orders,
     }
 
     def run(name: str, **more: object) -> int:
@@ -133,6 +144,8 @@ def _play(
         stores.clear()
         run("functions")
         run("schema")
+    if corrected := run("orders_corrected"):
+        report(f"web: {corrected:,} orders corrected that went out wrong")
     run("days")
     rows = {name: run(name) for name in ("products", "products_gone", "customers")}
     report(f"shop: {rows['products']:,} products and {rows['customers']:,} customers new or changed")
@@ -157,6 +170,8 @@ def _play(
                 rows[table] += run(table)
             made = ", ".join(f"{rows[table]:,} {table.replace('_', ' ')}" for table in channel.tables)
             report(f"{channel.name}: orders recorded through {end - timedelta(days=1)}: {made} new or changed")
+    if bad_orders:
+        report(f"web: {run('orders_spoiled'):,} orders go out with a negative total")
     if is_new:
         names = sql.SQL(", ").join(sql.Identifier(settings().shop_schema, table) for table in TABLES)
         connection.execute(sql.SQL("analyze {}, demo.marketplace_orders, demo.reviews").format(names))
@@ -220,6 +235,11 @@ def _last_day(clock: Clock, until: date | None, days: int | None) -> date:
     last = until or clock.day + timedelta(days=1 if days is None else days)
     if last < clock.start:
         raise StorehouseError(f"The shop opens on {clock.start}: it can't be played to the end of {last}.")
+    if last > (today := datetime.now(UTC).date()):
+        raise StorehouseError(
+            f"The shop can't be played to the end of {last}: today is {today}, and what is dated in the future is no "
+            "history yet. For a longer one, make a new shop that opens earlier: python -m demo advance --start DATE"
+        )
     return last
 
 

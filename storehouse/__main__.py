@@ -23,6 +23,10 @@ def main() -> int:
     run.add_argument("--until", type=date.fromisoformat, help="or play it up to this day, not included")
     run.add_argument("--size", type=float, help="orders a day in units of 2,000, when the demo begins (1)")
     run.add_argument("--seed", type=int, help="the demo's seed, when it begins")
+    run.add_argument(
+        "--bad-orders", type=float, default=0, help="share of the day's web orders that the demo sends out wrong"
+    )
+    run.add_argument("--vars", help="dbt's variables for this run, such as '{quality_limits: {shop.orders: 8}}'")
     audit = commands.add_parser("audit", help="rebuild every converging model from raw beside it, and compare")
     audit.add_argument("--select", help="only these models, in dbt's selection syntax")
     commands.add_parser("env", help="print the warehouse's place as shell exports, for dbt and psql by hand")
@@ -55,7 +59,8 @@ def _stop(_: argparse.Namespace, __: list[str]) -> int:
 def _run(arguments: argparse.Namespace, _: list[str]) -> int:
     from storehouse import run
 
-    return run.run(days=arguments.days, until=arguments.until, size=arguments.size, seed=arguments.seed)
+    played = {name: getattr(arguments, name) for name in ("days", "until", "size", "seed", "bad_orders")}
+    return run.run(arguments.vars, **played)
 
 
 def _audit(arguments: argparse.Namespace, _: list[str]) -> int:

@@ -18,17 +18,21 @@ FIRST_DAYS = 30
 DAILY = ["build", "--exclude-resource-type", "unit_test", "--exclude", "tag:audit"]
 
 
-def run(days: int | None, until: date | None, size: float | None, seed: int | None) -> int:
+def run(dbt_vars: str | None = None, **played: object) -> int:
     """Play the demo on (when it is the source), land every source, build, and print the summary.
 
     A source that fails does not stop the others: the rest is built from last good data, and the exit code is 1.
+
+    Args:
+        dbt_vars: dbt's `--vars` for this run, as YAML.
+        **played: how far the demo plays: arguments of `demo.advance`.
     """
     began = time.monotonic()
     run_id = f"run-{uuid4().hex[:12]}"
     local.start()
     if settings().is_demo:
-        _play_on(days, until, size, seed)
-    failures = _land(run_id) + transform.build(DAILY)
+        _play_on(**played)
+    failures = _land(run_id) + transform.build([*DAILY, *(["--vars", dbt_vars] if dbt_vars else [])])
     print(summarise(run_id))
     print(f"\n{'Failed' if failures else 'Done'} in {time.monotonic() - began:.0f} s.")
     for failure in failures:
@@ -36,14 +40,14 @@ def run(days: int | None, until: date | None, size: float | None, seed: int | No
     return 1 if failures else 0
 
 
-def _play_on(days: int | None, until: date | None, size: float | None, seed: int | None) -> None:
+def _play_on(days: int | None, until: date | None, **others: object) -> None:
     from demo import database, shop
 
     with database.connect() as connection:
         is_new = database.read_clock(connection) is None
     if days is None and until is None:
         days = FIRST_DAYS if is_new else 1
-    played = shop.advance(days=days, until=until, size=size, seed=seed, report=lambda line: say("demo shop", line))
+    played = shop.advance(days=days, until=until, report=lambda line: say("demo shop", line), **others)
     say("demo shop", f"stands at the end of {played.day}")
 
 

@@ -19,9 +19,13 @@ def summarise(run_id: str | None = None) -> str:
             warehouse.execute(
                 """
             select loads.source || '.' || loads.table_name, sum(loads.rows), sum(judged.accepted_rows),
-                   sum(judged.refused_rows)
+                   sum(judged.refused_rows),
+                   coalesce(round(100.0 * sum(judged.refused_rows) / nullif(sum(loads.rows), 0), 1), 0),
+                   min(thresholds.limit_percent)
             from raw.loads as loads
             left join operations.pipeline_loads as judged using (load_id)
+            left join seeds.quality_thresholds as thresholds
+                on loads.source = thresholds.source and loads.table_name = thresholds.table_name
             where loads.run_id = coalesce(%s, (select run_id from raw.loads order by load_id desc limit 1))
             group by 1 order by min(loads.load_id)
             """,
@@ -43,17 +47,20 @@ def summarise(run_id: str | None = None) -> str:
             (name, f"{estimate:,} about" if estimate > EXACT_ROWS else f"{_count(warehouse, relation):,}")
             for name, estimate, relation in marts
         ]
-    lines = ["", f"{'landed':<26}{'rows':>12}{'accepted':>12}{'refused':>12}"]
-    lines += [f"  {name:<24}" + "".join(f"{count or 0:>12,}" for count in counts) for name, *counts in loads]
+    lines = ["", f"{'landed':<26}{'rows':>12}{'accepted':>12}{'refused':>12}{'share':>9}{'limit':>8}"]
+    lines += [
+        f"  {name:<24}{landed:>12,}{accepted or 0:>12,}{refused or 0:>12,}{share:>7} %{limit or 100:>6.0f} %"
+        for name, landed, accepted, refused, share, limit in loads
+    ]
     lines += ["", f"{'mart':<38}{'rows':>12}"]
     lines += [f"  {name:<36}{count:>12}" for name, count in counted]
     lines += ["", _tests(), ""]
     lines += [
         "Look next:",
-        "  make psql                                  the warehouse; \\dt sales.* lists a schema",
-        "  select * from sales.agg_daily_sales;       what was sold, by day, channel and region",
-        "  select * from quarantine.refused_records;  what was refused, and why",
-        "  make docs                                  every model and column, with lineage",
+        "  make psql                                      the warehouse; \\dt sales.* lists a schema",
+        "  select * from sales.agg_daily_sales;           what was sold, by day, channel and region",
+        "  select * from quarantine.quarantined_records;  what was refused, why, and what became of it",
+        "  make docs                                      every model and column, with lineage",
     ]
     return "\n".join(lines)
 

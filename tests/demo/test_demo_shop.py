@@ -262,15 +262,17 @@ def test_wrong_arguments_are_named(new_house: House) -> None:
         ({"until": date(2025, 1, 1)}, "The shop opens on 2026-01-01"),
         ({"until": date(2026, 1, 2), "days": 1}, "not both"),
         ({"days": -1}, "can't go back"),
+        ({"until": date(2999, 1, 1)}, "today is"),
+        ({"days": 1, "bad_orders": 6}, "from 0 to 1, not 6"),
     ):
         with pytest.raises(StorehouseError, match=words):
             demo.advance(**arguments)
 
 
 def test_a_shop_may_be_played_on_by_more_than_a_year_at_once(new_house):
-    demo.advance(days=5, size=0.01)
+    demo.advance(days=5, size=0.01, start=date(2024, 1, 1))
     demo.advance(days=400)
     at_once = fingerprint(new_house)
     wipe(new_house)
-    demo.advance(days=405, size=0.01)
+    demo.advance(days=405, size=0.01, start=date(2024, 1, 1))
     assert fingerprint(new_house) == at_once

@@ -1,42 +1,18 @@
 """`make run`, `make psql` and the rest, as a person uses them: in an empty home, and with servers of one's own."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from house_commands import Command, command
 
 from storehouse.server import Server
-from storehouse.settings import PROJECT
 
 LAYERS = {
     *("raw", "raw_shop", "raw_marketplace", "raw_reviews", "raw_stores", "staging", "quarantine", "intermediate"),
     *("core", "sales", "customers", "feedback", "operations"),
 }
-OUR_VARIABLES = ("WAREHOUSE_", "SHOP_", "MARKETPLACE_", "REVIEWS_", "STORES_", "STOREHOUSE_", "DBT_TARGET")
-Command = Callable[..., subprocess.CompletedProcess]
-
-
-def command(home: Path, **variables: str) -> Command:
-    """`python -m storehouse …` in a home, with nothing else of ours in the environment."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(OUR_VARIABLES)}
-    environment |= {"STOREHOUSE_HOME": str(home), "DBT_TARGET_PATH": str(home / "target")} | variables
-
-    def run(*arguments: str, module: str = "storehouse", given: str | None = None) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            cwd=PROJECT,
-            env=environment,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-
-    return run
 
 
 @pytest.fixture(scope="module")
