@@ -9,6 +9,8 @@ with judged as (
 
     {% for source, table in judged_tables() %}
     select
+        '{{ source }}' as source,
+        '{{ table }}' as table_name,
         _load_id,
         _errors,
         _warnings
@@ -20,6 +22,8 @@ with judged as (
 
 select
     _load_id as load_id,
+    min(source) as source,
+    min(table_name) as table_name,
     count(*) as judged_rows,
     sum(case when _errors is null then 1 else 0 end) as accepted_rows,
     sum(case when _errors is not null then 1 else 0 end) as refused_rows,

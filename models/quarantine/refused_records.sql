@@ -1,10 +1,20 @@
 {# Grain: one row per landed record that staging refused, with every reason. #}
-{{ config(unique_key=['_load_id', '_row'], meta={'version': ['_load_id', '_row']}) }}
+{{ config(unique_key=['_load_id', '_row'], meta={'version': ['_load_id', '_row']}, indexes=[{'columns': ['record_id']}]) }}
 
 with judged as (
 
     {% for source, table in judged_tables() %}
-    select '{{ source }}' as source, '{{ table }}' as table_name, _key, _record, _errors, _warnings, _load_id, _row
+    select
+        '{{ source }}' as source,
+        '{{ table }}' as table_name,
+        {{ staging_key(source, table) }} as staging_key,
+        {{ staging_version_at(source, table) }} as version_at,
+        _key,
+        _record,
+        _errors,
+        _warnings,
+        _load_id,
+        _row
     from {{ ref('judged_' ~ source ~ '__' ~ table) }}
     where _errors is not null
     {{ 'union all' if not loop.last }}
@@ -17,8 +27,13 @@ select
     _row,
     source,
     table_name,
+    -- A record without a key is nobody's version: it is known by where it landed.
+    source || '.' || table_name || coalesce('/' || _key, '@' || _load_id || ':' || _row) as record_id,
     _key as record_key,
+    staging_key,
+    version_at,
     _record as record,
     _errors as errors,
+    {{ error_types('_errors') }} as error_types,
     _warnings as warnings
 from judged

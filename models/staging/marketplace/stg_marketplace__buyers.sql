@@ -1,5 +1,9 @@
 {# Grain: one row per marketplace buyer, as the latest accepted order describes them. #}
-{{ config(unique_key='customer_id') }}
+{# The hook: where a load is stopped over its threshold, this model waits too. #}
+{{ config(
+    unique_key='customer_id',
+    pre_hook="{% do ref('stg_marketplace__orders') %}",
+) }}
 
 select
     customer_id,

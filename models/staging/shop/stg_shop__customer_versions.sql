@@ -1,5 +1,10 @@
 {# Grain: one row per web customer and version (its `updated_at`): what the source overwrites is kept here. #}
-{{ config(unique_key=['customer_id', '_version_at'], meta={'version': ['_load_id', '_row']}) }}
+{# The hook: where a load is stopped over its threshold, this model waits too. #}
+{{ config(
+    unique_key=['customer_id', '_version_at'],
+    meta={'version': ['_load_id', '_row']},
+    pre_hook="{% do ref('stg_shop__customers') %}",
+) }}
 
 select
     customer_id,

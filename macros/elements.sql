@@ -1,0 +1,7 @@
+{% macro elements(array) -%}
+    {{ return(adapter.dispatch('elements')(array)) }}
+{%- endmacro %}
+
+{% macro postgres__elements(array) -%}
+    lateral unnest({{ array }})
+{%- endmacro %}

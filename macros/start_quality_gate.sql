@@ -1,0 +1,18 @@
+{% macro start_quality_gate() -%}
+    {#- The loads that have passed their threshold: one number a table. A full refresh does not ask them again. -#}
+    {%- if execute and flags.WHICH in ('run', 'build', 'retry') -%}
+        {%- set passed = converge.state_table('passed_loads') -%}
+        {%- set there = run_query("select to_regnamespace('" ~ passed.include(identifier=false) ~ "'), to_regclass('" ~ passed ~ "')").rows[0] -%}
+        {%- if not there[1] -%}
+            {%- call statement() -%}
+                -- Two first runs at once: the second waits and finds it.
+                select pg_advisory_xact_lock(hashtext('storehouse.start_quality_gate'));
+                {% if not there[0] -%}
+                create schema if not exists {{ passed.include(identifier=false) }};
+                {%- endif %}
+                create table if not exists {{ passed }} (label text primary key, load_id bigint not null);
+            {%- endcall -%}
+            {%- do adapter.commit() -%}
+        {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,90 @@
+{% macro stop_over_limit(judged, refused, thresholds, waivers, ledger) -%}
+    {#-
+        A hook of the staging models, after their rows are committed. When a pipeline run's loads of a table, not passed
+        yet, brought more refused records than the table's threshold allows, the model fails with words, and what stands
+        on it is not built. What was corrected or waived since does not count. `quality_limits` raises a limit for one run.
+    -#}
+    {%- set is_asked = execute and target.name not in var('converge_mirrors', {}) -%}
+    {%- set passed = converge.state_table('passed_loads') -%}
+    {%- for source, table in judged_tables() if is_asked and model.name == 'stg_' ~ source ~ '__' ~ table -%}
+        {%- set label = source ~ '.' ~ table -%}
+        {%- set loads -%}
+            select
+                judged.load_id,
+                judged.judged_rows,
+                coalesce(loads.run_id, 'load ' || loads.load_id) as run_id
+            from {{ judged }} as judged
+            inner join {{ ledger }} as loads on judged.load_id = loads.load_id
+            where
+                judged.source = '{{ source }}'
+                and judged.table_name = '{{ table }}'
+                and judged.load_id > coalesce((select passed.load_id from {{ passed }} as passed where passed.label = '{{ label }}'), 0)
+        {%- endset -%}
+        {%- set found -%}
+            with loads as ({{ loads }}),
+
+            pending as (
+                select loads.run_id, refused.record_id, refused.errors
+                from {{ refused }} as refused
+                inner join loads on refused._load_id = loads.load_id
+                where
+                    {{ accepted_later(source, table, this) }} is null
+                    and refused.record_id not in (
+                        select waivers.record_id from {{ waivers }} as waivers
+                        where waivers.until >= (select {{ utc_date('max(finished_at)') }} from {{ ledger }})
+                    )
+            ),
+
+            shares as (
+                select
+                    run_id,
+                    sum(judged_rows) as landed_rows,
+                    (select count(*) from pending where pending.run_id = loads.run_id) as refused_rows
+                from loads
+                group by run_id
+            ),
+
+            worst as (
+                select
+                    shares.*,
+                    round(100.0 * refused_rows / landed_rows, 1) as percent,
+                    {{ var('quality_limits').get(label, 'thresholds.limit_percent') }} as limit_percent,
+                    thresholds.reason
+                from shares
+                inner join {{ thresholds }} as thresholds on thresholds.source = '{{ source }}' and thresholds.table_name = '{{ table }}'
+                where
+                    refused_rows >= thresholds.least_refused
+                    and 100 * refused_rows > {{ var('quality_limits').get(label, 'thresholds.limit_percent') }} * landed_rows
+                order by percent desc, run_id
+                limit 1
+            ),
+
+            reasons as (
+                select reason, count(*) as times, min(record_id) as example
+                from pending cross join {{ elements('errors') }} as reason
+                where run_id in (select worst.run_id from worst)
+                group by reason
+                order by times desc, reason
+                limit 3
+            )
+
+            select
+                worst.*,
+                (select string_agg(times || ' of ' || reason || ' (' || example || ')', '; ' order by times desc, reason) from reasons) as reasons
+            from worst
+        {%- endset -%}
+        {%- for share in run_query(found).rows -%}
+            {{ exceptions.raise_compiler_error(
+                label ~ ": " ~ share.percent ~ " % of what " ~ share.run_id ~ " landed was refused (" ~ share.refused_rows ~ " of " ~ share.landed_rows
+                ~ "), the limit is " ~ share.limit_percent ~ " %: " ~ share.reason ~ ". Most: " ~ share.reasons
+                ~ " Nothing below staging is built from it, the marts stay as they were. Have the source correct the records and run again; "
+                ~ "or waive them in seeds/quarantine_waivers.csv; or let this run pass: --vars '{quality_limits: {" ~ label ~ ": "
+                ~ (share.percent | float + 1) | int ~ "}}'. See them: select * from quarantine.quarantined_records where source = '"
+                ~ source ~ "' and table_name = '" ~ table ~ "' and status = 'pending'"
+            ) }}
+        {%- endfor -%}
+        insert into {{ passed }} (label, load_id)
+        select '{{ label }}', max(load_id) from ({{ loads }}) as loads having count(*) > 0
+        on conflict (label) do update set load_id = excluded.load_id
+    {%- endfor -%}
+{%- endmacro %}

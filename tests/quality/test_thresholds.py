@@ -1,0 +1,102 @@
+"""A load with too much that is wrong stops below staging, and what was wrong is counted until it is put right."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from house_commands import Command, command
+
+SALES = ("core.fct_orders", "core.fct_order_items", "core.fct_payments", "sales.agg_daily_sales")
+MARTS = (
+    *SALES,
+    "core.dim_customers",
+    "core.dim_products",
+    "customers.cohort_retention",
+    "customers.customer_lifetime_value",
+)
+
+
+def shop_without_errors(home: Path) -> Command:
+    """A home after five days in which every record was right."""
+    run = command(home)
+    assert run("start").returncode == 0
+    assert run("advance", "--days", "5", "--size", "0.3", "--error-rate", "0", module="demo").returncode == 0
+    done = run("run", "--days", "0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return run
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """The shop whose days go wrong."""
+    run = shop_without_errors(tmp_path_factory.mktemp("home"))
+    yield run
+    run("stop")
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """The same shop, and no day goes wrong."""
+    run = shop_without_errors(tmp_path_factory.mktemp("twin"))
+    yield run
+    run("stop")
+
+
+def content(home: Command, tables: tuple[str, ...]) -> dict[str, str]:
+    """A hash of each table, times of change and ids of loads apart: a correction is a change."""
+    hashes = "select md5(string_agg((to_jsonb(t) - '{{updated_at}}'::text[])::text, '' order by t::text)) from {} as t"
+    return {table: home("psql", "-At", given=hashes.format(table)).stdout for table in tables}
+
+
+def value(home: Command, query: str) -> str:
+    return home("psql", "-At", given=query).stdout.strip()
+
+
+STATUS = "select string_agg(distinct status, ' ') from quarantine.quarantined_records where table_name = 'orders'"
+
+
+def test_too_much_that_is_wrong_stops_the_day_until_the_source_corrects_it(home: Command, twin: Command) -> None:
+    few = home("run", "--days", "1", "--bad-orders", "0.04")
+    assert few.returncode == 0, few.stdout + few.stderr
+    (line,) = [line for line in few.stdout.splitlines() if "shop.orders" in line]
+    assert 3 < float(line.split()[-4]) < 5
+    assert value(home, STATUS) == "pending"
+
+    before = content(home, SALES)
+    orders_before = value(home, "select count(*) from staging.stg_shop__orders")
+    many = home("run", "--days", "1", "--bad-orders", "0.06")
+    assert many.returncode == 1
+    for words in ("shop.orders: 5.", "the limit is 5.00 %", "total_negative", "(shop.orders/", "stay as they were"):
+        assert words in many.stdout
+    assert content(home, SALES) == before
+    assert value(home, "select count(*) from staging.stg_shop__orders") > orders_before
+
+    again = home("run", "--days", "0")
+    assert again.returncode == 1, "what was stopped once is not forgotten"
+    assert content(home, SALES) == before
+
+    after = home("run", "--days", "1")
+    assert after.returncode == 0, after.stdout
+    assert value(home, STATUS) == "resolved"
+    twin("run", "--days", "3")
+    assert content(home, MARTS) == content(twin, MARTS)
+    assert home("audit").returncode == 0
+
+
+def test_a_raised_limit_lets_one_run_pass_and_a_waiver_what_it_names(home: Command) -> None:
+    assert home("run", "--days", "1", "--bad-orders", "0.2").returncode == 1
+    passed = home("run", "--days", "0", "--vars", "{quality_limits: {shop.orders: 30}}")
+    assert passed.returncode == 0, passed.stdout
+    stopped = home("run", "--days", "1", "--bad-orders", "0.2")
+    assert stopped.returncode == 1, "the limit was raised for one run"
+    home(
+        "psql",
+        given="""
+        insert into seeds.quarantine_waivers
+        select record_id, 'tests', 'nobody asks for them', '2100-01-01'
+        from quarantine.quarantined_records where status = 'pending'
+    """,
+    )
+    waived = home("dbt", "build", "--exclude-resource-types", "seed", "unit_test", "--exclude", "tag:audit")
+    assert waived.returncode == 0, waived.stdout
+    assert value(home, STATUS) == "resolved waived"
