@@ -9,3 +9,8 @@ def datediff(first: str, second: str, part: str) -> str:
 def date_spine(part: str, first: str, last: str) -> str:
     """A select."""
     return f"select {first} as date_{part}"
+
+
+def dateadd(part: str, number: object, moment: str) -> str:
+    """A time."""
+    return f"({moment} + interval '{number} {part}')"
