@@ -19,14 +19,14 @@ with orders as (
 )
 
 select
-    orders.order_id || '/' || trim(payment ->> 'payment_id') as payment_id,
-    trim(payment ->> 'payment_id') as source_payment_id,
+    orders.order_id || '/' || {{ json_field('payment', 'payment_id') }} as payment_id,
+    {{ json_field('payment', 'payment_id') }} as source_payment_id,
     orders.order_id,
-    coalesce({{ clean_code("payment ->> 'method'", 'lower') }}, 'unknown') as method,
-    cast({{ try_cast("payment ->> 'installments'", 'integer') }} as integer) as installments,
-    cast(payment ->> 'amount' as numeric(18, 2)) as amount,
+    coalesce({{ clean_code(json_field('payment', 'method'), 'lower') }}, 'unknown') as method,
+    cast({{ try_cast(json_field('payment', 'installments'), 'integer') }} as integer) as installments,
+    cast({{ json_field('payment', 'amount') }} as numeric(18, 2)) as amount,
     orders.currency,
-    lower(trim(payment ->> 'status')) as status,
-    cast(payment ->> 'paid_at' as timestamptz) as paid_at
+    {{ clean_code(json_field('payment', 'status'), 'lower') }} as status,
+    cast({{ json_field('payment', 'paid_at') }} as timestamptz) as paid_at
 from orders
 cross join {{ json_elements('orders.payments') }} as payment

@@ -3,7 +3,7 @@
 
 with landed as (
 
-    select * from {{ converge.landed(source('reviews', 'reviews')) }} as landed
+    {{ landed_with_interval(source('reviews', 'reviews'), record='payload') }}
 
 ),
 
@@ -20,7 +20,8 @@ read as (
         {{ json_field('payload', 'text') }} as review_text,
         {{ clean_code(json_field('payload', 'language'), 'lower') }} as language,
         {{ json_field('payload', 'created_at') }} as created_at_text,
-        {{ json_field('payload', 'updated_at') }} as updated_at_text
+        {{ json_field('payload', 'updated_at') }} as updated_at_text,
+        {{ json_field('payload', 'deleted') }} as deleted_text
     from landed
 
 ),
@@ -50,22 +51,28 @@ select
     created_at,
     updated_at,
     coalesce(updated_at, cast('1900-01-01' as timestamptz)) as _version_at,
-    coalesce({{ json_field('payload', 'deleted') }} = 'true', false) as _is_deleted,
+    coalesce(lower(deleted_text) = 'true', false) as _is_deleted,
     _load_id,
     _row,
-    source_review_id as _key,
-    payload as _record,
+    source_review_id || ':' || coalesce(source_order_id, '') as _key,
+    _record,
     {{ judge([
-        ('record_unreadable', 'error', "payload ->> '_unreadable' is not null", 'The record could not be read.'),
-        ('review_id_missing', 'error', 'source_review_id is null', 'The review has no id.'),
-        ('subject_missing', 'error', 'product_id is null and source_order_id is null', 'The review names neither a product nor an order.'),
-        ('product_id_malformed', 'error', 'not ' ~ is_product_id('product_id'), 'A product id is letters, digits, - and _, 64 at most.'),
-        ('rating_missing', 'error', 'rating_text is null', 'The review has no rating.'),
-        ('rating_out_of_range', 'error', 'rating_text is not null and (rating is null or rating not between 1 and 5)', 'The rating is not a whole number from 1 to 5.'),
-        ('created_at_unreadable', 'error', 'created_at is null', 'The date is missing or not a date.'),
-        ('created_at_impossible', 'error', "created_at < '2000-01-01' or created_at >= '2100-01-01'", 'The date is before 2000 or after 2099.'),
-        ('created_in_future', 'error', "created_at > updated_at + interval '1 day'", 'The date is more than a day after the last change.'),
-        ('updated_at_unreadable', 'error', 'updated_at is null', 'The time of the change is missing or not a time.'),
-        ('text_missing', 'warn', 'review_text is null', 'The review has no text.'),
+        ('record_unreadable', 'type', 'error', "payload ->> '_unreadable' is not null", 'The record could not be read.'),
+        ('review_id_missing', 'missing', 'error', 'source_review_id is null', 'The review has no id.'),
+        ('subject_missing', 'missing', 'error', 'product_id is null and source_order_id is null', 'The review names neither a product nor an order.'),
+        ('product_id_malformed', 'type', 'error', 'not ' ~ is_product_id('product_id'), 'A product id is letters, digits, - and _, 64 at most.'),
+        ('rating_missing', 'missing', 'error', 'rating_text is null', 'The review has no rating.'),
+        ('rating_unreadable', 'type', 'error', is_not_a('integer', 'rating_text'), 'The rating is not a whole number.'),
+        ('rating_out_of_range', 'range', 'error', 'rating not between 1 and 5', 'The rating is not from 1 to 5.'),
+        ('created_at_missing', 'missing', 'error', 'created_at_text is null', 'The review has no date.'),
+        ('created_at_unreadable', 'type', 'error', is_not_a('time', 'created_at_text'), 'The date is not a date.'),
+        ('created_at_impossible', 'range', 'error', is_no_date('created_at'), 'The date is before 2000 or after 2099.'),
+        ('created_in_future', 'range', 'error', 'created_at > _latest_at', 'The date is later than its load can have seen.'),
+        ('updated_at_missing', 'missing', 'error', 'updated_at_text is null', 'The time of the change is missing.'),
+        ('updated_at_unreadable', 'type', 'error', is_not_a('time', 'updated_at_text'), 'The time of the change is not a time.'),
+        ('changed_in_future', 'range', 'error', 'updated_at > _latest_at', 'Its last change is later than its load can have seen.'),
+        ('changed_before_interval', 'range', 'error', 'updated_at < _earliest_at', 'Its last change is far older than what its load asked for.'),
+        ('deleted_unreadable', 'type', 'error', is_not_a('flag', 'deleted_text'), 'What says whether the review is deleted is not true or false.'),
+        ('text_missing', 'missing', 'warn', 'review_text is null', 'The review has no text.'),
     ]) }}
 from typed

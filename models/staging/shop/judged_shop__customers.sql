@@ -3,7 +3,7 @@
 
 with landed as (
 
-    select * from {{ converge.landed(source('shop', 'customers')) }} as landed
+    {{ landed_with_interval(source('shop', 'customers')) }}
 
 ),
 
@@ -34,10 +34,14 @@ select
     _load_id,
     _row,
     source_customer_id as _key,
-    to_jsonb(typed) as _record,
+    _record,
     {{ judge([
-        ('customer_id_missing', 'error', "source_customer_id is null or source_customer_id = ''", 'The customer has no id.'),
-        ('email_missing', 'warn', "coalesce(email, '') = ''", 'The customer has no e-mail address.'),
-        ('country_missing', 'warn', 'country_code is null', 'The customer has no country: sales count as region other.'),
+        ('customer_id_missing', 'missing', 'error', "source_customer_id is null or source_customer_id = ''", 'The customer has no id.'),
+        ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
+        ('created_in_future', 'range', 'warn', 'created_at > _latest_at', 'The customer registered later than the load can have seen.'),
+        ('email_missing', 'missing', 'warn', "coalesce(trim(email), '') = ''", 'The customer has no e-mail address.'),
+        ('email_malformed', 'type', 'warn', "trim(email) != '' and trim(email) not like '_%@_%'", 'The e-mail address has no @ between two parts.'),
+        ('country_missing', 'missing', 'warn', 'country_code is null', 'The customer has no country: sales count as region other.'),
+        ('country_unknown', 'reference', 'warn', 'country_code not in (select country from ' ~ ref('countries') ~ ')', 'The country is not in seeds/countries.csv: sales count as region other.'),
     ]) }}
 from typed

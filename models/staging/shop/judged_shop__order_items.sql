@@ -3,7 +3,7 @@
 
 with landed as (
 
-    select * from {{ converge.landed(source('shop', 'order_items')) }} as landed
+    {{ landed_with_interval(source('shop', 'order_items')) }}
 
 ),
 
@@ -30,19 +30,22 @@ select
     _load_id,
     _row,
     source_order_id || '/' || line_number as _key,
-    to_jsonb(typed) as _record,
+    _record,
     {{ judge([
-        ('order_id_missing', 'error', "source_order_id is null or source_order_id = ''", 'The line has no order.'),
-        ('line_number_missing', 'error', 'line_number is null', 'The line has no number.'),
-        ('product_id_missing', 'error', "clean_product_id is null or clean_product_id = ''", 'The line has no product.'),
-        ('product_id_malformed', 'error', 'not ' ~ is_product_id('clean_product_id'), 'A product id is letters, digits, - and _, 64 at most.'),
-        ('quantity_not_positive', 'error', 'quantity is null or quantity <= 0', 'The quantity is missing, zero or below.'),
-        ('quantity_absurd', 'error', 'quantity >= 1000000', 'The quantity is a million or more.'),
-        ('unit_price_missing', 'error', 'unit_price is null', 'The line has no price.'),
-        ('unit_price_negative', 'error', 'unit_price < 0', 'The price is below zero.'),
-        ('unit_price_absurd', 'error', 'unit_price >= 100000000', 'The price is 100 million or more.'),
-        ('amount_negative', 'error', 'discount_amount < 0 or freight_amount < 0', 'The discount or the freight is below zero.'),
-        ('amount_absurd', 'error', 'discount_amount >= 100000000 or freight_amount >= 100000000', 'The discount or the freight is 100 million or more.'),
-        ('discount_above_price', 'error', 'round(cast(discount_amount as numeric), 2) > quantity * round(cast(unit_price as numeric), 2)', 'The discount is higher than the price of the goods.'),
+        ('order_id_missing', 'missing', 'error', "source_order_id is null or source_order_id = ''", 'The line has no order.'),
+        ('line_number_missing', 'missing', 'error', 'line_number is null', 'The line has no number.'),
+        ('line_number_out_of_range', 'range', 'error', 'line_number not between 0 and 999999', 'The line number is below zero, a million or more.'),
+        ('product_id_missing', 'missing', 'error', "clean_product_id is null or clean_product_id = ''", 'The line has no product.'),
+        ('product_id_malformed', 'type', 'error', "clean_product_id != '' and not " ~ is_product_id('clean_product_id'), 'A product id is letters, digits, - and _, 64 at most.'),
+        ('quantity_missing', 'missing', 'error', 'quantity is null', 'The line has no quantity.'),
+        ('quantity_not_positive', 'range', 'error', 'quantity <= 0', 'The quantity is zero or below.'),
+        ('quantity_absurd', 'range', 'error', 'quantity >= 1000000', 'The quantity is a million or more.'),
+        ('unit_price_missing', 'missing', 'error', 'unit_price is null', 'The line has no price.'),
+        ('unit_price_negative', 'range', 'error', 'unit_price < 0', 'The price is below zero.'),
+        ('unit_price_absurd', 'range', 'error', 'unit_price >= 100000000', 'The price is 100 million or more.'),
+        ('amount_negative', 'range', 'error', 'discount_amount < 0 or freight_amount < 0', 'The discount or the freight is below zero.'),
+        ('amount_absurd', 'range', 'error', 'discount_amount >= 100000000 or freight_amount >= 100000000', 'The discount or the freight is 100 million or more.'),
+        ('discount_above_price', 'range', 'error', 'round(cast(discount_amount as numeric), 2) > quantity * round(cast(unit_price as numeric), 2)', 'The discount is higher than the price of the goods.'),
+        ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
     ]) }}
 from typed

@@ -3,7 +3,7 @@
 
 with landed as (
 
-    select * from {{ converge.landed(source('shop', 'orders')) }} as landed
+    {{ landed_with_interval(source('shop', 'orders')) }}
 
 ),
 
@@ -38,18 +38,20 @@ select
     _load_id,
     _row,
     source_order_id as _key,
-    to_jsonb(typed) as _record,
+    _record,
     {{ judge([
-        ('order_id_missing', 'error', "source_order_id is null or source_order_id = ''", 'The order has no id.'),
-        ('customer_id_missing', 'error', "source_customer_id is null or source_customer_id = ''", 'The order has no customer.'),
-        ('placed_at_missing', 'error', 'placed_at is null', 'The order has no date.'),
-        ('placed_at_impossible', 'error', "placed_at < '2000-01-01' or placed_at >= '2100-01-01'", 'The order date is before 2000 or after 2099.'),
-        ('placed_in_future', 'error', "placed_at > cast(updated_at as timestamptz) + interval '1 day'", 'The order date is more than a day after its last change.'),
-        ('status_unknown', 'error', "source_status is null or source_status not in (select source_status from " ~ ref('order_statuses') ~ ")", 'The status is not in seeds/order_statuses.csv.'),
-        ('currency_unknown', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
-        ('total_negative', 'error', 'total_amount < 0', 'The total is below zero.'),
-        ('total_absurd', 'error', 'total_amount >= 100000000', 'The total is 100 million or more.'),
-        ('total_high', 'warn', 'total_amount > 50000', 'The total is over 50,000.'),
-        ('currency_missing', 'warn', clean_code('currency') ~ ' is null', 'The order has no currency: read as USD.'),
+        ('order_id_missing', 'missing', 'error', "source_order_id is null or source_order_id = ''", 'The order has no id.'),
+        ('customer_id_missing', 'missing', 'error', "source_customer_id is null or source_customer_id = ''", 'The order has no customer.'),
+        ('placed_at_missing', 'missing', 'error', 'placed_at is null', 'The order has no date.'),
+        ('placed_at_impossible', 'range', 'error', is_no_date('placed_at'), 'The order date is before 2000 or after 2099.'),
+        ('placed_in_future', 'range', 'error', 'placed_at > _latest_at', 'The order date is later than its load can have seen.'),
+        ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
+        ('status_missing', 'missing', 'error', 'source_status is null', 'The order has no status.'),
+        ('status_unknown', 'reference', 'error', "source_status not in (select source_status from " ~ ref('order_statuses') ~ ")", 'The status is not in seeds/order_statuses.csv.'),
+        ('currency_unknown', 'reference', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
+        ('total_negative', 'range', 'error', 'total_amount < 0', 'The total is below zero.'),
+        ('total_absurd', 'range', 'error', 'total_amount >= 100000000', 'The total is 100 million or more.'),
+        ('total_high', 'range', 'warn', 'total_amount > 50000', 'The total is over 50,000.'),
+        ('currency_missing', 'missing', 'warn', clean_code('currency') ~ ' is null', 'The order has no currency: read as USD.'),
     ]) }}
 from typed

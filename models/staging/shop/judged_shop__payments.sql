@@ -3,7 +3,7 @@
 
 with landed as (
 
-    select * from {{ converge.landed(source('shop', 'payments')) }} as landed
+    {{ landed_with_interval(source('shop', 'payments')) }}
 
 ),
 
@@ -34,16 +34,19 @@ select
     _load_id,
     _row,
     source_payment_id as _key,
-    to_jsonb(typed) as _record,
+    _record,
     {{ judge([
-        ('payment_id_missing', 'error', "source_payment_id is null or source_payment_id = ''", 'The payment has no id.'),
-        ('order_id_missing', 'error', "source_order_id is null or source_order_id = ''", 'The payment has no order.'),
-        ('amount_missing', 'error', 'amount is null', 'The payment has no amount.'),
-        ('amount_negative', 'error', 'amount < 0', 'The amount is below zero.'),
-        ('amount_absurd', 'error', 'amount >= 100000000', 'The amount is 100 million or more.'),
-        ('currency_unknown', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
-        ('status_unknown', 'error', "clean_status is null or clean_status not in ('authorized', 'captured', 'refunded', 'failed')", 'The status is not authorized, captured, refunded or failed.'),
-        ('paid_at_impossible', 'error', "paid_at < '2000-01-01' or paid_at >= '2100-01-01'", 'The payment date is before 2000 or after 2099.'),
-        ('paid_in_future', 'error', "paid_at > cast(updated_at as timestamptz) + interval '1 day'", 'The payment date is more than a day after its last change.'),
+        ('payment_id_missing', 'missing', 'error', "source_payment_id is null or source_payment_id = ''", 'The payment has no id.'),
+        ('order_id_missing', 'missing', 'error', "source_order_id is null or source_order_id = ''", 'The payment has no order.'),
+        ('amount_missing', 'missing', 'error', 'amount is null', 'The payment has no amount.'),
+        ('amount_negative', 'range', 'error', 'amount < 0', 'The amount is below zero.'),
+        ('amount_absurd', 'range', 'error', 'amount >= 100000000', 'The amount is 100 million or more.'),
+        ('currency_unknown', 'reference', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
+        ('status_missing', 'missing', 'error', 'clean_status is null', 'The payment has no status.'),
+        ('status_unknown', 'reference', 'error', "clean_status not in ('authorized', 'captured', 'refunded', 'failed')", 'The status is not authorized, captured, refunded or failed.'),
+        ('paid_at_impossible', 'range', 'error', is_no_date('paid_at'), 'The payment date is before 2000 or after 2099.'),
+        ('paid_in_future', 'range', 'error', 'paid_at > _latest_at', 'The payment date is later than its load can have seen.'),
+        ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
+        ('currency_missing', 'missing', 'warn', clean_code('currency') ~ ' is null', 'The payment has no currency: read as USD.'),
     ]) }}
 from typed

@@ -3,7 +3,7 @@
 
 with landed as (
 
-    select * from {{ converge.landed(source('shop', 'products')) }} as landed
+    {{ landed_with_interval(source('shop', 'products')) }}
 
 ),
 
@@ -30,13 +30,13 @@ select
     _load_id,
     _row,
     clean_product_id as _key,
-    to_jsonb(typed) as _record,
+    _record,
     {{ judge([
-        ('product_id_missing', 'error', "clean_product_id is null or clean_product_id = ''", 'The product has no id.'),
-        ('product_id_malformed', 'error', 'not ' ~ is_product_id('clean_product_id'), 'A product id is letters, digits, - and _, 64 at most.'),
-        ('price_negative', 'error', 'price < 0', 'The price is below zero.'),
-        ('price_absurd', 'error', 'price >= 100000000', 'The price is 100 million or more.'),
-        ('currency_unknown', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
-        ('price_missing', 'warn', 'price is null', 'The product has no price.'),
+        ('product_id_missing', 'missing', 'error', "clean_product_id is null or clean_product_id = ''", 'The product has no id.'),
+        ('product_id_malformed', 'type', 'error', "clean_product_id != '' and not " ~ is_product_id('clean_product_id'), 'A product id is letters, digits, - and _, 64 at most.'),
+        ('price_negative', 'range', 'error', 'price < 0', 'The price is below zero.'),
+        ('price_absurd', 'range', 'error', 'price >= 100000000', 'The price is 100 million or more.'),
+        ('currency_unknown', 'reference', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
+        ('price_missing', 'missing', 'warn', 'price is null', 'The product has no price.'),
     ]) }}
 from typed

@@ -3,7 +3,7 @@
 
 with landed as (
 
-    select * from {{ converge.landed(source('stores', 'sales')) }} as landed
+    {{ landed_with_interval(source('stores', 'sales'), record='payload') }}
 
 ),
 
@@ -24,7 +24,8 @@ read as (
         {{ json_field('payload', 'discount_amount') }} as discount_text,
         {{ clean_code(json_field('payload', 'currency')) }} as source_currency,
         {{ clean_code(json_field('payload', 'payment_method'), 'lower') }} as payment_method,
-        {{ json_field('payload', 'customer_id') }} as source_customer_id
+        {{ json_field('payload', 'customer_id') }} as source_customer_id,
+        {{ json_field('payload', 'is_void') }} as void_text
     from landed
 
 ),
@@ -33,11 +34,12 @@ typed as (
 
     select
         read.*,
-        {{ try_cast('line_number_text', 'integer') }} as line_number,
+        {{ try_cast('line_number_text', 'numeric') }} as line_number,
         {{ try_cast('sold_at_text', 'timestamptz') }} as sold_at,
         {{ try_cast('updated_at_text', 'timestamptz') }} as updated_at,
         {{ try_cast('quantity_text', 'numeric') }} as quantity,
         {{ try_cast('unit_price_text', 'numeric') }} as unit_price,
+        coalesce({{ try_cast('discount_text', 'numeric') }}, 0) as discount_amount,
         coalesce(source_currency, 'USD') as currency
     from read
 
@@ -54,33 +56,46 @@ select
     product_id,
     quantity,
     unit_price,
-    coalesce(case when {{ is_money('discount_text') }} then cast(discount_text as numeric) end, 0) as discount_amount,
+    discount_amount,
     currency,
     coalesce(payment_method, 'unknown') as payment_method,
     sold_at,
     updated_at,
     coalesce(updated_at, sold_at, cast('1900-01-01' as timestamptz)) as _version_at,
-    coalesce(lower({{ json_field('payload', 'is_void') }}) = 'true', false) as _is_deleted,
+    coalesce(lower(void_text) = 'true', false) as _is_deleted,
     _load_id,
     _row,
     store_id || '/' || receipt_id || '/' || line_number_text as _key,
-    payload as _record,
+    _record,
     {{ judge([
-        ('record_unreadable', 'error', "payload ->> '_unreadable' is not null", 'The line of the file could not be read.'),
-        ('store_id_missing', 'error', 'store_id is null', 'The line has no store.'),
-        ('receipt_id_missing', 'error', 'receipt_id is null', 'The line has no receipt.'),
-        ('line_number_wrong', 'error', 'line_number is null', 'The line number is missing or not a number.'),
-        ('sold_at_unreadable', 'error', 'sold_at is null', 'The time of the sale is missing or not a time.'),
-        ('sold_at_impossible', 'error', "sold_at < '2000-01-01' or sold_at >= '2100-01-01'", 'The date of the sale is before 2000 or after 2099.'),
-        ('sold_in_future', 'error', "sold_at > updated_at + interval '1 day'", 'The sale is more than a day after its last change.'),
-        ('region_unknown', 'error', "region is null or region not in ('us', 'eu', 'apac')", 'The region is not us, eu or apac.'),
-        ('product_id_missing', 'error', 'product_id is null', 'The line has no product.'),
-        ('product_id_malformed', 'error', 'not ' ~ is_product_id('product_id'), 'A product id is letters, digits, - and _, 64 at most.'),
-        ('quantity_wrong', 'error', 'quantity is null or quantity <= 0 or quantity >= 1000000 or quantity != trunc(quantity)', 'The quantity is not a whole number above zero.'),
-        ('unit_price_wrong', 'error', 'unit_price is null or unit_price < 0 or unit_price >= 100000000', 'The price is missing, below zero or 100 million and more.'),
-        ('discount_wrong', 'error', 'discount_text is not null and not ' ~ is_money('discount_text'), 'The discount is not an amount of zero or more.'),
-        ('discount_above_price', 'error', 'case when ' ~ is_money('discount_text') ~ ' then round(cast(discount_text as numeric), 2) > quantity * round(unit_price, 2) end', 'The discount is higher than the price of the goods.'),
-        ('currency_unknown', 'error', 'currency not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
-        ('currency_missing', 'warn', 'source_currency is null', 'The line has no currency: read as USD.'),
+        ('record_unreadable', 'type', 'error', "payload ->> '_unreadable' is not null", 'The line of the file could not be read.'),
+        ('store_id_missing', 'missing', 'error', 'store_id is null', 'The line has no store.'),
+        ('receipt_id_missing', 'missing', 'error', 'receipt_id is null', 'The line has no receipt.'),
+        ('line_number_missing', 'missing', 'error', 'line_number_text is null', 'The line has no number.'),
+        ('line_number_unreadable', 'type', 'error', is_not_a('whole number', 'line_number_text'), 'The line number is not a whole number.'),
+        ('line_number_out_of_range', 'range', 'error', 'line_number not between 0 and 999999', 'The line number is below zero, a million or more.'),
+        ('sold_at_missing', 'missing', 'error', 'sold_at_text is null', 'The line has no time of the sale.'),
+        ('sold_at_unreadable', 'type', 'error', is_not_a('time', 'sold_at_text'), 'The time of the sale is not a time.'),
+        ('sold_at_impossible', 'range', 'error', is_no_date('sold_at'), 'The date of the sale is before 2000 or after 2099.'),
+        ('sold_in_future', 'range', 'error', 'sold_at > _latest_at', 'The date of the sale is later than its load can have seen.'),
+        ('updated_at_unreadable', 'type', 'error', is_not_a('time', 'updated_at_text'), 'The time of the change is not a time.'),
+        ('changed_in_future', 'range', 'error', 'updated_at > _latest_at', 'Its last change is later than its load can have seen.'),
+        ('changed_before_interval', 'range', 'error', 'coalesce(updated_at, sold_at) < _earliest_at', 'Its last change is far older than what its load asked for.'),
+        ('void_unreadable', 'type', 'error', is_not_a('flag', 'void_text'), 'What says whether the line is void is not true or false.'),
+        ('region_missing', 'missing', 'error', 'region is null', 'The line has no region.'),
+        ('region_unknown', 'reference', 'error', "region not in ('us', 'eu', 'apac')", 'The region is not us, eu or apac.'),
+        ('product_id_missing', 'missing', 'error', 'product_id is null', 'The line has no product.'),
+        ('product_id_malformed', 'type', 'error', 'not ' ~ is_product_id('product_id'), 'A product id is letters, digits, - and _, 64 at most.'),
+        ('quantity_missing', 'missing', 'error', 'quantity_text is null', 'The line has no quantity.'),
+        ('quantity_unreadable', 'type', 'error', is_not_a('whole number', 'quantity_text'), 'The quantity is not a whole number.'),
+        ('quantity_out_of_range', 'range', 'error', 'quantity <= 0 or quantity >= 1000000', 'The quantity is zero or below, a million or more.'),
+        ('unit_price_missing', 'missing', 'error', 'unit_price_text is null', 'The line has no price.'),
+        ('unit_price_unreadable', 'type', 'error', is_not_a('number', 'unit_price_text'), 'The price is not a number.'),
+        ('unit_price_out_of_range', 'range', 'error', is_no_amount('unit_price'), 'The price is below zero, 100 million or more.'),
+        ('discount_unreadable', 'type', 'error', is_not_a('number', 'discount_text'), 'The discount is not a number.'),
+        ('discount_out_of_range', 'range', 'error', is_no_amount('discount_amount'), 'The discount is below zero, 100 million or more.'),
+        ('discount_above_price', 'range', 'error', 'round(discount_amount, 2) > quantity * round(unit_price, 2)', 'The discount is higher than the price of the goods.'),
+        ('currency_unknown', 'reference', 'error', 'currency not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
+        ('currency_missing', 'missing', 'warn', 'source_currency is null', 'The line has no currency: read as USD.'),
     ]) }}
 from typed

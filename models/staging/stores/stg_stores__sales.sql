@@ -3,7 +3,7 @@
 
 select
     order_id,
-    line_number,
+    cast(line_number as integer) as line_number,
     store_id,
     receipt_id,
     customer_id,

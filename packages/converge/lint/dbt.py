@@ -14,3 +14,8 @@ def date_spine(part: str, first: str, last: str) -> str:
 def split_part(text: str, delimiter: str, part: int) -> str:
     """Text."""
     return f"split_part({text}, {delimiter}, {part})"
+
+
+def dateadd(part: str, number: object, moment: str) -> str:
+    """A time."""
+    return f"({moment} + interval '{number} {part}')"

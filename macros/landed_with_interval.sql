@@ -1,0 +1,11 @@
+{% macro landed_with_interval(relation, record='to_jsonb(landed)') -%}
+    {#- Each landed row as it is, and between which times its load says that a row of it can lie. -#}
+    select
+        landed.*,
+        {{ record }} as _record,
+        {{ dbt.dateadd('day', 0 - var('late_days'), 'loads.interval_from') }} as _earliest_at,
+        {{ dbt.dateadd('hour', var('clock_tolerance_hours'), 'coalesce(loads.interval_until, loads.started_at)') }} as _latest_at
+    from {{ converge.landed(relation) }} as landed
+    left join {{ converge.landed(source('ledger', 'loads'), 'load_id') }} as loads
+        on landed._load_id = loads.load_id
+{%- endmacro %}
