@@ -9,9 +9,9 @@ select
     kind,
     interval_from,
     interval_until,
-    rows as landed_rows,
-    bytes as landed_bytes,
+    landed_rows,
+    landed_bytes,
     started_at,
     finished_at,
     run_id
-from {{ converge.landed(source('ledger', 'loads'), 'load_id') }} as landed
+from {{ ref('landed_ledger__loads') }}

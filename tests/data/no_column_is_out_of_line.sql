@@ -1,0 +1,34 @@
+-- Warns of each column that, on the last day of its table that is over, was unlike the 28 days before.
+{{ config(severity='warn') }}
+
+with last_days as (
+
+    select
+        source,
+        table_name,
+        max(day) as day
+    from {{ ref('table_volumes_daily') }}
+    where
+        verdict not in ('incomplete', 'not_judged')
+        and accepted_rows > 0
+    group by source, table_name
+
+)
+
+select
+    statistics.source,
+    statistics.table_name,
+    statistics.column_name,
+    statistics.day,
+    statistics.statistic,
+    statistics.value,
+    statistics.expected,
+    statistics.stddev,
+    statistics.z_score
+from {{ ref('column_statistics_daily') }} as statistics
+inner join last_days
+    on
+        statistics.source = last_days.source
+        and statistics.table_name = last_days.table_name
+        and statistics.day = last_days.day
+where statistics.verdict = 'warn'
