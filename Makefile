@@ -43,6 +43,11 @@ chaos: $(PACKAGES)
 audit: $(PACKAGES)
 	@$(BIN)/python -m storehouse audit $(if $(SELECT),--select "$(SELECT)")
 
+## forget     erase a person everywhere and prove it: CUSTOMER=web-123. At the source first (docs/privacy.md)
+.PHONY: forget
+forget: $(PACKAGES)
+	@$(BIN)/python -m storehouse forget $(or $(CUSTOMER),$(error Whom? make forget CUSTOMER=web-123))
+
 ## start      start the embedded PostgreSQL and the demo shop's API
 .PHONY: start
 start: $(INSTALLED)
@@ -100,7 +105,7 @@ format: $(INSTALLED)
 .PHONY: clean
 clean:
 	@if [ -d "$(HOME_DIR)" ] && [ -x $(BIN)/python ]; then $(BIN)/python -m storehouse stop; fi
-	@rm -rf $(addprefix "$(HOME_DIR)"/,postgres demo logs airflow) target dbt_packages logs package-lock.yml
+	@rm -rf $(addprefix "$(HOME_DIR)"/,postgres demo logs airflow pii_key) target dbt_packages logs package-lock.yml
 
 .PHONY: help
 help:

@@ -95,7 +95,7 @@ def measure_day(size: float) -> Cost:
         "--target-path",
         str(transform.target_folder()),
     ]
-    process = psutil.Popen(command, cwd=PROJECT, env=os.environ | settings().warehouse_environment())
+    process = psutil.Popen(command, cwd=PROJECT, env=os.environ | settings().dbt_environment())
     dbt_cpu = 0.0
     while process.poll() is None:
         times = process.cpu_times()

@@ -29,6 +29,8 @@ def main() -> int:
     run.add_argument("--vars", help="dbt's variables for this run, such as '{quality_limits: {shop.orders: 8}}'")
     audit = commands.add_parser("audit", help="rebuild every converging model from raw beside it, and compare")
     audit.add_argument("--select", help="only these models, in dbt's selection syntax")
+    forget = commands.add_parser("forget", help="erase a person from raw and all that is built of it, and prove it")
+    forget.add_argument("customer", nargs="+", help="their customer_id: web-…, mkt-…")
     commands.add_parser("env", help="print the warehouse's place as shell exports, for dbt and psql by hand")
     commands.add_parser("dbt", help="run dbt against the warehouse: dbt build --select …", add_help=False)
     commands.add_parser("psql", help="open the warehouse, or run the SQL on standard input", add_help=False)
@@ -69,8 +71,14 @@ def _audit(arguments: argparse.Namespace, _: list[str]) -> int:
     return audit.main(arguments.select)
 
 
+def _forget(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse import forget
+
+    return forget.forget(arguments.customer)
+
+
 def _env(_: argparse.Namespace, __: list[str]) -> int:
-    for name, value in settings().warehouse_environment().items():
+    for name, value in settings().dbt_environment().items():
         print(f"export {name}='{value}'")
     return 0
 
@@ -84,7 +92,7 @@ def _psql(_: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
-    place = settings().warehouse_environment() | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_PROJECT_DIR": str(PROJECT)}
+    place = settings().dbt_environment() | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_PROJECT_DIR": str(PROJECT)}
     os.execve(Path(sys.executable).parent / "dbt", ["dbt", *rest], os.environ | place)
 
 
@@ -100,6 +108,7 @@ COMMANDS = {
     "stop": _stop,
     "run": _run,
     "audit": _audit,
+    "forget": _forget,
     "env": _env,
     "dbt": _dbt,
     "psql": _psql,

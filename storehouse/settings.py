@@ -1,16 +1,21 @@
 """Every setting, in one typed place: the environment, with the embedded default behind it."""
 
+import os
+import re
+import secrets
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from psycopg.conninfo import make_conninfo
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from storehouse.errors import StorehouseError
 from storehouse.server import SUPERUSER, Server
 
 PROJECT = Path(__file__).resolve().parent.parent
+PII_KEY = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
 
 
 class Settings(BaseSettings):
@@ -29,6 +34,7 @@ class Settings(BaseSettings):
     warehouse_user: str = SUPERUSER
     warehouse_password: str = ""
     warehouse_database: str = "storehouse"
+    pii_key: SecretStr | None = None
 
     shop_database_url: str | None = None
     shop_schema: str = "public"
@@ -80,6 +86,49 @@ class Settings(BaseSettings):
             "WAREHOUSE_PASSWORD": self.warehouse_password,
             "WAREHOUSE_DATABASE": self.warehouse_database,
         }
+
+    def dbt_environment(self) -> dict[str, str]:
+        """What a dbt process needs: the warehouse's place, and the key of the masking macro.
+
+        Raises:
+            StorehouseError: the warehouse is one's own and has no usable `PII_KEY`.
+        """
+        return self.warehouse_environment() | self.masking_environment()
+
+    def masking_environment(self) -> dict[str, str]:
+        """`PGOPTIONS` that give every session of dbt the key: there it is in no SQL, no log and no file of dbt's.
+
+        Raises:
+            StorehouseError: the warehouse is one's own and has no usable `PII_KEY`. The message has nothing of the key.
+        """
+        others = re.sub(r" ?-c storehouse\.pii_key=\S*", "", os.environ.get("PGOPTIONS", ""))
+        return {"PGOPTIONS": f"{others} -c storehouse.pii_key={self._pii_key()}".strip()}
+
+    def _pii_key(self) -> str:
+        if self.pii_key:
+            key = self.pii_key.get_secret_value()
+            if not PII_KEY.fullmatch(key):
+                raise StorehouseError(
+                    "PII_KEY is not a key: it needs 32 or more letters, digits, +, /, =, _ and -. "
+                    "Make one with: openssl rand -hex 32"
+                )
+            return key
+        if not self.is_embedded:
+            raise StorehouseError(
+                "PII_KEY is not set: the key that masks personal data in the marts. Make one with: openssl rand -hex 32. "
+                "Keep it where you keep passwords: with another key every masked value is another one."
+            )
+        file = self.home / "pii_key"
+        if not file.exists():
+            self.home.mkdir(parents=True, exist_ok=True)
+            ours = file.with_name(f"pii_key.{os.getpid()}")
+            with os.fdopen(os.open(ours, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as new:
+                new.write(secrets.token_hex(32))
+            # Of two who begin at once, one key stays.
+            with suppress(FileExistsError):
+                os.link(ours, file)
+            ours.unlink()
+        return file.read_text()
 
     def warehouse_conninfo(self) -> str:
         """A libpq connection string to the warehouse."""

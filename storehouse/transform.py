@@ -82,7 +82,7 @@ def _first_words(message: str) -> str:
 
 
 def _invoke(arguments: list[str], callbacks: list) -> object:
-    os.environ.update(settings().warehouse_environment())
+    os.environ.update(settings().dbt_environment())
     from dbt.cli.main import dbtRunner
 
     common = ["--quiet", "--no-use-colors", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]

@@ -50,8 +50,8 @@ unioned as (
 select
     unioned.customer_id,
     cast(unioned.origin as varchar) as origin,
-    cast(unioned.email as varchar) as email,
-    cast(unioned.full_name as varchar) as full_name,
+    {{ mask('unioned.email') }} as email,
+    {{ mask('unioned.full_name') }} as full_name,
     cast(unioned.city as varchar) as city,
     cast(unioned.country as varchar) as country,
     cast(coalesce(countries.region, 'other') as varchar) as region,

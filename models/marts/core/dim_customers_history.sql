@@ -53,8 +53,8 @@ select
     periods._version_at as valid_from,
     periods.valid_until,
     periods.valid_until is null as is_current,
-    cast(periods.email as varchar) as email,
-    cast(periods.full_name as varchar) as full_name,
+    {{ mask('periods.email') }} as email,
+    {{ mask('periods.full_name') }} as full_name,
     cast(periods.city as varchar) as city,
     cast(periods.country as varchar) as country,
     cast(coalesce(countries.region, 'other') as varchar) as region
