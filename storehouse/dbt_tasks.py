@@ -1,5 +1,6 @@
 """The dbt graph as Airflow tasks: a node a task, from the manifest, dbt running inside the task's process."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from cosmos.dbt.graph import DbtNode
 from cosmos.operators.local import DbtBuildLocalOperator
 
 from storehouse.errors import StorehouseError
-from storehouse.settings import PROJECT
+from storehouse.settings import PROJECT, settings
 from storehouse.transform import target_folder
 
 # Unit tests test the code, not the day: they are in `make test`. Tests tagged `audit` read all of history.
@@ -32,8 +33,10 @@ def dbt_build(group_id: str = "dbt") -> DbtTaskGroup:
     The last task runs those across nodes too, on what the run changed.
 
     Raises:
-        StorehouseError: the manifest is not there.
+        StorehouseError: the manifest is not there, or no key to mask personal data with.
     """
+    # A task reads this file too, and runs dbt in its own process.
+    os.environ.update(settings().masking_environment())
     manifest = target_folder() / "manifest.json"
     if not manifest.exists():
         raise StorehouseError(f"The dbt graph is not there: {manifest}. Make it with: make manifest")

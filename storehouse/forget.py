@@ -1,6 +1,7 @@
 """Forgetting a person: what is personal is overwritten where it landed, the models follow, and a search proves it.
 
-The tags in YAML say what is personal (`meta: {pii: …}`) and whose a landed row is (`meta: {person: …}`); docs/privacy.md.
+The tags in YAML say what is personal (`meta: {pii: …}`) and whose a landed row is (`meta: {person: …}`).
+docs/privacy.md says more.
 """
 
 import re
@@ -102,8 +103,8 @@ def _collect(warehouse: psycopg.Connection, places: list[Place], customers: list
     """
     warehouse.execute(
         sql.SQL(
-            "create table if not exists {} (n int generated always as identity, customer_id text, kind text, value text, "
-            "is_telling boolean default false, unique (customer_id, kind, value))"
+            "create table if not exists {} (n int generated always as identity, customer_id text, kind text, "
+            "value text, is_telling boolean default false, unique (customer_id, kind, value))"
         ).format(PENDING)
     )
     known = set()
@@ -112,8 +113,8 @@ def _collect(warehouse: psycopg.Connection, places: list[Place], customers: list
         known |= {row[0] for row in warehouse.execute(of, [customers])}
     if unknown := set(customers) - known:
         raise StorehouseError(
-            f"There is no customer {', '.join(sorted(unknown))}. An id is web-… of the shop or mkt-… of the marketplace, "
-            "as customer_id in core.dim_customers."
+            f"There is no customer {', '.join(sorted(unknown))}. An id is web-… of the shop or mkt-… of the "
+            "marketplace, as customer_id in core.dim_customers."
         )
     for place in places:
         if place.person:
@@ -134,15 +135,16 @@ def _collect(warehouse: psycopg.Connection, places: list[Place], customers: list
         if place.person:
             warehouse.execute(
                 sql.SQL(
-                    "update {0} as sought set is_telling = false where is_telling and kind = {1} and exists (select 1 from {2} "
-                    "where {3} not in (select customer_id from {0}) and strpos(lower({4}), sought.value) > 0)"
+                    "update {0} as sought set is_telling = false where is_telling and kind = {1} and exists ("
+                    "select 1 from {2} where {3} not in (select customer_id from {0}) "
+                    "and strpos(lower({4}), sought.value) > 0)"
                 ).format(PENDING, sql.Literal(place.kind), place.table, place.person, place.value)
             )
     return warehouse.execute(sql.SQL("select exists (select from {})").format(PENDING)).fetchone()[0]
 
 
 def _erase(warehouse: psycopg.Connection, places: list[Place]) -> None:
-    """Overwrite the values, and tell converge that what landed has changed: its readers compare everything next time."""
+    """Overwrite the values, and tell converge that what landed has changed: its readers compare all of it next time."""
     tables = sorted({place.name for place in places})
     states = [
         sql.Identifier(*row)
@@ -153,18 +155,24 @@ def _erase(warehouse: psycopg.Connection, places: list[Place]) -> None:
     ]
     for state in states:
         # A reader that is at work has read the old values: it ends first.
-        lock = "select pg_advisory_xact_lock(hashtextextended('converge ' || nspname || '.' || relname, 0)) from "
-        lock += "(select distinct relation from {} where input = any(%s)) as readers join pg_class on relation = pg_class.oid "
-        lock += "join pg_namespace on pg_namespace.oid = relnamespace"
-        warehouse.execute(sql.SQL(lock).format(state), [tables])
+        warehouse.execute(
+            sql.SQL(
+                "select pg_advisory_xact_lock(hashtextextended('converge ' || nspname || '.' || relname, 0)) "
+                "from (select distinct relation from {} where input = any(%s)) as readers "
+                "join pg_class on relation = pg_class.oid join pg_namespace on pg_namespace.oid = relnamespace"
+            ).format(state),
+            [tables],
+        )
     types = {
         (table, column): (type_, is_text)
         for table, column, type_, is_text in warehouse.execute(
-            "select nspname || '.' || relname, attname, format_type(atttypid, atttypmod), typcategory = 'S' from pg_attribute "
-            "join pg_class on pg_class.oid = attrelid join pg_namespace on pg_namespace.oid = relnamespace "
+            "select nspname || '.' || relname, attname, format_type(atttypid, atttypmod), typcategory = 'S' "
+            "from pg_attribute join pg_class on pg_class.oid = attrelid "
+            "join pg_namespace on pg_namespace.oid = relnamespace "
             "join pg_type on pg_type.oid = atttypid where nspname like 'raw%'"
         )
     }
+    changed = set()
     for table in tables:
         theirs = [place for place in places if place.name == table]
         if not theirs[0].person:
@@ -184,17 +192,22 @@ def _erase(warehouse: psycopg.Connection, places: list[Place]) -> None:
                 sql.SQL(" or ").join(place.is_left for place in theirs),
             )
         )
-        say("erased", f"{table:<56}{done.rowcount:>9,} rows")
-    for place in places:
-        _erase_mentions(warehouse, place, types)
+        if done.rowcount:
+            changed.add(table)
+            say("erased", f"{table:<56}{done.rowcount:>9,} rows")
+    changed |= {place.name for place in places if _erase_mentions(warehouse, place, types)}
     for state in states:
-        warehouse.execute(sql.SQL("delete from {} where input = any(%s)").format(state), [tables])
+        warehouse.execute(sql.SQL("delete from {} where input = any(%s)").format(state), [list(changed)])
 
 
-def _erase_mentions(warehouse: psycopg.Connection, place: Place, types: dict[tuple, tuple]) -> None:
-    """Telling values that stand in rows of others, or of nobody: a record without an id, a line that nobody could read."""
+def _erase_mentions(warehouse: psycopg.Connection, place: Place, types: dict[tuple, tuple]) -> bool:
+    """Telling values that stand in rows of others, or of nobody: a record without an id, a line that nobody could read.
+
+    True when there were any.
+    """
     mentioned = sql.SQL("select distinct n from {} join {} on is_telling and strpos(lower({}), value) > 0 order by n")
-    for (n,) in warehouse.execute(mentioned.format(place.table, PENDING, place.value)).fetchall():
+    found = warehouse.execute(mentioned.format(place.table, PENDING, place.value)).fetchall()
+    for (n,) in found:
         sought = sql.SQL("(select value from {} where n = {})").format(PENDING, n)
         # `***=` takes what follows literally.
         value = sql.SQL("regexp_replace({}, '***=' || {}, {}, 'gi')").format(place.value, sought, place.word)
@@ -208,6 +221,7 @@ def _erase_mentions(warehouse: psycopg.Connection, place: Place, types: dict[tup
             )
         )
         say("erased", f"a mention of a {place.kind}, in {place.name}: {done.rowcount:,} rows")
+    return bool(found)
 
 
 def _prove(warehouse: psycopg.Connection, places: list[Place]) -> int:
@@ -227,16 +241,17 @@ def _prove(warehouse: psycopg.Connection, places: list[Place]) -> int:
         for place, rows in found.items():
             print(f"  {place:<56}{rows:>9,} rows")
         print(
-            "A column that holds them needs its tag (docs/privacy.md); a schema of another target its own dbt build; a table "
-            "that no model makes is yours to clean.\nThen run this again. What is sought stands in raw.forgetting till then."
+            "A column that holds them needs its tag (docs/privacy.md); a schema of another target its own dbt build; "
+            "a table that no model makes is yours to clean.\n"
+            "Then run this again. What is sought stands in raw.forgetting till then."
         )
         return 1
     columns = _text_columns(warehouse)
     tables = len({column[:2] for column in columns})
     warehouse.execute(sql.SQL("drop table {}").format(PENDING))
     print(
-        f"{customers}: forgotten. {telling} values are not found any more in {len(columns)} columns of {tables} tables; "
-        f"{others} short or shared ones are gone from their own rows."
+        f"{customers}: forgotten. {telling} values are not found any more in {len(columns)} columns of {tables} "
+        f"tables; {others} short or shared ones are gone from their own rows."
     )
     return 0
 
@@ -278,7 +293,7 @@ def _text_columns(warehouse: psycopg.Connection) -> list[tuple[str, str, str]]:
         left join pg_type as elements on elements.oid = types.typelem
         where relkind in ('r', 'm', 'f') and attnum > 0 and not attisdropped
           and nspname !~ '^pg_' and nspname != 'information_schema' and (nspname, relname) != ('raw', 'forgetting')
-          and ('S' in (types.typcategory, elements.typcategory) or types.typname in ('json', 'jsonb', 'xml', 'hstore', 'bytea'))
+          and ('S' in (types.typcategory, elements.typcategory) or types.typname in ('json', 'jsonb', 'xml', 'hstore'))
           and has_table_privilege(pg_class.oid, 'select')
         order by nspname, relname, attnum
         """

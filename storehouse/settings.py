@@ -115,8 +115,9 @@ class Settings(BaseSettings):
             return key
         if not self.is_embedded:
             raise StorehouseError(
-                "PII_KEY is not set: the key that masks personal data in the marts. Make one with: openssl rand -hex 32. "
-                "Keep it where you keep passwords: with another key every masked value is another one."
+                "PII_KEY is not set: the key that masks personal data in the marts. Make one with: "
+                "openssl rand -hex 32. Keep it where you keep passwords: "
+                "with another key every masked value is another one."
             )
         file = self.home / "pii_key"
         if not file.exists():

@@ -61,6 +61,7 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
         "WAREHOUSE_USER": "postgres",
         "WAREHOUSE_PASSWORD": "",
         "WAREHOUSE_DATABASE": warehouse,
+        "PII_KEY": "the-key-of-every-house-in-the-tests",
         "SHOP_DATABASE_URL": places[shop].conninfo(shop),
         "PYTHONPATH": str(PROJECT),
         "DBT_TARGET_PATH": str(home / "target"),

@@ -17,7 +17,18 @@ import pytest
 from storehouse.server import Server
 from storehouse.settings import PROJECT
 
-OUR_VARIABLES = ("WAREHOUSE_", "SHOP_", "MARKETPLACE_", "REVIEWS_", "STORES_", "STOREHOUSE_", "DBT_", "AIRFLOW")
+OUR_VARIABLES = (
+    "WAREHOUSE_",
+    "SHOP_",
+    "MARKETPLACE_",
+    "REVIEWS_",
+    "STORES_",
+    "STOREHOUSE_",
+    "DBT_",
+    "AIRFLOW",
+    "PII_",
+    "PGOPTIONS",
+)
 RUN_WITHIN = 600
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 LOOK_AT_THE_DAGS = """
@@ -81,6 +92,7 @@ def look_at_the_dags(home: Path, **variables: str) -> dict:
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
         "WAREHOUSE_HOST": "127.0.0.1",
         "WAREHOUSE_PORT": "1",
+        "PII_KEY": "k" * 32,
         "SHOP_DATABASE_URL": NOWHERE,
         "MARKETPLACE_URL": "http://127.0.0.1:1",
         "REVIEWS_URL": "http://127.0.0.1:1",

@@ -79,6 +79,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("outside"), auth="scram-sha-256", password="of the superuser").start()
     with psycopg.connect(server.conninfo(), autocommit=True) as connection:
         connection.execute("create role loader login password 'let me in'")
+        connection.execute("create role reporting nologin")
         connection.execute("create database warehouse owner loader")
         connection.execute("create database webshop owner loader")
     yield server
@@ -100,6 +101,7 @@ def test_an_outside_warehouse_and_an_outside_shop_are_used_as_they_are(outside: 
         WAREHOUSE_USER="loader",
         WAREHOUSE_PASSWORD="let me in",
         WAREHOUSE_DATABASE="warehouse",
+        PII_KEY="the-key-of-an-outside-warehouse-in-a-test",
     )
     done = run("run")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -113,7 +115,7 @@ def test_an_outside_warehouse_and_an_outside_shop_are_used_as_they_are(outside: 
     ("variables", "words"),
     [
         ({"WAREHOUSE_PORT": "many"}, "WAREHOUSE_PORT"),
-        ({"WAREHOUSE_HOST": "127.0.0.1", "WAREHOUSE_PORT": "1"}, "127.0.0.1"),
+        ({"WAREHOUSE_HOST": "127.0.0.1", "WAREHOUSE_PORT": "1", "PII_KEY": "k" * 32}, "127.0.0.1"),
         ({"OVERLAP_MINUTES": "-5"}, "OVERLAP_MINUTES"),
     ],
 )

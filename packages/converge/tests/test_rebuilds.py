@@ -110,3 +110,17 @@ def test_a_column_that_the_source_gains_reaches_a_model_of_all_columns(shop: Sho
     shop.land(orders=[order("d", note="fragile")])
     assert shop.run()["every_column"] == "CREATE 4"
     assert shop.value("select note from main_shop.every_column where order_id = 'd'") == "fragile"
+
+
+def test_landed_rows_that_had_to_change_are_read_again_when_their_input_is_forgotten(shop: Shop) -> None:
+    shop.execute("update landing.orders set country = 'US' where order_id = 'a'")
+    assert shop.run()["stg_orders"] == "UNCHANGED"
+    shop.execute("delete from main_converge.inputs where input = 'landing.orders'")
+    said = shop.run()
+    assert (said["stg_orders"], said["orders"], said["daily_sales"]) == (
+        "REBUILD +1 -0",
+        "INCREMENTAL +1 -0",
+        "INCREMENTAL +1 -1",
+    )
+    assert shop.differences() == {}
+    assert shop.run()["stg_orders"] == "UNCHANGED"

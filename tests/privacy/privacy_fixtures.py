@@ -1,0 +1,42 @@
+"""The scene: a house with three days of the demo shop, and commands on it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from conftest import House, build_house
+from privacy_scene import Command
+
+import demo
+import extract_load
+from storehouse import transform
+from storehouse.run import DAILY
+from storehouse.server import Server
+from storehouse.settings import PROJECT
+
+
+@pytest.fixture(scope="module")
+def lived_in(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house with three days of the demo shop, landed and built."""
+    for house in build_house(server, tmp_path_factory.mktemp("home")):
+        demo.advance(days=3, size=0.1)
+        demo.start()
+        for source in extract_load.SOURCES:
+            extract_load.load(source)
+        assert transform.build(DAILY) == []
+        yield house
+        demo.stop()
+
+
+@pytest.fixture(scope="module")
+def command(lived_in: House) -> Command:
+    """`python -m storehouse …`, or another module, in the house."""
+
+    def run(*arguments: str, module: str = "storehouse", **variables: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", module, *arguments]
+        environment = os.environ | {"DBT_PROFILES_DIR": str(PROJECT)} | variables
+        return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600)
+
+    return run

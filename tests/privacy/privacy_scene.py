@@ -1,0 +1,17 @@
+"""What the tests of this folder share: commands on a house, and all that it holds."""
+
+import subprocess
+from collections.abc import Callable
+
+from conftest import House
+
+from storehouse.server import BINARIES
+
+Command = Callable[..., subprocess.CompletedProcess]
+
+
+def dumped(house: House) -> str:
+    """Everything that the warehouse has, as PostgreSQL's own dump says it."""
+    done = subprocess.run([BINARIES / "pg_dump", "--data-only", house.warehouse], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

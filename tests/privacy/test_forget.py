@@ -1,0 +1,182 @@
+"""`make forget`: a person is erased everywhere, a search proves it, and the books still balance."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from conftest import House
+from privacy_scene import Command, dumped
+
+from storehouse import audit, forget
+from storehouse.errors import StorehouseError
+from storehouse.settings import PROJECT
+
+pytest_plugins = ["privacy_fixtures"]
+
+LAND = """
+    with load as (
+        insert into raw.loads
+        values (nextval('raw.load_ids'), %s, %s, null, null, null, 'updated_at', 1, 1, '', now(), now(), null)
+        returning load_id
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def people(lived_in: House) -> list[str]:
+    """Shop customers with an e-mail address, who ordered."""
+    rows = lived_in.query(
+        "select customer_id::text from raw_shop.customers where email ~ '@' "
+        "and customer_id in (select customer_id from raw_shop.orders) group by 1 order by 1 limit 4"
+    )
+    return [row[0] for row in rows]
+
+
+def email_of(house: House, customer: str) -> str:
+    return house.query("select max(email) from raw_shop.customers where customer_id::text = %s", customer)[0][0]
+
+
+def land(house: House, source: str, table: str, values: str, *parameters: object) -> None:
+    """One record in a load of its own, as a source might send it."""
+    with psycopg.connect(house.warehouse) as warehouse:
+        warehouse.execute(f"{LAND} insert into raw_{source}.{table} {values}", [source, table, *parameters])
+
+
+def books(house: House) -> list[tuple]:
+    return house.query(
+        "select (select sum(total_usd) from core.fct_orders), (select count(*) from raw_shop.customers), "
+        "(select count(*) from raw_reviews.reviews), (select count(*) from core.dim_customers), "
+        "(select sum(accepted_rows) from operations.pipeline_loads), "
+        "(select sum(refused_rows) from operations.pipeline_loads)"
+    )
+
+
+@pytest.fixture(scope="module")
+def written(lived_in: House, people: list[str], command: Command) -> list[tuple]:
+    """A review of the first person, and records of them that say not whose they are; what the books say with these."""
+    email = email_of(lived_in, people[0])
+    land(
+        lived_in,
+        "shop",
+        "customers",
+        "(customer_id, email, full_name, updated_at, _load_id, _row, _op) "
+        "select null, %s, 'A. Nonymous', now(), load_id, 1, 'u' from load",
+        email.upper(),
+    )
+    review = {
+        "review_id": "R-1",
+        "product_id": "P-000001",
+        "customer_id": people[0],
+        "rating": 5,
+        "title": "Fine",
+        "text": 'As I "said"\nto my neighbours',
+        "created_at": "2026-01-02T10:00:00Z",
+        "updated_at": "2026-01-02T10:00:00Z",
+    }
+    unreadable = {"_unreadable": f'{{"review_id": "R-2", "text": "Ask \\"{email}\\"'}
+    for record in (review, unreadable):
+        values = "(payload, _load_id, _row, _op) select %s, load_id, 1, 'u' from load"
+        land(lived_in, "reviews", "reviews", values, json.dumps(record))
+    done = command("dbt", "build", "--exclude-resource-type", "unit_test", "--exclude", "tag:audit")
+    assert done.returncode == 0, done.stdout
+    return books(lived_in)
+
+
+def test_a_person_is_erased_from_raw_to_the_marts_and_the_audit_holds(
+    lived_in: House, people: list[str], written: list[tuple], capsys: pytest.CaptureFixture
+) -> None:
+    person = people[0]
+    email = email_of(lived_in, person)
+    (address,) = lived_in.query("select max(address) from raw_shop.customers where customer_id::text = %s", person)[0]
+    masked = lived_in.query("select email from core.dim_customers where customer_id = %s", f"web-{person}")
+    before = dumped(lived_in).lower()
+    assert before.count(email) == 7  # raw, both stagings, and twice two records, in raw and in quarantine
+    assert forget.forget([f"web-{person}"]) == 0
+    said = capsys.readouterr()
+    assert f"web-{person}: forgotten" in said.out
+    assert "raw_shop.customers.email" in said.err
+    assert email not in said.out + said.err, "a log must not keep what was erased"
+
+    assert email not in dumped(lived_in).lower()
+    own = "select email, full_name, postal_code, address from staging.{} where customer_id = %s"
+    for table in ("stg_shop__customers", "stg_shop__customer_versions"):
+        for row in lived_in.query(own.format(table), f"web-{person}"):
+            assert row == ("forgotten@example.invalid", "forgotten", "forgotten", "forgotten")
+    assert address not in str(lived_in.query("select * from raw_shop.customers where customer_id::text = %s", person))
+    reviews = lived_in.query("select title, review_text from core.fct_reviews where customer_id = %s", f"web-{person}")
+    assert reviews == [("forgotten", "forgotten")]
+    assert "neighbours" in before
+    assert "neighbours" not in dumped(lived_in)
+    assert lived_in.query("select email from core.dim_customers where customer_id = %s", f"web-{person}") != masked
+    assert books(lived_in) == written, "orders, rows and verdicts stay"
+    assert [verdict.line for verdict in audit.audit() if verdict.differences] == []
+
+
+def test_forgetting_again_finds_nothing_left(
+    lived_in: House, people: list[str], written: list[tuple], capsys: pytest.CaptureFixture
+) -> None:
+    assert forget.forget([f"web-{people[0]}"]) == 0
+    assert "forgotten before" in capsys.readouterr().out
+    assert lived_in.query("select to_regclass('raw.forgetting')") == [(None,)]
+
+
+def test_what_a_kill_cut_short_the_next_call_ends(lived_in: House, people: list[str], command: Command) -> None:
+    person = people[1]
+    email = email_of(lived_in, person)
+    arguments = [sys.executable, "-m", "storehouse", "forget", f"web-{person}"]
+    process = subprocess.Popen(arguments, cwd=PROJECT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    for line in process.stderr:
+        if line.startswith("transform"):
+            break
+    process.kill()
+    process.wait()
+    assert email not in str(lived_in.query("select * from raw_shop.customers where customer_id::text = %s", person))
+    assert email in dumped(lived_in)
+    done = command("forget", f"web-{person}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"web-{person}: forgotten." in done.stdout
+    assert email not in dumped(lived_in)
+
+
+@pytest.fixture
+def by_hand(lived_in: House, people: list[str]) -> Iterator[str]:
+    """A table that no model makes, with somebody's address in a JSON document."""
+    with psycopg.connect(lived_in.warehouse, autocommit=True) as warehouse:
+        warehouse.execute(
+            "create table public.mailing as select to_jsonb(array[%s]) as list", [email_of(lived_in, people[2])]
+        )
+        yield "public.mailing"
+        warehouse.execute("drop table if exists public.mailing")
+
+
+def test_what_is_still_found_is_named_and_fails(
+    lived_in: House, people: list[str], by_hand: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert forget.forget([f"web-{people[2]}"]) == 1
+    said = capsys.readouterr().out
+    assert "NOT forgotten" in said
+    assert "public.mailing.list" in said
+    with psycopg.connect(lived_in.warehouse) as warehouse:
+        warehouse.execute("drop table public.mailing")
+    assert forget.forget([f"web-{people[2]}"]) == 0
+
+
+def test_a_buyer_of_the_marketplace_is_erased_from_orders_kept_whole(lived_in: House) -> None:
+    ((buyer, email, orders),) = lived_in.query(
+        "select payload #>> '{buyer,buyer_id}', max(payload #>> '{buyer,email}'), count(*) from raw_marketplace.orders "
+        "where payload #>> '{buyer,email}' ~ '@' group by 1 order by 3 desc, 1 limit 1"
+    )
+    assert forget.forget([f"mkt-{buyer}"]) == 0
+    assert email not in dumped(lived_in)
+    kept = "select count(*) from raw_marketplace.orders where payload #>> '{buyer,buyer_id}' = %s and payload ? 'lines'"
+    assert lived_in.query(kept, buyer) == [(orders,)]
+
+
+def test_an_unknown_customer_is_one_message_and_changes_nothing(lived_in: House, people: list[str]) -> None:
+    email = email_of(lived_in, people[3])
+    with pytest.raises(StorehouseError, match="There is no customer web-nobody"):
+        forget.forget([f"web-{people[3]}", "web-nobody"])
+    assert email_of(lived_in, people[3]) == email
