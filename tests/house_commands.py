@@ -8,7 +8,10 @@ from pathlib import Path
 
 from storehouse.settings import PROJECT
 
-OUR_VARIABLES = ("WAREHOUSE_", "SHOP_", "MARKETPLACE_", "REVIEWS_", "STORES_", "STOREHOUSE_", "DBT_TARGET")
+OUR_VARIABLES = (
+    *("WAREHOUSE_", "SHOP_", "MARKETPLACE_", "REVIEWS_", "STORES_", "STOREHOUSE_", "DBT_TARGET"),
+    *("PII_KEY", "PGOPTIONS"),
+)
 Command = Callable[..., subprocess.CompletedProcess]
 
 
