@@ -1,28 +1,47 @@
 {# Grain: one row per review and order it stands on. #}
 {{ config(
     unique_key='review_id',
-    meta={'track': ['product_id']},
-    indexes=[{'columns': ['product_id']}],
+    meta={'track': ['product_id', 'review_date', 'language']},
+    indexes=[{'columns': ['product_id', 'review_date']}, {'columns': ['review_date']}],
 ) }}
 
 {% call converge.touched('review_id') %}
     select review_id from {{ converge.changes(ref('stg_reviews__reviews')) }}
+    union all
+    select review_id from {{ converge.changes(ref('int_reviews__scored')) }}
 {% endcall %}
 
+with reviews as (
+
+    select * from {{ ref('stg_reviews__reviews') }}
+    where
+        {{ converge.is_touched('review_id') }}
+        and not _is_deleted
+
+),
+
+sentiments as (
+
+    select * from {{ ref('int_reviews__scored') }}
+    where {{ converge.is_touched('review_id') }}
+
+)
+
 select
-    review_id,
-    source_review_id,
-    order_id,
-    product_id,
-    customer_id,
-    rating,
-    title,
-    review_text,
-    language,
-    created_at as reviewed_at,
-    {{ utc_date('created_at') }} as review_date,
-    updated_at
-from {{ ref('stg_reviews__reviews') }}
-where
-    {{ converge.is_touched('review_id') }}
-    and not _is_deleted
+    reviews.review_id,
+    reviews.source_review_id,
+    reviews.order_id,
+    reviews.product_id,
+    reviews.customer_id,
+    reviews.rating,
+    reviews.title,
+    reviews.review_text,
+    reviews.language,
+    sentiments.sentiment,
+    sentiments.sentiment_score,
+    reviews.created_at as reviewed_at,
+    {{ utc_date('reviews.created_at') }} as review_date,
+    reviews.updated_at
+from reviews
+left join sentiments
+    on reviews.review_id = sentiments.review_id

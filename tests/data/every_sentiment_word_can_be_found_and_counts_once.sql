@@ -1,0 +1,42 @@
+-- Fails with each row of the seed that no review can match, or that stands there twice: case and accents do not tell words apart.
+with folded as (
+
+    select
+        language,
+        word as word_written,
+        {{ fold_text('word') }} as word
+    from {{ ref('sentiment_words') }}
+
+),
+
+read as (
+
+    -- What the word is when it stands in a review: it must be itself, and one.
+    select
+        folded.language,
+        folded.word_written,
+        folded.word,
+        count(*) as words,
+        min(spoken.word) as first_word
+    from folded
+    left join {{ words_in('folded.word') }} as spoken
+        on true
+    group by folded.language, folded.word_written, folded.word
+
+),
+
+compared as (
+
+    select
+        *,
+        count(*) over (partition by language, word) as rows_of_word
+    from read
+
+)
+
+select * from compared
+where
+    rows_of_word > 1
+    or words != 1
+    or first_word is distinct from word
+    or language != lower(trim(language))
