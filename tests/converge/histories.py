@@ -13,6 +13,16 @@ DAY_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 COUNTRIES = ["US", "DE", "JP", "GB", "XX", None]
 CURRENCIES = ["USD", "EUR", "JPY", " gbp ", None]
 STATUSES = ["created", "approved", "shipped", "delivered", "canceled", "returned"]
+# What reviews say, and the language they name.
+TEXTS = [
+    ("Good", "en"),
+    ("Not good", "en-US"),
+    ("PESSIMO", "pt"),
+    ("Good", "fr"),
+    ("Good", None),
+    ("", "en"),
+    (None, None),
+]
 PAYLOAD = {"payload": "jsonb"}
 FILES = {"payload": "jsonb", "_file": "text", "_line": "bigint"}
 
@@ -192,13 +202,15 @@ class World:
         return Record("marketplace.orders", {"payload": json.dumps(payload)})
 
     def _review(self, key: int, at: datetime, orders: int) -> Record:
+        text, language = self.dice.choice(TEXTS)
         payload = {
             "review_id": f"R-{key // 2}",
             "order_id": str(key % orders) if key % 2 else None,
             "product_id": self.dice.choice(["P-1", "P-2", f"P-{key % 40}", "bad id"]),
             "customer_id": "1",
             "rating": self.dice.choice([0, 1, 2, 3, 4, 5, 6]),
-            "text": self.dice.choice(["Good", "", None]),
+            "text": text,
+            "language": language,
             "created_at": self._moment().isoformat(),
             "updated_at": at.isoformat(),
             "deleted": self._sometimes(0.1),

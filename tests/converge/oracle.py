@@ -28,6 +28,17 @@ def currency(value: str | None) -> str:
     return (value or "USD").strip().upper()
 
 
+def average(reviews: list[dict]) -> Decimal | None:
+    return cents(Decimal(sum(r["rating"] for r in reviews)) / len(reviews)) if reviews else None
+
+
+def sentiment(review: dict) -> str | None:
+    if not review["text"]:
+        return None
+    # No French words are in the seed.
+    return "neutral" if review["language"] == "fr" else "positive" if review["text"] == "Good" else "negative"
+
+
 def in_future(moment: datetime | None, changed: datetime) -> bool:
     return moment is not None and moment > changed + timedelta(days=1)
 
@@ -295,12 +306,38 @@ class Oracle:
         for (cohort, month), (customers, spend) in cohorts.items():
             yield cohort, month, cohorts[cohort, cohort][0], customers, spend
 
+    def reviews(self) -> list[dict]:
+        return [
+            review | {"date": at(review["created_at"]).date(), "sentiment": sentiment(review)}
+            for review in self.latest("reviews.reviews", lambda r: (r["review_id"], r["order_id"])).values()
+        ]
+
+    def fct_reviews(self) -> Iterable[tuple]:
+        for r in self.reviews():
+            yield f"{r['review_id']}:{r['order_id'] or ''}", r["product_id"], r["rating"], r["sentiment"], r["date"]
+
     def product_ratings(self) -> Iterable[tuple]:
-        ratings: dict[str, list[int]] = defaultdict(list)
-        for review in self.latest("reviews.reviews", lambda r: (r["review_id"], r["order_id"])).values():
-            ratings[review["product_id"]].append(review["rating"])
-        for product, given in ratings.items():
-            yield product, len(given), cents(Decimal(sum(given)) / len(given)), sum(r >= 4 for r in given)
+        reviews = self.reviews()
+        last = max((r["date"] for r in reviews), default=None)
+        products: dict[str, list[dict]] = defaultdict(list)
+        for review in reviews:
+            products[review["product_id"]].append(review)
+        for product, given in products.items():
+            windows = [[r for r in given if (last - r["date"]).days // 30 == age] for age in (0, 1)]
+            now, before = map(average, windows)
+            change = None if now is None or before is None else now - before
+            dropped = change is not None and change <= Decimal("-0.5") and min(map(len, windows)) >= 5
+            positive = sum(r["sentiment"] == "positive" for r in given)
+            yield product, len(given), average(given), positive, *map(len, windows), change, dropped
+
+    def agg_daily_reviews(self) -> Iterable[tuple]:
+        days: dict[tuple, list[dict]] = defaultdict(list)
+        for review in self.reviews():
+            days[review["date"], (review["language"] or "unknown").lower()].append(review)
+        for key, given in days.items():
+            said = Counter(r["sentiment"] for r in given)
+            written = len(given) - said[None]
+            yield *key, len(given), average(given), written, said["positive"], said["neutral"], said["negative"]
 
 
 TIERS = [("high", Decimal("0.2")), ("medium", Decimal("0.1")), ("low", Decimal("0.0001")), ("none", Decimal(0))]

@@ -26,6 +26,7 @@ ORDERS, BATCHES = 600, 8
 
 STAGING = ["stg_shop__orders", "stg_shop__payments", "stg_marketplace__orders", "stg_shop__customer_versions"]
 MARTS = ["fct_orders", "fct_order_items", "agg_daily_sales", "cohort_retention", "int_orders__unioned"]
+MARTS += ["int_reviews__scored", "fct_reviews", "int_product_days__rated"]
 
 # What happens between two batches of loads: everything once, in any order, so that no history is a dull one.
 MODELS = st.sampled_from(STAGING + MARTS)
@@ -105,7 +106,11 @@ QUERIES = {
     " refunded_usd, high_value_orders from sales.agg_daily_sales",
     "cohort_retention": "select cohort_month, order_month, cohort_customers, active_customers, spend_usd"
     " from customers.cohort_retention",
-    "product_ratings": "select product_id, reviews, average_rating, good_reviews from feedback.product_ratings",
+    "fct_reviews": "select review_id, product_id, rating, sentiment, review_date from core.fct_reviews",
+    "product_ratings": "select product_id, reviews, average_rating, positive_reviews, reviews_30_days,"
+    " reviews_30_days_before, rating_change, has_dropped from feedback.product_ratings",
+    "agg_daily_reviews": "select review_date, language, reviews, average_rating, written_reviews, positive_reviews,"
+    " neutral_reviews, negative_reviews from feedback.agg_daily_reviews",
 }
 
 
