@@ -3,6 +3,7 @@
     {%- set number, product = json_field('line', 'line_number'), json_field('line', 'product_id') -%}
     {%- set quantity, price = json_field('line', 'quantity'), json_field('line', 'unit_price') -%}
     {%- set discount, freight = json_field('line', 'discount_amount'), json_field('line', 'freight_amount') -%}
+    {%- set no_amount = '(?:-[0-9.]*[1-9][0-9.]*|0*[1-9][0-9]{8,}(?:[.][0-9]+)?)' -%}
     {%- set conditions = {
         'incomplete': [number ~ ' is null', product ~ ' is null', quantity ~ ' is null', price ~ ' is null'],
         'unreadable': [
@@ -14,11 +15,11 @@
             is_not_a('number', freight),
         ],
         'out_of_range': [
-            'not ' ~ try_cast(number, 'numeric') ~ ' between 0 and 999999',
-            'not ' ~ try_cast(quantity, 'numeric') ~ ' between 1 and 999999',
-            is_no_amount(try_cast(price, 'numeric')),
-            is_no_amount(try_cast(discount, 'numeric')),
-            is_no_amount(try_cast(freight, 'numeric')),
+            is_like(number, '(?:-[0-9]*[1-9][0-9]*|0*[1-9][0-9]{6,})'),
+            is_like(quantity, '(?:0+|-[0-9]+|0*[1-9][0-9]{6,})'),
+            is_like(price, no_amount),
+            is_like(discount, no_amount),
+            is_like(freight, no_amount),
         ],
         'discounted_too_much': [
             'round(' ~ try_cast(discount, 'numeric') ~ ', 2) > ' ~ try_cast(quantity, 'numeric') ~ ' * round(' ~ try_cast(price, 'numeric') ~ ', 2)',

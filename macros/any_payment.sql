@@ -5,7 +5,7 @@
     {%- set conditions = {
         'incomplete': [id ~ ' is null', amount ~ ' is null', status ~ ' is null'],
         'unreadable': [is_not_a('number', amount), is_not_a('time', paid_at)],
-        'installed_unreadably': [is_not_a('integer', json_field('payment', 'installments'))],
+        'installed_unreadably': [is_not_a('whole number', json_field('payment', 'installments'))],
         'out_of_range': [is_no_amount(try_cast(amount, 'numeric')), is_no_date(try_cast(paid_at, 'timestamptz'))],
         'in_future': [try_cast(paid_at, 'timestamptz') ~ ' > ' ~ until],
         'of_no_status': [status ~ " not in ('authorized', 'captured', 'refunded', 'failed')"],

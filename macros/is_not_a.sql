@@ -1,9 +1,8 @@
 {% macro is_not_a(kind, text) -%}
-    {#- True when the text is there and is no `number`, `whole number`, `integer` (a small one), `time` or `flag`. -#}
-    {%- if kind == 'flag' -%}
-    lower({{ text }}) not in ('true', 'false')
+    {#- True when the text is there and is no `number`, `whole number`, `time` or `flag`. Null and blank text are of no kind that is wrong. -#}
+    {%- if kind == 'time' -%}
+    ({{ text }} is not null and {{ try_cast(text, 'timestamptz') }} is null)
     {%- else -%}
-    {%- set value = try_cast(text, {'number': 'numeric', 'whole number': 'numeric', 'integer': 'integer', 'time': 'timestamptz'}[kind]) -%}
-    ({{ text }} is not null and ({{ value }} is null{{ ' or ' ~ value ~ ' != trunc(' ~ value ~ ')' if kind == 'whole number' }}))
+    not {{ is_like(text, {'number': '-?[0-9]+(?:[.][0-9]+)?', 'whole number': '-?[0-9]+', 'flag': '(?:[Tt]rue|[Ff]alse|TRUE|FALSE)'}[kind]) }}
     {%- endif -%}
 {%- endmacro %}

@@ -3,5 +3,5 @@
 {%- endmacro %}
 
 {% macro postgres__is_product_id(expression) -%}
-    {{ expression }} ~ '^[A-Za-z0-9_-]{1,64}$'
+    ({{ expression }} ~ '^[A-Za-z0-9_-]+$' and length({{ expression }}) <= 64)
 {%- endmacro %}

@@ -3,7 +3,7 @@
     select
         landed.*,
         {{ record }} as _record,
-        {{ dbt.dateadd('day', 0 - var('late_days'), 'loads.interval_from') }} as _earliest_at,
+        {{ dbt.dateadd('day', '-' ~ var('late_days'), 'loads.interval_from') }} as _earliest_at,
         {{ dbt.dateadd('hour', var('clock_tolerance_hours'), 'coalesce(loads.interval_until, loads.started_at)') }} as _latest_at
     from {{ converge.landed(relation) }} as landed
     left join {{ converge.landed(source('ledger', 'loads'), 'load_id') }} as loads

@@ -47,6 +47,7 @@ class World:
     """
 
     def __init__(self, seed: int, orders: int, batches: int) -> None:
+        self.seed = seed
         self.dice = random.Random(seed)
         self.batches = batches
         self.keys = 0
@@ -74,6 +75,11 @@ class World:
             self.dice.shuffle(records)
         return {table: records for table, records in arriving.items() if records}
 
+    def interval(self, number: int) -> tuple[datetime, datetime]:
+        """What the loads of a batch asked for: mostly all of the history, in some batches neither its start nor its end."""
+        dice = random.Random(f"{self.seed} {number}")
+        return DAY_ZERO + timedelta(days=dice.choice([0, 0, 25])), DAY_ZERO + timedelta(days=dice.choice([60, 60, 45]))
+
     def _lives(self, keys: int, version: object) -> Iterator[Record]:
         for key in range(keys):
             self.keys += 1
@@ -85,7 +91,7 @@ class World:
         return self.dice.randrange(least * 100, most * 100) / 100
 
     def _moment(self) -> datetime:
-        """A day before all versions; seldom one after them, which is refused."""
+        """A day before all versions; seldom one after every load's interval, which is refused."""
         return DAY_ZERO + timedelta(days=90 if self._sometimes(0.03) else -self.dice.randrange(80))
 
     def _sometimes(self, share: float) -> bool:
@@ -244,9 +250,10 @@ class Landed:
 
     def __init__(self) -> None:
         self.rows: dict[str, list[tuple[int, int, Record]]] = {}
+        self.intervals: dict[int, tuple[datetime, datetime]] = {}
 
-    def land(self, table_name: str, records: list[Record]) -> None:
-        """Land records as one load, through extract-load's own transaction."""
+    def land(self, table_name: str, records: list[Record], interval: tuple[datetime, datetime]) -> None:
+        """Land records as one load of an interval, through extract-load's own transaction."""
         (table,) = (t for t in TABLES if t.label == table_name)
         columns = dict(table.columns) or (FILES if table.source == "stores" else PAYLOAD)
         order = list(columns)
@@ -260,6 +267,8 @@ class Landed:
             def append(load_id: int) -> int:
                 return ledger.append_rows(warehouse, table, order, load_id, op=ledger.sql.SQL("_op"))
 
-            result = ledger.land(warehouse, ledger.Load(table), {"_op": "text"} | columns, feed, append)
+            load = ledger.Load(table, None, *interval)
+            result = ledger.land(warehouse, load, {"_op": "text"} | columns, feed, append)
+        self.intervals[result.load_id] = interval
         rows = self.rows.setdefault(table_name, [])
         rows += [(result.load_id, position, record) for position, record in enumerate(records, start=1)]

@@ -39,8 +39,14 @@ def sentiment(review: dict) -> str | None:
     return "neutral" if review["language"] == "fr" else "positive" if review["text"] == "Good" else "negative"
 
 
-def in_future(moment: datetime | None, changed: datetime) -> bool:
-    return moment is not None and moment > changed + timedelta(days=1)
+def in_future(moment: datetime | None, seen_until: datetime) -> bool:
+    """More than a day after the end of its load's interval."""
+    return moment is not None and moment > seen_until + timedelta(days=1)
+
+
+def is_stale(changed: datetime, asked_from: datetime) -> bool:
+    """Changed more than two weeks before its load's interval."""
+    return changed < asked_from - timedelta(days=14)
 
 
 def is_product(value: str | None) -> bool:
@@ -54,39 +60,53 @@ def at(text: str) -> datetime | None:
         return None
 
 
-# What of each table is accepted.
-ACCEPTS: dict[str, Callable[[dict], bool]] = {
-    "shop.customers": lambda r: True,
-    "shop.products": lambda r: r["price"] >= 0,
-    "shop.orders": lambda r: (
+# What of each table is accepted, in a load that asked for what lies between `a` and `z`.
+ACCEPTS: dict[str, Callable[[dict, datetime, datetime], bool]] = {
+    "shop.customers": lambda r, a, z: not in_future(r["updated_at"], z),
+    "shop.products": lambda r, a, z: r["price"] >= 0,
+    "shop.orders": lambda r, a, z: (
         r["customer_id"] is not None
         and r["status"].strip().lower() in KNOWN_STATUSES
         and currency(r["currency"]) in KNOWN_CURRENCIES
         and r["total_amount"] >= 0
-        and not in_future(r["placed_at"], r["updated_at"])
+        and not in_future(r["placed_at"], z)
+        and not in_future(r["updated_at"], z)
     ),
-    "shop.order_items": lambda r: (
+    "shop.order_items": lambda r, a, z: (
         is_product(r["product_id"])
         and r["quantity"] > 0
         and money(r["discount_amount"]) <= r["quantity"] * money(r["unit_price"])
+        and not in_future(r["updated_at"], z)
     ),
-    "shop.payments": lambda r: (
-        r["amount"] >= 0 and r["status"] != "odd" and not in_future(r["paid_at"], r["updated_at"])
+    "shop.payments": lambda r, a, z: (
+        r["amount"] >= 0
+        and r["status"] != "odd"
+        and not in_future(r["paid_at"], z)
+        and not in_future(r["updated_at"], z)
     ),
-    "marketplace.orders": lambda r: (
+    "marketplace.orders": lambda r, a, z: (
         at(r["updated_at"]) is not None
-        and not in_future(at(r["placed_at"]), at(r["updated_at"]))
+        and not in_future(at(r["updated_at"]), z)
+        and not is_stale(at(r["updated_at"]), a)
+        and not in_future(at(r["placed_at"]), z)
         and currency(r["currency"]) in KNOWN_CURRENCIES
         and bool(r["lines"])
         and all(line["quantity"] > 0 for line in r["lines"])
+        and not any(in_future(at(payment["paid_at"]), z) for payment in r["payments"])
     ),
-    "reviews.reviews": lambda r: (
+    "reviews.reviews": lambda r, a, z: (
         is_product(r["product_id"])
         and 1 <= r["rating"] <= 5
-        and not in_future(at(r["created_at"]), at(r["updated_at"]))
+        and not in_future(at(r["created_at"]), z)
+        and not in_future(at(r["updated_at"]), z)
+        and not is_stale(at(r["updated_at"]), a)
     ),
-    "stores.sales": lambda r: (
-        r["quantity"].isdigit() and money(r["discount_amount"]) <= int(r["quantity"]) * money(r["unit_price"])
+    "stores.sales": lambda r, a, z: (
+        r["quantity"].isdigit()
+        and money(r["discount_amount"]) <= int(r["quantity"]) * money(r["unit_price"])
+        and not in_future(at(r["sold_at"]), z)
+        and not in_future(at(r["updated_at"]), z)
+        and not is_stale(at(r["updated_at"]), a)
     ),
 }
 
@@ -120,8 +140,11 @@ class Oracle:
     def rate(self, code: str, day: date) -> Decimal:
         return [rate for rate_code, since, rate in self.rates if rate_code == code and since <= day][-1]
 
+    def accepts(self, table: str, load_id: int, record: Record) -> bool:
+        return ACCEPTS[table](content(record), *self.landed.intervals[load_id])
+
     def accepted(self, table: str) -> list[tuple[int, int, Record]]:
-        return [row for row in self.landed.rows.get(table, []) if ACCEPTS[table](content(row[2]))]
+        return [row for row in self.landed.rows.get(table, []) if self.accepts(table, row[0], row[2])]
 
     def latest(self, table: str, key: Callable[[dict], object]) -> dict[object, dict]:
         """The greatest accepted version of each key, without the deleted ones."""
@@ -144,7 +167,7 @@ class Oracle:
         counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
         for table, rows in self.landed.rows.items():
             for load_id, _, record in rows:
-                counts[load_id][0 if ACCEPTS[table](content(record)) else 1] += 1
+                counts[load_id][0 if self.accepts(table, load_id, record) else 1] += 1
         return {load_id: tuple(count) for load_id, count in counts.items()}
 
     def _country_when(self, customer: str, moment: datetime) -> str | None:

@@ -52,8 +52,9 @@ class History:
 
     def land_next(self) -> None:
         if self.left:
-            for table, records in self.world.batch(self.left.pop(0)).items():
-                self.landed.land(table, records)
+            number = self.left.pop(0)
+            for table, records in self.world.batch(number).items():
+                self.landed.land(table, records, self.world.interval(number))
 
     def play(self, step: tuple) -> None:
         match step:

@@ -24,7 +24,7 @@ read as (
         {{ json_array('payload', 'lines') }} as lines,
         {{ json_field('payload', 'payments') }} as payments_text,
         {{ json_array('payload', 'payments') }} as payments
-    from landed
+    from {{ computed_once('landed') }}
 
 ),
 
@@ -36,7 +36,7 @@ typed as (
         {{ try_cast('placed_at_text', 'timestamptz') }} as placed_at,
         {{ try_cast('updated_at_text', 'timestamptz') }} as updated_at,
         {{ try_cast('total_text', 'numeric') }} as stated_amount
-    from read
+    from {{ computed_once('read') }}
 
 )
 

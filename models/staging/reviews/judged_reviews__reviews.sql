@@ -22,7 +22,7 @@ read as (
         {{ json_field('payload', 'created_at') }} as created_at_text,
         {{ json_field('payload', 'updated_at') }} as updated_at_text,
         {{ json_field('payload', 'deleted') }} as deleted_text
-    from landed
+    from {{ computed_once('landed') }}
 
 ),
 
@@ -30,10 +30,10 @@ typed as (
 
     select
         read.*,
-        {{ try_cast('rating_text', 'integer') }} as rating,
+        {{ try_cast('rating_text', 'numeric') }} as rating,
         {{ try_cast('created_at_text', 'timestamptz') }} as created_at,
         {{ try_cast('updated_at_text', 'timestamptz') }} as updated_at
-    from read
+    from {{ computed_once('read') }}
 
 )
 
@@ -62,7 +62,7 @@ select
         ('subject_missing', 'missing', 'error', 'product_id is null and source_order_id is null', 'The review names neither a product nor an order.'),
         ('product_id_malformed', 'type', 'error', 'not ' ~ is_product_id('product_id'), 'A product id is letters, digits, - and _, 64 at most.'),
         ('rating_missing', 'missing', 'error', 'rating_text is null', 'The review has no rating.'),
-        ('rating_unreadable', 'type', 'error', is_not_a('integer', 'rating_text'), 'The rating is not a whole number.'),
+        ('rating_unreadable', 'type', 'error', is_not_a('whole number', 'rating_text'), 'The rating is not a whole number.'),
         ('rating_out_of_range', 'range', 'error', 'rating not between 1 and 5', 'The rating is not from 1 to 5.'),
         ('created_at_missing', 'missing', 'error', 'created_at_text is null', 'The review has no date.'),
         ('created_at_unreadable', 'type', 'error', is_not_a('time', 'created_at_text'), 'The date is not a date.'),

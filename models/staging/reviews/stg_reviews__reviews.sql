@@ -7,7 +7,7 @@ select
     order_id,
     product_id,
     customer_id,
-    rating,
+    cast(rating as integer) as rating,
     title,
     review_text,
     language,

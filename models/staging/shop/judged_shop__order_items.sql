@@ -13,7 +13,7 @@ typed as (
         landed.*,
         trim(cast(order_id as varchar)) as source_order_id,
         trim(cast(product_id as varchar)) as clean_product_id
-    from landed
+    from {{ computed_once('landed') }}
 
 )
 

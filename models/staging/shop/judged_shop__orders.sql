@@ -15,7 +15,7 @@ typed as (
         trim(cast(customer_id as varchar)) as source_customer_id,
         {{ clean_code('status', 'lower') }} as source_status,
         coalesce({{ clean_code('currency') }}, 'USD') as currency_code
-    from landed
+    from {{ computed_once('landed') }}
 
 )
 

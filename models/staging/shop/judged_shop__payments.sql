@@ -15,7 +15,7 @@ typed as (
         trim(cast(order_id as varchar)) as source_order_id,
         {{ clean_code('status', 'lower') }} as clean_status,
         coalesce({{ clean_code('currency') }}, 'USD') as currency_code
-    from landed
+    from {{ computed_once('landed') }}
 
 )
 
@@ -29,6 +29,7 @@ select
     currency_code as currency,
     clean_status as status,
     cast(paid_at as timestamptz) as paid_at,
+    cast(created_at as timestamptz) as created_at,
     coalesce(cast(updated_at as timestamptz), cast('1900-01-01' as timestamptz)) as _version_at,
     _op = 'd' as _is_deleted,
     _load_id,

@@ -11,6 +11,7 @@ select
     currency,
     status,
     paid_at,
+    created_at,
     _is_deleted,
     _version_at,
     _load_id,

@@ -26,7 +26,7 @@ read as (
         {{ clean_code(json_field('payload', 'payment_method'), 'lower') }} as payment_method,
         {{ json_field('payload', 'customer_id') }} as source_customer_id,
         {{ json_field('payload', 'is_void') }} as void_text
-    from landed
+    from {{ computed_once('landed') }}
 
 ),
 
@@ -41,7 +41,7 @@ typed as (
         {{ try_cast('unit_price_text', 'numeric') }} as unit_price,
         coalesce({{ try_cast('discount_text', 'numeric') }}, 0) as discount_amount,
         coalesce(source_currency, 'USD') as currency
-    from read
+    from {{ computed_once('read') }}
 
 )
 
