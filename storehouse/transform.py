@@ -56,7 +56,7 @@ def build(arguments: list[str]) -> list[str]:
     if not hasattr(done.result, "results"):
         raise StorehouseError(f"dbt {arguments[0]} could not begin: {done.exception or done.result}")
     return [
-        f"{result.node.name}: {_first_words(result.message or result.status)}"
+        f"{result.node.name}: {_first_words(result.message or result.status)}{_where_to_look(result)}"
         for result in done.result.results
         if result.status in ("error", "fail", "runtime error")
     ]
@@ -79,6 +79,12 @@ def names(arguments: list[str]) -> set[str]:
 def _first_words(message: str) -> str:
     """What happened, without the stack of macros that it happened in; the rest is in the log."""
     return " ".join(message.split("\n  > in macro")[0].split())[:500]
+
+
+def _where_to_look(result: object) -> str:
+    """Of a test that found rows: how to read them."""
+    is_kept = result.status == "fail" and result.node.should_store_failures
+    return f" To see them: select * from {result.node.relation_name.replace(chr(34), '')}" if is_kept else ""
 
 
 def _invoke(arguments: list[str], callbacks: list) -> object:

@@ -1,4 +1,13 @@
 {{ config(severity='warn') }}
 -- A payment may land before its order, and an order may be refused and corrected: for some days that is no fault.
-select * from {{ ref('overdue_payments') }}
+select
+    payment_id,
+    order_id,
+    status,
+    amount,
+    currency,
+    waiting_since,
+    due_at,
+    as_of_at
+from {{ ref('overdue_payments') }}
 where is_overdue
