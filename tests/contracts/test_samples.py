@@ -1,7 +1,7 @@
 """What each source promises, as a recorded sample: it goes the real way into staging and comes out as recorded.
 
-A source of another shape fails here, with words that name the table, the column and what to do. `samples/` has, for each
-landed table, what its source sends, and in `*.accepted.csv` what staging makes of it, without `_load_id` and `_row`.
+A source of another shape fails here, with words that name the table, the column and what to do. `samples/` has, for
+each landed table, what its source sends, and in `*.accepted.csv` what staging makes of it, without `_load_id`, `_row`.
 To change a promise: change the sample and what is expected of it, and docs/sources.md.
 """
 
@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import logging
+from decimal import Decimal
 from pathlib import Path
 
 import psycopg
@@ -109,6 +110,24 @@ def test_every_sample_is_accepted_as_recorded(house, all_sent):
         )
 
 
+def test_a_failing_row_is_kept_and_explains_itself(house, all_sent):
+    """The message says how to see it; it is gone when the test passes again. A test that passes leaves no table."""
+
+    def spoil(status: str) -> list[str]:
+        with psycopg.connect(house.warehouse) as warehouse:
+            warehouse.execute(
+                "update staging.stg_shop__payments set status = %s where payment_id = 'web-311'", [status]
+            )
+        return transform.build(["test", "--select", "web_payments_have_a_known_status", "web_lines_have_a_quantity"])
+
+    (said,) = spoil("lost")
+    assert said.startswith("web_payments_have_a_known_status: Got 1 result")
+    statement = said.partition("To see them: ")[2]
+    assert [row[:4] for row in house.query(statement)] == [("web-311", "lost", "web-31", Decimal("4039.87"))]
+    assert spoil("captured") == []
+    assert house.query("select count(*) from pg_tables where schemaname = 'test_failures'") == [(0,)]
+
+
 def test_a_sample_has_every_column_that_its_source_promises():
     for label, table in TABLE_OF.items():
         if table.columns:
@@ -130,7 +149,8 @@ def shop_landed(house):
 @pytest.mark.parametrize("label", SHOP_TABLES)
 def test_a_shop_table_of_another_shape_lands_nothing_and_is_told(house, shop_landed, label):
     table = TABLE_OF[label]
-    column = next(name for name in reversed(table.columns) if name not in ("created_at", "updated_at", *table.optional))
+    others = {"created_at", "updated_at", *table.optional}
+    column = next(name for name in reversed(table.columns) if name not in others)
     shapes = {
         f'drop column "{column}"': f"{label}: public.{table.name} .* lacks {column}.*Add what is missing, or read a view",
         f'rename column "{column}" to "renamed"': f"{label}: .* lacks {column}; it has renamed.* was one renamed",

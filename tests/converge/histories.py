@@ -76,7 +76,7 @@ class World:
         return {table: records for table, records in arriving.items() if records}
 
     def interval(self, number: int) -> tuple[datetime, datetime]:
-        """What the loads of a batch asked for: mostly all of the history, in some batches neither its start nor its end."""
+        """What the loads of a batch asked for: all of the history, or not its start, or not its end."""
         dice = random.Random(f"{self.seed} {number}")
         return DAY_ZERO + timedelta(days=dice.choice([0, 0, 25])), DAY_ZERO + timedelta(days=dice.choice([60, 60, 45]))
 
