@@ -4,6 +4,8 @@ select {{ told_columns(column_name, context) }}
 from {{ model }}
 where
     {{ column_name }} not in (
-        {%- for value in values %}{{ dbt.string_literal(value) if quote else value }}{{ ', ' if not loop.last }}{% endfor -%}
+        {% for value in values -%}
+            {{ dbt.string_literal(value) if quote else value }}{{ ',' if not loop.last }}
+        {% endfor -%}
     )
 {% endtest %}
