@@ -84,11 +84,6 @@ create table demo.clock (
     error_rate numeric not null
 );
 
--- Orders that went out wrong on purpose (`bad_orders`), until the shop plays on.
-create table demo.spoiled (
-    order_id bigint primary key
-);
-
 -- Which numbers each day hands out: the only thing that a day's records need to know of the days before.
 -- The eve of the first day (index -1) brings the customers and products that the shop opens with.
 create table demo.days (

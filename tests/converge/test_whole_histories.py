@@ -37,6 +37,7 @@ STEPS = st.tuples(
     st.tuples(st.just("full refresh"), MODELS),
     st.just(("land while running",)),
     st.tuples(st.just("edit seed"), st.integers(1, 40)),
+    st.just(("stop over the limit",)),
     st.tuples(st.just("fail and retry"), st.floats(0.2, 2.0)),
 ).flatmap(st.permutations)
 
@@ -56,6 +57,10 @@ class History:
             for table, records in self.world.batch(number).items():
                 self.landed.land(table, records, self.world.interval(number))
 
+    def limit(self, percent: int) -> None:
+        """The share of a load that may be refused: these histories bring more that is wrong than any shop."""
+        self.execute(f"update seeds.quality_thresholds set limit_percent = {percent}")
+
     def play(self, step: tuple) -> None:
         match step:
             case ("run",):
@@ -74,6 +79,10 @@ class History:
                 self.execute(
                     f"update seeds.exchange_rates set usd_per_unit = 1 + {percent} / 100.0 where currency = 'EUR'"
                 )
+            case ("stop over the limit",):
+                self.limit(5)
+                transform.build(["run"])
+                self.limit(100)
             case ("fail and retry", seconds):
                 killer = threading.Thread(target=self.terminate_dbt, args=[seconds])
                 killer.start()
@@ -155,6 +164,7 @@ def test_every_history_converges(server, tmp_path_factory, played) -> None:
             history = History(house, world)
             history.land_next()
             assert transform.build(["seed"]) == []
+            history.limit(100)
             for step in steps:
                 history.play(step)
                 history.land_next()
