@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import House, build_house
+from houses import House, build_house
 
 import demo
 import extract_load

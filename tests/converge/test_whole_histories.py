@@ -11,8 +11,8 @@ from contextlib import suppress
 
 import psycopg
 import pytest
-from conftest import build_house
 from histories import Landed, World
+from houses import build_house
 from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from hypothesis import strategies as st
 from oracle import Oracle

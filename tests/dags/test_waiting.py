@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from conftest import House
+from houses import House
 
 import demo
 from extract_load import SOURCES

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from conftest import House
+from houses import House
 
 import demo
 

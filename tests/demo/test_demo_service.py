@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import House
+from houses import House
 
 import demo
 from demo import service

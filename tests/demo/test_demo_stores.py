@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-from conftest import House
+from houses import House
 
 import demo
 from demo import stores

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from conftest import House, build_house
+from houses import House, build_house
 from privacy_scene import Command
 
 import demo

@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import Callable
 
-from conftest import House
+from houses import House
 
 from storehouse.server import BINARIES
 

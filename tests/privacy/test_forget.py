@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from conftest import House
+from houses import House
 from privacy_scene import Command, dumped
 
 from storehouse import audit, forget

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import House
+from houses import House
 from privacy_scene import Command
 from psycopg import sql
 from psycopg.conninfo import make_conninfo

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from house_commands import Command, command
+from houses import Command, command
 
 SALES = ("core.fct_orders", "core.fct_order_items", "core.fct_payments", "sales.agg_daily_sales")
 MARTS = (

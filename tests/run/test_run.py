@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from house_commands import Command, command
+from houses import Command, command
 
 from storehouse.server import Server
 

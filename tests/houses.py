@@ -1,0 +1,93 @@
+"""Houses to live in: on a test's own server, or a home folder and the commands that a person types."""
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from storehouse.server import Server
+from storehouse.settings import PROJECT, settings
+
+OUR_VARIABLES = (
+    *("WAREHOUSE_", "SHOP_", "MARKETPLACE_", "REVIEWS_", "STORES_", "STOREHOUSE_", "DBT_TARGET"),
+    *("PII_KEY", "PGOPTIONS"),
+)
+Command = Callable[..., subprocess.CompletedProcess]
+
+
+@dataclass(frozen=True)
+class House:
+    """A home folder, an empty warehouse database and an empty shop database, both on the test server."""
+
+    home: Path
+    warehouse: str
+    shop: str
+    environment: dict[str, str]
+
+    def query(self, statement: str, *parameters: object) -> list[tuple]:
+        """Rows of a query on the warehouse."""
+        with psycopg.connect(self.warehouse) as connection:
+            return connection.execute(statement, parameters or None).fetchall()
+
+    def execute_in_shop(self, script: str) -> None:
+        """Run a script of statements on the shop database, in one transaction."""
+        with psycopg.connect(self.shop) as connection:
+            connection.execute(script)
+
+
+def build_house(server: Server, home: Path, shop_server: Server | None = None) -> Iterator[House]:
+    """Two new databases, and an environment that points every command at them.
+
+    Args:
+        server: of the warehouse.
+        home: the home folder.
+        shop_server: of the shop, when that is another one.
+    """
+    name = uuid.uuid4().hex[:8]
+    places = {f"storehouse_{name}": server, f"shop_{name}": shop_server or server}
+    warehouse, shop = places
+    for database, its_server in places.items():
+        its_server.ensure_database(database)
+    environment = {
+        "STOREHOUSE_HOME": str(home),
+        "WAREHOUSE_HOST": "127.0.0.1",
+        "WAREHOUSE_PORT": str(server.port),
+        "WAREHOUSE_USER": "postgres",
+        "WAREHOUSE_PASSWORD": "",
+        "WAREHOUSE_DATABASE": warehouse,
+        "PII_KEY": "the-key-of-every-house-in-the-tests",
+        "SHOP_DATABASE_URL": places[shop].conninfo(shop),
+        "PYTHONPATH": str(PROJECT),
+        "DBT_TARGET_PATH": str(home / "target"),
+    }
+    before = dict(os.environ)
+    os.environ.update(environment)
+    settings.cache_clear()
+    yield House(home, server.conninfo(warehouse), places[shop].conninfo(shop), environment)
+    os.environ.clear()
+    os.environ.update(before)
+    settings.cache_clear()
+
+
+def command(home: Path, **variables: str) -> Command:
+    """`python -m storehouse …` in a home, with nothing else of ours in the environment."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OUR_VARIABLES)}
+    environment |= {"STOREHOUSE_HOME": str(home), "DBT_TARGET_PATH": str(home / "target")} | variables
+
+    def run(*arguments: str, module: str = "storehouse", given: str | None = None) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            cwd=PROJECT,
+            env=environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
