@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-STAGING = Path(__file__).parents[2] / "models" / "staging"
+STAGING = Path(__file__).parents[3] / "models" / "staging"
 MODELS = sorted(STAGING.glob("*/judged_*.sql"))
 RULE = re.compile(r"^\s+\('(\w+)', '(\w+)', '(error|warn)', .*, '(.*)'\),$", re.MULTILINE)
 TYPES = {"missing", "type", "range", "reference", "duplicate"}
