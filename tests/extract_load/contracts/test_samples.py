@@ -105,7 +105,7 @@ def test_every_sample_is_accepted_as_recorded(house, all_sent):
     assert house.query("select table_name, record_key, errors from quarantine.refused_records") == []
     for label, table in TABLE_OF.items():
         assert accepted(house, table) == sample(f"{label}.accepted.csv"), (
-            f"{label}: what staging makes of tests/extract_load/contracts/samples/{label}.* is not what was recorded. If the source "
+            f"{label}: what staging makes of samples/{label}.* is not what was recorded. If the source "
             "promises something else now, change the sample and docs/sources.md; if not, mend the staging model."
         )
 
