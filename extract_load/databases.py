@@ -58,7 +58,7 @@ class Database(psycopg.Connection):
 
 def open_warehouse() -> Database:
     """The warehouse, in autocommit: a load opens its own transaction."""
-    warehouse = _connect(settings().warehouse_conninfo(), "the warehouse", "WAREHOUSE_HOST, _PORT, _USER, …")
+    warehouse = _connect(settings().warehouse_conninfo("extract"), "the warehouse", "WAREHOUSE_HOST, _PORT, _USER, …")
     warehouse.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     return warehouse
 

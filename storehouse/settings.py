@@ -6,6 +6,7 @@ import secrets
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from psycopg.conninfo import make_conninfo
 from pydantic import Field, SecretStr, ValidationError
@@ -34,6 +35,10 @@ class Settings(BaseSettings):
     warehouse_user: str = SUPERUSER
     warehouse_password: str = ""
     warehouse_database: str = "storehouse"
+    extract_user: str | None = Field(default=None, description="who lands, when that is not WAREHOUSE_USER")
+    extract_password: str = ""
+    reporting_user: str | None = Field(default=None, description="who publishes, when that is not WAREHOUSE_USER")
+    reporting_password: str = ""
     pii_key: SecretStr | None = None
 
     shop_database_url: str | None = None
@@ -41,6 +46,10 @@ class Settings(BaseSettings):
     marketplace_url: str | None = None
     reviews_url: str | None = None
     stores_url: str | None = None
+
+    redis_url: str | None = None
+    ratings_ttl_hours: float = Field(default=72, gt=0, description="how long ratings stand in Redis without a new run")
+    sales_export_url: str | None = None
 
     overlap_minutes: int = Field(default=60, ge=0, description="how far `updated_at` reads behind its watermark")
     http_timeout_seconds: float = Field(default=30, gt=0)
@@ -87,6 +96,8 @@ class Settings(BaseSettings):
             "WAREHOUSE_DATABASE": self.warehouse_database,
         }
 
+    def warehouse_conninfo(self, duty: Literal["extract", "transform", "reporting"] = "transform") -> str:
+        """A libpq connection string to the warehouse, as the role of a duty: deploy/roles.sql makes one for each."""
     def dbt_environment(self) -> dict[str, str]:
         """What a dbt process needs: the warehouse's place, and the key of the masking macro.
 
@@ -134,11 +145,18 @@ class Settings(BaseSettings):
     def warehouse_conninfo(self) -> str:
         """A libpq connection string to the warehouse."""
         place = self.warehouse_environment()
+        user, password = {
+            "extract": (self.extract_user, self.extract_password),
+            "transform": (None, ""),
+            "reporting": (self.reporting_user, self.reporting_password),
+        }[duty]
+        if user is None:
+            user, password = self.warehouse_user, self.warehouse_password
         return make_conninfo(
             host=place["WAREHOUSE_HOST"],
             port=place["WAREHOUSE_PORT"],
-            user=place["WAREHOUSE_USER"],
-            password=place["WAREHOUSE_PASSWORD"] or None,
+            user=user,
+            password=password or None,
             dbname=place["WAREHOUSE_DATABASE"],
             connect_timeout=10,
             application_name="storehouse",
@@ -159,6 +177,10 @@ class Settings(BaseSettings):
     def resolved_stores_url(self) -> str:
         """The folder or bucket above `sales/`."""
         return self.stores_url or str(self.home / "demo" / "stores")
+
+    def resolved_sales_export_url(self) -> str:
+        """The folder or bucket that daily sales are exported to."""
+        return self.sales_export_url or str(self.home / "export")
 
     def _demo_url(self) -> str:
         file = self.home / "demo" / "port"

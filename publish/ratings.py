@@ -1,0 +1,168 @@
+"""Product ratings to Redis, a generation at a time: readers see all of the old one, then all of the new one.
+
+`storehouse:ratings`                        hash: `generation` (the live one), `products`, `published_at`
+`storehouse:ratings:<generation>`           set: the products of a generation
+`storehouse:ratings:<generation>:<product>` hash: the fields of a product
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import NamedTuple
+from uuid import uuid4
+
+import psycopg
+import redis
+from psycopg import sql
+from redis import exceptions
+
+from publish.warehouse import snapshot
+from storehouse.errors import StorehouseError
+from storehouse.settings import settings
+
+logger = logging.getLogger("publish")
+
+LIVE = "storehouse:ratings"
+FIELDS = ("product_id", "reviews", "average_rating", "last_review_date")
+BATCH = 1_000  # products
+# Who read the name of a generation just before the switch still finds its products.
+GRACE = timedelta(minutes=10)
+ANSWER_WITHIN = 10  # seconds
+
+# What the next run may find mended. The first two are also kinds of the third.
+_WRONG = (exceptions.AuthenticationError, exceptions.AuthorizationError)
+_AWAY = (
+    exceptions.ConnectionError,
+    exceptions.TimeoutError,
+    exceptions.ReadOnlyError,
+    exceptions.OutOfMemoryError,
+    exceptions.ClusterError,
+)
+
+
+class Published(NamedTuple):
+    """What a run published.
+
+    Attributes:
+        products: how many.
+        generation: the live generation now; None when nothing was published.
+        note: why nothing was.
+    """
+
+    products: int
+    generation: str | None
+    note: str = ""
+
+
+def publish() -> Published:
+    """Publish all ratings; see `publish.product_ratings`."""
+    url = settings().redis_url
+    if url is None:
+        return _nothing(logging.INFO, "REDIS_URL is not set: ratings are not published")
+    try:
+        client = redis.Redis.from_url(
+            url, decode_responses=True, socket_timeout=ANSWER_WITHIN, socket_connect_timeout=ANSWER_WITHIN
+        )
+    except ValueError as error:
+        # Not in its words: they may quote the password.
+        raise StorehouseError("REDIS_URL is no URL of a Redis, such as redis://user:password@host:6379/0") from error
+    with client:
+        try:
+            return _publish(client)
+        except exceptions.RedisError as error:
+            if isinstance(error, _WRONG) or not (isinstance(error, _AWAY) or str(error).startswith("MISCONF")):
+                raise StorehouseError(
+                    f"Redis refused the ratings: {error}. Check the user, the password and the database of REDIS_URL, "
+                    f"and that {LIVE}* is ours alone. Readers keep what they have."
+                ) from error
+            return _nothing(
+                logging.WARNING,
+                f"Redis does not take the ratings: {error}. Readers keep what they have, the next run publishes all",
+            )
+
+
+def _publish(client: redis.Redis) -> Published:
+    now = datetime.now(UTC)
+    generation = f"{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
+    lives = timedelta(hours=settings().ratings_ttl_hours)
+    # Asked first: when Redis is away, the warehouse is not read.
+    client.ping()
+    try:
+        products = _write(client, generation, lives)
+        if not products:
+            return _nothing(logging.WARNING, "feedback.product_ratings is empty: readers keep what they have")
+        with client.pipeline(transaction=True) as pipeline:
+            pipeline.hget(LIVE, "generation")
+            switch = {"generation": generation, "products": products, "published_at": now.isoformat(timespec="seconds")}
+            pipeline.hset(LIVE, mapping=switch)
+            pipeline.expire(LIVE, lives)
+            before = pipeline.execute()[0]
+    except Exception:
+        _retire(client, generation)
+        raise
+    if before:
+        _retire(client, before)
+    logger.info("ratings   %s products, generation %s", f"{products:,}", generation)
+    return Published(products, generation)
+
+
+def _write(client: redis.Redis, generation: str, lives: timedelta) -> int:
+    """Write a generation that no reader knows of yet; returns how many products it has."""
+    products = 0
+    with snapshot() as warehouse:
+        for batch in _batches(warehouse):
+            products += len(batch)
+            # A transaction: nothing is ever there without its end.
+            with client.pipeline(transaction=True) as pipeline:
+                pipeline.sadd(_key(generation), *(record["product_id"] for record in batch))
+                pipeline.expire(_key(generation), lives)
+                for record in batch:
+                    key = _key(generation, record["product_id"])
+                    pipeline.hset(key, mapping=record)
+                    pipeline.expire(key, lives)
+                pipeline.execute()
+    if products != (held := client.scard(_key(generation))):
+        raise StorehouseError(
+            f"Redis holds {held:,} of {products:,} products that were just written: something else writes to {LIVE}*, "
+            "or evicts it. Readers keep what they have."
+        )
+    return products
+
+
+def _batches(warehouse: psycopg.Connection) -> Iterator[list[dict[str, str]]]:
+    """The ratings as Redis keeps them, from a server-side cursor; a field without a value is left out."""
+    fields = sql.SQL(", ").join(map(sql.Identifier, FIELDS))
+    with warehouse.cursor(name="ratings") as cursor:
+        cursor.execute(sql.SQL("select {} from feedback.product_ratings").format(fields))
+        while rows := cursor.fetchmany(BATCH):
+            yield [
+                {field: str(value) for field, value in zip(FIELDS, row, strict=True) if value is not None}
+                for row in rows
+            ]
+
+
+def _retire(client: redis.Redis, generation: str) -> None:
+    """Let a generation that nobody is sent to end soon; where that fails, it ends in its own time."""
+    with suppress(exceptions.RedisError):
+        for products in _in_batches(client.sscan_iter(_key(generation), count=BATCH)):
+            with client.pipeline(transaction=False) as pipeline:
+                for product in products:
+                    pipeline.expire(_key(generation, product), GRACE)
+                pipeline.execute()
+        client.expire(_key(generation), GRACE)
+
+
+def _in_batches(products: Iterator[str]) -> Iterator[list[str]]:
+    while batch := list(islice(products, BATCH)):
+        yield batch
+
+
+def _key(generation: str, product: str | None = None) -> str:
+    return ":".join(filter(None, (LIVE, generation, product)))
+
+
+def _nothing(level: int, note: str) -> Published:
+    logger.log(level, "ratings   %s", note)
+    return Published(0, None, note)
