@@ -252,9 +252,11 @@ def prepare(warehouse: Database) -> None:
         try:
             with warehouse.transaction():
                 warehouse.execute("select pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
+                for schema in ("raw", *(f"raw_{source}" for source in SOURCES)):
+                    # Asked first: `if not exists` needs the right to create even where there is nothing to do.
+                    if warehouse.execute("select to_regnamespace(%s) is null", [schema]).fetchone()[0]:
+                        warehouse.execute(f"create schema {schema}")
                 warehouse.execute(_LEDGER)
-                for source in SOURCES:
-                    warehouse.execute(f"create schema if not exists raw_{source}")
                 for table in TABLES:
                     warehouse.execute(_table(table))
         except errors.InsufficientPrivilege as error:
@@ -265,7 +267,6 @@ def prepare(warehouse: Database) -> None:
 
 
 _LEDGER = """
-    create schema if not exists raw;
     create sequence if not exists raw.load_ids;
     create table if not exists raw.loads (
         load_id bigint primary key,

@@ -197,7 +197,7 @@ class _Target:
             self.system.rm_file(self._at(path))
 
     def _put(self, path: str, content: bytes) -> None:
-        """Readers see the old file or the new one: a put into an object store is so by itself, a file is moved there."""
+        """Readers see the old file or the new one: a put into an object store is so by itself, a file is moved."""
         if not isinstance(self.system, LocalFileSystem):
             self.system.pipe_file(self._at(path), content)
             return

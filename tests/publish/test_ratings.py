@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from publish_scene import wait_until
 
 import publish
 from storehouse.errors import StorehouseError
@@ -89,8 +90,6 @@ def test_readers_see_all_of_the_old_ratings_then_all_of_the_new(marts, redis_ser
 @pytest.fixture
 def half_way(marts, redis_server, start) -> Iterator:
     """The command after its first batches, with a complete older generation live."""
-    from conftest import wait_until
-
     rate(marts, MANY, reviews=1)
     old = publish.product_ratings().generation
     rate(marts, MANY, reviews=2)

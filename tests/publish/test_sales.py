@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
-from conftest import wait_until
 from fsspec.implementations.memory import MemoryFileSystem
+from publish_scene import wait_until
 
 import publish
 from storehouse.errors import StorehouseError

@@ -1,0 +1,180 @@
+"""The roles that deploy/roles.sql makes, on a server that asks for passwords: each does its part, and nothing else."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from storehouse.server import Server
+from storehouse.settings import PROJECT
+
+ROLES = PROJECT / "deploy" / "roles.sql"
+PASSWORD = "let me in"
+OUR_VARIABLES = ("WAREHOUSE_", "SHOP_", "MARKETPLACE_", "REVIEWS_", "STORES_", "STOREHOUSE_", "DBT_", "EXTRACT_")
+RAW = ("raw.loads", "raw_shop.orders", "raw_stores.sales")
+MARTS = ("core.fct_orders", "sales.agg_daily_sales", "feedback.product_ratings", "operations.pipeline_loads")
+INNER = (
+    "staging.stg_shop__orders",
+    "intermediate.int_orders__unioned",
+    "converge.inputs",
+    "quarantine.refused_records",
+)
+
+
+class Warehouse:
+    """A database on that server, and the environment in which its three roles do their parts."""
+
+    def __init__(self, server: Server, home: Path, name: str) -> None:
+        self.server, self.name = server, name
+        theirs = {key: value for key, value in os.environ.items() if not key.startswith(OUR_VARIABLES)}
+        self.environment = theirs | {
+            "STOREHOUSE_HOME": str(home),
+            "DBT_TARGET_PATH": str(home / "target"),
+            "SHOP_DATABASE_URL": f"postgresql://owner:let%20me%20in@127.0.0.1:{server.port}/webshop",
+            "STORES_URL": str(home / "demo" / "stores"),
+            "WAREHOUSE_HOST": "127.0.0.1",
+            "WAREHOUSE_PORT": str(server.port),
+            "WAREHOUSE_DATABASE": name,
+            "WAREHOUSE_USER": "transform",
+            "WAREHOUSE_PASSWORD": PASSWORD,
+            "EXTRACT_USER": "extract",
+            "EXTRACT_PASSWORD": PASSWORD,
+            "REPORTING_USER": "reporting",
+            "REPORTING_PASSWORD": PASSWORD,
+        }
+
+    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+        """`python -m …` in that environment."""
+        command, environment = [sys.executable, "-m", *arguments], self.environment | variables
+        return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600)
+
+    def connect(self, role: str) -> psycopg.Connection:
+        return psycopg.connect(
+            host="127.0.0.1", port=self.server.port, dbname=self.name, user=role, password=PASSWORD, autocommit=True
+        )
+
+    def may(self, role: str, statement: str) -> bool:
+        """Whether the statement is allowed; it is not kept."""
+        with self.connect(role) as connection:
+            try:
+                with connection.transaction(force_rollback=True):
+                    connection.execute(statement)
+            except psycopg.errors.InsufficientPrivilege:
+                return False
+        return True
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Warehouse]]:
+    """Makes an empty database, owned by `owner`, who may create roles and is no superuser."""
+    server = Server(tmp_path_factory.mktemp("server"), auth="scram-sha-256", password=PASSWORD).start()
+    home = tmp_path_factory.mktemp("home")
+
+    def make_it(name: str) -> Warehouse:
+        with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+            connection.execute(f"create database {name} owner owner")
+        return Warehouse(server, home, name)
+
+    with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+        connection.execute(f"create role owner login createrole password '{PASSWORD}'")
+        connection.execute("create database webshop owner owner")
+    yield make_it
+    server.stop()
+
+
+def give_roles(warehouse: Warehouse, by: str = "owner") -> None:
+    """What an administrator does: the script, and a password each."""
+    with warehouse.connect(by) as connection:
+        connection.execute(ROLES.read_text())
+        for role in ("extract", "transform", "reporting"):
+            connection.execute(f"alter role {role} password '{PASSWORD}'")
+
+
+@pytest.fixture(scope="module")
+def warehouse(make) -> Warehouse:
+    """An empty database with its roles, given twice, after a run that extracted, built and published as they."""
+    warehouse = make("warehouse")
+    give_roles(warehouse)
+    give_roles(warehouse)
+    for command in ("demo advance --days 2 --size 0.1", "storehouse run", "publish sales"):
+        done = warehouse.run(*command.split())
+        assert done.returncode == 0, done.stdout + done.stderr
+    return warehouse
+
+
+def test_a_run_lands_builds_and_publishes_without_a_superuser(warehouse):
+    with psycopg.connect(warehouse.server.conninfo(warehouse.name)) as connection:
+        owners = connection.execute(
+            "select distinct split_part(nspname, '_', 1), pg_get_userbyid(relowner), pg_get_userbyid(nspowner) "
+            "from pg_class join pg_namespace as n on n.oid = relnamespace "
+            "where nspname !~ '^pg_' and nspname not in ('public', 'information_schema') and relkind in ('r', 'v', 'S')"
+        ).fetchall()
+        rows = connection.execute("select count(*) from core.fct_orders").fetchone()[0]
+        supers = connection.execute(
+            "select count(*) from pg_roles where rolname in ('extract', 'transform', 'reporting') "
+            "and (rolsuper or rolcreaterole or rolcreatedb or rolbypassrls)"
+        ).fetchone()[0]
+    assert rows > 0 and supers == 0
+    assert {(schema, *who) for schema, *who in owners if schema == "raw"} == {("raw", "extract", "extract")}
+    assert {tuple(who) for schema, *who in owners if schema != "raw"} == {("transform", "transform")}
+    assert list(Path(warehouse.environment["STOREHOUSE_HOME"]).rglob("sales.parquet"))
+
+
+def test_extract_sees_and_writes_raw_alone(warehouse):
+    assert all(warehouse.may("extract", f"select from {table}") for table in RAW)
+    assert not any(warehouse.may("extract", f"select from {table}") for table in MARTS + INNER)
+    assert not warehouse.may("extract", "create schema mine")
+    assert not warehouse.may("extract", "create table core.mine ()")
+
+
+def test_transform_reads_raw_and_never_writes_it(warehouse):
+    assert all(warehouse.may("transform", f"select from {table}") for table in RAW + MARTS + INNER)
+    for table in RAW:
+        assert not warehouse.may("transform", f"delete from {table}")
+        column = "rows" if table == "raw.loads" else "_row"
+        assert not warehouse.may("transform", f"update {table} set {column} = 0")
+        assert not warehouse.may("transform", f"insert into {table} default values")
+        assert not warehouse.may("transform", f"truncate {table}")
+        assert not warehouse.may("transform", f"drop table {table}")
+    assert not warehouse.may("transform", "create table raw.mine ()")
+    assert not warehouse.may("transform", "select nextval('raw.load_ids')")
+
+
+def test_reporting_reads_marts_and_operations_and_writes_nothing(warehouse):
+    assert all(warehouse.may("reporting", f"select from {table}") for table in MARTS)
+    assert not any(warehouse.may("reporting", f"select from {table}") for table in RAW + INNER)
+    for table in MARTS:
+        assert not warehouse.may("reporting", f"delete from {table}")
+    for statement in ("create temp table mine ()", "create table public.mine ()", "create table core.mine ()"):
+        assert not warehouse.may("reporting", statement), statement
+
+
+def test_a_mart_that_is_built_anew_is_read_as_before(warehouse):
+    done = warehouse.run("storehouse", "dbt", "build", "--full-refresh", "--select", "agg_daily_sales product_ratings")
+    assert done.returncode == 0, done.stdout
+    assert all(warehouse.may("reporting", f"select from {table}") for table in MARTS)
+
+
+def test_nobody_else_connects(warehouse):
+    with psycopg.connect(warehouse.server.conninfo(), autocommit=True) as connection:
+        connection.execute(f"create role stranger login password '{PASSWORD}'")
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        warehouse.connect("stranger")
+
+
+def test_a_warehouse_that_one_user_has_built_is_handed_over_and_runs_on(make, warehouse):
+    old = make("grown")
+    alone = {"WAREHOUSE_USER": "owner", "EXTRACT_USER": "owner", "REPORTING_USER": "owner"}
+    first = old.run("storehouse", "run", **alone)
+    assert first.returncode == 0, first.stdout + first.stderr
+    give_roles(old)
+    assert old.run("demo", "advance", "--days", "1").returncode == 0
+    second = old.run("storehouse", "run")
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "CREATE" not in second.stderr
+    assert all(old.may("reporting", f"select from {table}") for table in MARTS)
+    assert not old.may("transform", "delete from raw_shop.orders")
