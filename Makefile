@@ -18,6 +18,11 @@ PACKAGES := dbt_packages/.installed
 run: $(PACKAGES)
 	@$(BIN)/python -m storehouse run $(if $(DAYS),--days $(DAYS)) $(if $(UNTIL),--until $(UNTIL)) $(if $(SIZE),--size $(SIZE)) $(if $(BAD_ORDERS),--bad-orders $(BAD_ORDERS)) $(if $(VARS),--vars '$(VARS)')
 
+## publish    ratings to Redis (REDIS_URL), daily sales as Parquet (SALES_EXPORT_URL): what changed
+.PHONY: publish
+publish: $(INSTALLED)
+	@$(BIN)/python -m publish all
+
 ## test       every test; ARGS= goes to pytest
 .PHONY: test
 test: $(PACKAGES)

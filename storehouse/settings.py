@@ -96,8 +96,6 @@ class Settings(BaseSettings):
             "WAREHOUSE_DATABASE": self.warehouse_database,
         }
 
-    def warehouse_conninfo(self, duty: Literal["extract", "transform", "reporting"] = "transform") -> str:
-        """A libpq connection string to the warehouse, as the role of a duty: deploy/roles.sql makes one for each."""
     def dbt_environment(self) -> dict[str, str]:
         """What a dbt process needs: the warehouse's place, and the key of the masking macro.
 
@@ -142,8 +140,8 @@ class Settings(BaseSettings):
             ours.unlink()
         return file.read_text()
 
-    def warehouse_conninfo(self) -> str:
-        """A libpq connection string to the warehouse."""
+    def warehouse_conninfo(self, duty: Literal["extract", "transform", "reporting"] = "transform") -> str:
+        """A libpq connection string to the warehouse, as the role of a duty: deploy/roles.sql makes one for each."""
         place = self.warehouse_environment()
         user, password = {
             "extract": (self.extract_user, self.extract_password),

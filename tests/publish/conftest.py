@@ -1,7 +1,6 @@
 """Marts as their contracts say, without rows; settings by the test; a real Redis and a real S3 server."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +9,8 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from publish_scene import MARTS, Redis, contract
+from publish_scene import MARTS, contract
+from real_redis import Redis
 
 from storehouse.settings import PROJECT, settings
 
@@ -66,10 +66,7 @@ def start() -> Iterator[Callable[[str], subprocess.Popen]]:
 @pytest.fixture
 def redis_server(tmp_path: Path, configure: Callable[..., None]) -> Iterator[Redis]:
     """The Redis behind REDIS_URL, empty."""
-    binary = shutil.which("redis-server", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    if binary is None:
-        pytest.skip("no redis-server here: install Redis (Debian: apt install redis-server)")
-    server = Redis(binary, tmp_path)
+    server = Redis(tmp_path)
     configure(REDIS_URL=server.url)
     yield server
     server.stop()

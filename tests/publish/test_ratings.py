@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from publish_scene import wait_until
+from real_redis import wait_until
 
 import publish
 from storehouse.errors import StorehouseError

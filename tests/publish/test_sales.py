@@ -13,7 +13,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from publish_scene import wait_until
+from real_redis import wait_until
 
 import publish
 from storehouse.errors import StorehouseError
