@@ -110,7 +110,7 @@ format: $(INSTALLED)
 .PHONY: clean
 clean:
 	@if [ -d "$(HOME_DIR)" ] && [ -x $(BIN)/python ]; then $(BIN)/python -m storehouse stop; fi
-	@rm -rf $(addprefix "$(HOME_DIR)"/,postgres demo logs airflow pii_key) target dbt_packages logs package-lock.yml
+	@rm -rf $(addprefix "$(HOME_DIR)"/,postgres demo export logs airflow pii_key) target dbt_packages logs package-lock.yml
 
 .PHONY: help
 help:

@@ -10,9 +10,9 @@
 do $$
 declare
     raw_schemas constant text[] = '{raw, raw_shop, raw_marketplace, raw_reviews, raw_stores}';
-    mart_schemas constant text[] = '{core, sales, customers, feedback, operations}';
-    -- dbt creates these; where they stand already, they change hands.
-    inner_schemas constant text[] = '{staging, quarantine, intermediate, seeds, snapshots, converge}';
+    -- dbt makes these, and grants marts and operations to reporting; where they stand already, they change hands.
+    built_schemas constant text[] = '{staging, quarantine, intermediate, core, sales, customers, feedback, operations,
+        seeds, snapshots, test_failures, converge}';
     here constant text = current_database();
     name text;
     item record;
@@ -36,7 +36,7 @@ begin
     execute format('grant connect on database %I to reporting', here);
     revoke create on schema public from public;
 
-    foreach name in array raw_schemas || mart_schemas loop
+    foreach name in array raw_schemas loop
         if to_regnamespace(name) is null then
             execute format('create schema %I', name);
         end if;
@@ -44,7 +44,7 @@ begin
 
     for item in
         select nspname as schema, case when nspname = any(raw_schemas) then 'extract' else 'transform' end as owner
-        from pg_namespace where nspname = any(raw_schemas || mart_schemas || inner_schemas)
+        from pg_namespace where nspname = any(raw_schemas || built_schemas)
     loop
         execute format('alter schema %I owner to %I', item.schema, item.owner);
     end loop;
@@ -52,7 +52,7 @@ begin
         select c.oid::regclass as relation, pg_get_userbyid(n.nspowner) as owner
         from pg_class as c
         join pg_namespace as n on n.oid = c.relnamespace
-        where n.nspname = any(raw_schemas || mart_schemas || inner_schemas)
+        where n.nspname = any(raw_schemas || built_schemas)
             and c.relkind in ('r', 'p', 'v', 'm', 'S')
             and c.relowner != n.nspowner
             -- A column's own sequence goes with its table.
@@ -65,12 +65,6 @@ begin
         execute format('grant usage on schema %I to transform', name);
         execute format('grant select on all tables in schema %I to transform', name);
         execute format('alter default privileges for role extract in schema %I grant select on tables to transform', name);
-    end loop;
-
-    foreach name in array mart_schemas loop
-        execute format('grant usage on schema %I to reporting', name);
-        execute format('grant select on all tables in schema %I to reporting', name);
-        execute format('alter default privileges for role transform in schema %I grant select on tables to reporting', name);
     end loop;
 end
 $$;

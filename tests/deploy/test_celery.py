@@ -35,7 +35,8 @@ def on_celery():
     @task
     def build():
         from storehouse import transform
-        return transform.build(["build", "--select", "+stg_shop__orders", "--exclude-resource-type", "test", "unit_test"])
+        no_tests = ["--exclude-resource-type", "test", "unit_test"]
+        return transform.build(["build", "--select", "+stg_shop__orders", *no_tests])
 
     land.expand(source=["shop", "marketplace", "reviews", "stores"]) >> build()
 

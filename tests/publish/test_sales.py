@@ -174,6 +174,25 @@ def test_killed_half_way_every_file_is_whole_and_the_next_export_finishes(marts,
     assert not list((tmp_path / "export").rglob(".*"))
 
 
+def test_two_exports_at_once_wait_for_each_other(marts, tmp_path, configure, start):
+    configure(SALES_EXPORT_URL=tmp_path)
+    sell(marts, 300)
+    both = [start("sales"), start("sales")]
+    said = [command.communicate(timeout=120)[1] for command in both]
+    assert [command.returncode for command in both] == [0, 0], said
+    assert sorted(words.split()[1] for words in said) == ["0", "300"]
+    assert read(fsspec.url_to_fs(str(tmp_path))).num_rows == 600
+
+
+def test_ratings_that_fail_do_not_hold_sales_back(marts, tmp_path, configure, start):
+    configure(SALES_EXPORT_URL=tmp_path, REDIS_URL="nonsense")
+    sell(marts, 2)
+    command = start("all")
+    _, said = command.communicate(timeout=60)
+    assert command.returncode == 1 and "publish ratings: REDIS_URL is no URL" in said
+    assert read(fsspec.url_to_fs(str(tmp_path))).num_rows == 4
+
+
 class LossyFileSystem(MemoryFileSystem):
     """A store that answers that all is well, and has kept something else."""
 
