@@ -25,7 +25,10 @@ from storehouse.settings import settings
 logger = logging.getLogger("publish")
 
 LIVE = "storehouse:ratings"
-FIELDS = ("product_id", "reviews", "average_rating", "last_review_date")
+FIELDS = (
+    *("product_id", "reviews", "average_rating", "rating_change", "has_dropped"),
+    *("positive_reviews", "neutral_reviews", "negative_reviews", "last_review_date"),
+)
 BATCH = 1_000  # products
 # Who read the name of a generation just before the switch still finds its products.
 GRACE = timedelta(minutes=10)

@@ -85,11 +85,12 @@ def export() -> Exported:
             path = _path(table[DATE][0].as_py())
             size = target.replace(path, table, wanted[path].rows)
             written[path] = {"rows": table.num_rows, "bytes": size, "content": wanted[path].content}
-    gone = sorted(sizes.keys() - wanted.keys())
-    for path in gone:
-        target.remove(path)
-    if kept | written != manifest:
-        target.write_manifest(kept | written)
+        gone = sorted(sizes.keys() - wanted.keys())
+        for path in gone:
+            target.remove(path)
+        # Still under the lock: who waits for it reads this manifest.
+        if kept | written != manifest:
+            target.write_manifest(kept | written)
     done = Exported(len(written), len(gone), len(kept), sum(entry["rows"] for entry in written.values()))
     words = "sales     %d days written (%s rows), %d removed, %d unchanged: %s"
     logger.info(words, done.written, f"{done.rows:,}", done.removed, done.unchanged, target.url)
