@@ -1,67 +1,46 @@
 """
-### The shop, from its sources to the marts
+### The shop: orders of all channels, from their sources to the marts
 
-`land`, mapped over the sources: `wait` → `extract_load`; then `dbt`, a task a node; then `report`.
+`land`, mapped over sources and regions: `wait` → `extract_load`. Then `size` chooses how large a build the landed
+rows need, `dbt` builds (a task a node), `publish` hands the marts on, `report` sums up.
 
 The interval's end bounds extraction, and only that: every load starts where the ledger says the last one ended,
 so a skipped, repeated or overlapping interval leaves no hole. A run without a date lands all there is.
+A source that stays away fails its own part; the rest is built from last good data, and the run ends as failed.
 """
 
-import logging
-from collections import Counter
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from airflow.sdk import CronDataIntervalTimetable, dag, task, task_group
+from airflow.sdk import Asset, dag, task
 
-from extract_load import load
 from storehouse.dbt_tasks import dbt_build
-from storehouse.readiness import WaitForSource
+from storehouse.landing import RULES, WAREHOUSE, WAREHOUSE_LARGE, every, land, params, parts, report, size
 from storehouse.settings import settings
-from storehouse.summary import summarise
 
-# The demo shop has a clock of its own: it is run by hand.
-DAILY = None if settings().is_demo else CronDataIntervalTimetable("0 0 * * *", timezone="UTC")
+SOURCES = ("shop", "marketplace", "stores")
+# The other DAGs build these.
+NOT_OURS = ["path:models/staging/reviews", "fct_reviews", "path:models/marts/feedback"]
+NOT_OURS += ["path:models/marts/customers", "int_customers__valued", "int_customer_months__summed"]
+LARGE = {"threads": settings().large_dbt_threads, "pool": WAREHOUSE_LARGE, "execution_timeout": timedelta(hours=4)}
 
 
 @dag(
-    schedule=DAILY,
-    start_date=datetime(2026, 1, 1),
-    catchup=False,
-    max_active_runs=1,
-    dagrun_timeout=timedelta(hours=12),
+    **RULES,
+    schedule=every(settings().shop_elt_schedule),
+    params=params(*SOURCES),
     tags=["shop", "elt"],
     doc_md=__doc__,
-    default_args={
-        "owner": "data-engineering",
-        "retries": 2,
-        "retry_delay": timedelta(seconds=30),
-        "retry_exponential_backoff": True,
-        "max_retry_delay": timedelta(minutes=10),
-        "execution_timeout": timedelta(hours=1),
-    },
 )
 def shop_elt() -> None:
     """The picture of the pipeline."""
 
-    @task(map_index_template="{{ task.op_kwargs.source }}", multiple_outputs=False)
-    def extract_load(
-        source: str, data_interval_end: datetime | None = None, run_id: str | None = None
-    ) -> dict[str, int]:
-        rows = Counter[str]()
-        for landed in load(source, until=data_interval_end, run_id=run_id):
-            rows[landed.table] += landed.rows
-        return dict(rows)
+    @task(outlets=[Asset("shop_marts")])
+    def publish() -> None:
+        """Every model and test is well: tell those who read the marts."""
 
-    @task_group
-    def land(source: str) -> None:
-        wait = WaitForSource(task_id="wait", source=source, timeout=timedelta(hours=6))
-        wait >> extract_load(source=source)
-
-    @task
-    def report(run_id: str | None = None) -> None:
-        logging.getLogger(__name__).info("%s", summarise(run_id))
-
-    land.expand(source=settings().sources) >> dbt_build() >> report()
+    landed = land.expand(part=parts(*SOURCES))
+    built = dbt_build(exclude=NOT_OURS, pool=WAREHOUSE, large=LARGE)
+    size(landed) >> built >> publish() >> report()
 
 
 shop_elt()

@@ -7,7 +7,7 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
-from storehouse.errors import StorehouseError
+from storehouse.errors import StorehouseError, TransientError
 from storehouse.settings import settings
 
 _CONNECT_ADVICE = {
@@ -20,6 +20,10 @@ _CONNECT_ADVICE = {
     "translate host": "Check the host",
     "timeout": "Check the host and the port, and that no firewall stands between",
 }
+
+_NEEDS_A_PERSON = ("password", "no pg_hba.conf entry", 'database "', 'role "')
+# Lost connections, deadlocks, shutdowns, full disks; what the statement says is none of them.
+_MAY_PASS = (psycopg.OperationalError, psycopg.InterfaceError)
 
 
 class Database(psycopg.Connection):
@@ -37,7 +41,8 @@ class Database(psycopg.Connection):
         try:
             yield
         except psycopg.Error as error:
-            raise StorehouseError(self._explain(error)) from error
+            kind = TransientError if isinstance(error, _MAY_PASS) else StorehouseError
+            raise kind(self._explain(error)) from error
 
     def _explain(self, error: psycopg.Error) -> str:
         if self.closed:
@@ -87,7 +92,8 @@ def _connect(conninfo: str, name: str, setting: str) -> Database:
     except psycopg.OperationalError as error:
         said = _sentence(error)
         advice = next((words for sign, words in _CONNECT_ADVICE.items() if sign in said), "Check the connection")
-        raise StorehouseError(f"Cannot connect to {where}: {said}. {advice}: {setting}.") from error
+        kind = StorehouseError if any(sign in said for sign in _NEEDS_A_PERSON) else TransientError
+        raise kind(f"Cannot connect to {where}: {said}. {advice}: {setting}.") from error
     database.where = where
     with database.speaking():
         # A `timestamp` without zone is read as UTC.

@@ -18,7 +18,7 @@ from tenacity import (
     wait_random,
 )
 
-from storehouse.errors import StorehouseError
+from storehouse.errors import StorehouseError, TransientError
 from storehouse.settings import settings
 
 logger = logging.getLogger("extract_load")
@@ -126,7 +126,7 @@ def _answer(client: httpx.Client, request: httpx.Request, setting: str) -> httpx
         response = trying(ask)
     except _TransientError as error:
         wait_asked = f" It asks to wait {error.retry_after:.0f} s." if error.retry_after > MAX_WAIT_SECONDS else ""
-        raise StorehouseError(
+        raise TransientError(
             f"GET {_shown(request)} failed, the last of {trying.statistics['attempt_number']} tries with: {error}."
             f"{wait_asked} Nothing of this load was landed. Check that the API runs, and {setting}; then run it again."
         ) from error

@@ -13,7 +13,7 @@ from psycopg import errors, sql
 
 from extract_load.databases import Database
 from extract_load.tables import SOURCES, TABLES, Table
-from storehouse.errors import StorehouseError
+from storehouse.errors import StorehouseError, TransientError
 from storehouse.settings import settings
 
 logger = logging.getLogger("extract_load")
@@ -229,7 +229,10 @@ def each(load_one: Callable[[Item], LoadResult | None], items: Iterable[Item]) -
         except StorehouseError as error:
             failures[str(error)] = error
     if failures:
-        raise StorehouseError("\n".join(failures)) from next(iter(failures.values()))
+        # Those that may pass decide: what succeeded already is not landed twice.
+        may_pass = any(isinstance(error, TransientError) for error in failures.values())
+        kind = TransientError if may_pass else StorehouseError
+        raise kind("\n".join(failures)) from next(iter(failures.values()))
     return results
 
 

@@ -10,7 +10,7 @@ from extract_load.http_pages import PagesMovedError, pages
 from extract_load.ledger import Interval, Load, LoadResult, append_rows, each, land, logger, starting_point
 from extract_load.payload import payload
 from extract_load.tables import Table
-from storehouse.errors import StorehouseError
+from storehouse.errors import TransientError
 from storehouse.settings import settings
 
 # How often a question is asked anew when its records changed while they were read.
@@ -42,7 +42,7 @@ def _load_partition(
         except PagesMovedError as moved:
             logger.info("%s; asking again from page 1", moved)
             reason = moved
-    raise StorehouseError(
+    raise TransientError(
         f"{reason}, {MOVED_TRIES} times over. Nothing of this load was landed. "
         "Ask for an interval that lies in the past (--until), or check the API's paging."
     )

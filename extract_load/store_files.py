@@ -22,7 +22,7 @@ from extract_load.databases import Database
 from extract_load.ledger import Interval, Load, LoadResult, Progress, append_rows, each, land, logger
 from extract_load.payload import payload, unreadable
 from extract_load.tables import Table
-from storehouse.errors import StorehouseError
+from storehouse.errors import StorehouseError, TransientError
 from storehouse.settings import settings
 
 FLAG = "complete.flag"
@@ -64,7 +64,7 @@ def load(warehouse: Database, table: Table, asked: Interval, run_id: str | None)
 
     def load_one(item: File | str) -> LoadResult | None:
         if isinstance(item, str):
-            raise StorehouseError(
+            raise TransientError(
                 f"{table.label}: {files.root}/{item} has no {FLAG}: the day is not written yet, and was not read. "
                 "Wait for the flag, or write it."
             )
@@ -145,7 +145,7 @@ class _Files:
             raise self._away(error, file.name) from error
 
     def _away(self, error: Exception, name: str = "sales") -> StorehouseError:
-        return StorehouseError(
+        return TransientError(
             f"{self.root}/{name} can't be read: {_said(error)}. "
             "Check STORES_URL and, for s3://, AWS_ENDPOINT_URL and the AWS credentials."
         )

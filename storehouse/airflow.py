@@ -34,7 +34,7 @@ import gc
 import airflow.__main__, airflow.providers.standard.decorators.python, airflow.sdk.execution_time.task_runner
 import cosmos.airflow.task_group, cosmos.operators.local
 import dbt.adapters.postgres, dbt.cli.main, dbt.task.build, openlineage.client
-import extract_load, storehouse.dbt_tasks, storehouse.readiness
+import extract_load, storehouse.dbt_tasks, storehouse.landing
 gc.freeze()
 airflow.__main__.main()
 """
@@ -67,6 +67,7 @@ def environment() -> dict[str, str]:
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__API__HOST": "127.0.0.1",
@@ -99,10 +100,12 @@ def serve() -> None:
     parts: dict[str, subprocess.Popen[bytes]] = {}
     try:
         print("Airflow: preparing its database …", flush=True)
-        parts["db-migrate"] = _start("db-migrate", [*AIRFLOW, "db", "migrate"], env, logs)
-        if parts["db-migrate"].wait():
-            raise StorehouseError(_ended("db-migrate", logs))
-        del parts["db-migrate"]
+        for step in (["db", "migrate"], ["pools", "import", str(PROJECT / "storehouse" / "pools.json")]):
+            name = "-".join(step[:2])
+            parts[name] = _start(name, [*AIRFLOW, *step], env, logs)
+            if parts[name].wait():
+                raise StorehouseError(_ended(name, logs))
+            del parts[name]
         print(f"Airflow: starting; logs in {logs}", flush=True)
         # First the API: a task that the scheduler starts before it answers would be lost.
         parts["api-server"] = _start("api-server", [*AIRFLOW, "api-server"], env, logs)
@@ -110,7 +113,7 @@ def serve() -> None:
         # Logs are read from the folder: no log server listens.
         for name, command in {
             "scheduler": [sys.executable, "-c", PRELOADED, "scheduler", "--skip-serve-logs"],
-            "dag-processor": [*AIRFLOW, "dag-processor"],
+            "dag-processor": [sys.executable, "-c", PRELOADED, "dag-processor"],
             "triggerer": [*AIRFLOW, "triggerer", "--skip-serve-logs"],
         }.items():
             parts[name] = _start(name, command, env, logs)

@@ -1,36 +1,60 @@
-"""The dbt graph as Airflow tasks: a node a task, from the manifest, dbt running inside the task's process."""
+"""The dbt graph as Airflow tasks: one `dbt build` does the work, and every node has a task with its state and its log.
 
+Tasks that are processes, one a node, cost ten times the build. So the nodes' tasks start in the triggerer, side by
+side, and end there as the build reports on them (`storehouse.dbt_watch`). A worker takes a node's task only when it
+failed, or is tried again, or was cleared: then it runs that node alone.
+"""
+
+import gc
+import json
 import os
+import re
 import shutil
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
-from cosmos.constants import InvocationMode, LoadMode, TestBehavior, TestIndirectSelection
+from airflow.sdk import BaseOperator, TaskGroup, TriggerRule
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.triggers.base import StartTriggerArgs
+from cosmos import DbtTaskGroup, ProfileConfig, ProjectConfig, RenderConfig
+from cosmos.constants import DbtResourceType, LoadMode, TestBehavior
 from cosmos.dbt.graph import DbtNode
-from cosmos.operators.local import DbtBuildLocalOperator
 
-from storehouse.errors import StorehouseError
+from storehouse import node_results, transform
+from storehouse.errors import StorehouseError, TransientError
+from storehouse.node_results import TESTS
 from storehouse.settings import PROJECT, settings
 from storehouse.transform import target_folder
 
 # Unit tests test the code, not the day: they are in `make test`. Tests tagged `audit` read all of history.
 NOT_DAILY = ["resource_type:unit_test", "tag:audit"]
-ENVIRONMENT = {
-    # One bound for all tasks of a run, and a new one when it is cleared. The run ends with its last task.
-    "CONVERGE_RUN_ID": "{{ run_id }} {{ dag_run.clear_number }}",
-    "CONVERGE_RUN_ENDS": "false",
-    # Tasks run side by side: a target folder each, and nothing in it that nobody reads.
-    "DBT_TARGET_PATH": "target",
-    "DBT_WRITE_JSON": "false",
-    "DBT_USE_COLORS": "false",
-}
+NO_TASKS = ["resource_type:operation", "resource_type:exposure"]
+# What dbt says when the same again may succeed.
+MAY_PASS = re.compile(
+    r"connection|could not connect|timed? ?out|deadlock|could not serialize|shutting down|starting up|terminating"
+    r"|too many clients|recovery mode|canceling statement due to (conflict|lock)",
+    re.IGNORECASE,
+)
+LONGEST_WAIT = timedelta(hours=12)  # of a node's task, the waiting for the sources before the build included
 
 
-def dbt_build(group_id: str = "dbt") -> DbtTaskGroup:
-    """A task a node, then one task for the tests.
+def dbt_build(
+    group_id: str = "dbt",
+    select: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    large: dict[str, Any] | None = None,
+    **build: Any,
+) -> DbtTaskGroup:
+    """A task a node of the selection, one for the tests that are about several nodes, and the one that builds them all.
 
-    A node's task also runs the tests that are about it alone, and what stands on it waits for them.
-    The last task runs those across nodes too, on what the run changed.
+    Args:
+        group_id: of the task group.
+        select: in dbt's selection syntax; all by default.
+        exclude: likewise.
+        large: of a second task `build_large`, for days with many rows: a branch before the group chooses one of both.
+        build: of the task `build`, as of any operator: `pool`, `trigger_rule`, …
 
     Raises:
         StorehouseError: the manifest is not there, or no key to mask personal data with.
@@ -40,39 +64,29 @@ def dbt_build(group_id: str = "dbt") -> DbtTaskGroup:
     manifest = target_folder() / "manifest.json"
     if not manifest.exists():
         raise StorehouseError(f"The dbt graph is not there: {manifest}. Make it with: make manifest")
-    profile = ProfileConfig("storehouse", "default", profiles_yml_filepath=PROJECT / "profiles.yml")
+    shown = dict.fromkeys((DbtResourceType.MODEL, DbtResourceType.SEED, DbtResourceType.SNAPSHOT), _node_task)
     group = DbtTaskGroup(
         group_id=group_id,
-        project_config=ProjectConfig(PROJECT, manifest_path=manifest, install_dbt_deps=False, env_vars=ENVIRONMENT),
-        profile_config=profile,
-        execution_config=ExecutionConfig(
-            invocation_mode=InvocationMode.DBT_RUNNER, test_indirect_selection=TestIndirectSelection.CAUTIOUS
-        ),
+        project_config=ProjectConfig(PROJECT, manifest_path=manifest, install_dbt_deps=False),
+        profile_config=ProfileConfig("storehouse", "default", profiles_yml_filepath=PROJECT / "profiles.yml"),
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST,
-            test_behavior=TestBehavior.BUILD,
-            exclude=NOT_DAILY,
+            test_behavior=TestBehavior.NONE,
+            select=list(select),
+            exclude=[*NOT_DAILY, *NO_TASKS, *exclude],
             emit_datasets=False,
             normalize_task_id=_name,
             normalize_task_display_name=_name,
+            node_converters=shown,
         ),
     )
-    nodes = list(group.get_leaves())
-    tests = DbtBuildLocalOperator(
-        task_id="tests",
-        task_group=group,
-        project_dir=PROJECT,
-        profile_config=profile,
-        invocation_mode=InvocationMode.DBT_RUNNER,
-        install_deps=False,
-        exclude=" ".join(NOT_DAILY),
-        dbt_cmd_flags=["--resource-type", "test"],
-        env=ENVIRONMENT | {"CONVERGE_RUN_ENDS": "true", "DBT_WRITE_JSON": "true"},
-        callback=_keep_results,
-        callback_args={"into": str(manifest.parent)},
-        cache_dir=group.dbt_graph.cache_dir,
-    )
-    nodes >> tests
+    chosen = {"select": list(select), "exclude": [*NOT_DAILY, *exclude], "task_group": group}
+    leaves = list(group.get_leaves())
+    leaves >> DbtNodeTask(task_id=TESTS, node=TESTS, **chosen)
+    roots = list(group.get_roots())
+    DbtBuild(task_id="build", **chosen, **build) >> roots
+    if large:
+        DbtBuild(task_id="build_large", **chosen, **build | large) >> roots
     return group
 
 
@@ -80,6 +94,133 @@ def _name(node: DbtNode) -> str:
     return node.name
 
 
-def _keep_results(folder: str, into: str, **_: object) -> None:
-    """Put the results of the tests where `dbt build` by hand would have left them: the summary counts them."""
-    shutil.copy(Path(folder) / "target" / "run_results.json", into)
+def _node_task(node: DbtNode, dag: object, task_group: TaskGroup, task_id: str, **_: object) -> BaseOperator:
+    """Cosmos' node converter."""
+    return DbtNodeTask(
+        task_id=task_id, node=node.unique_id, select=[node.name], exclude=NOT_DAILY, task_group=task_group, dag=dag
+    )
+
+
+class DbtTask(BaseOperator):
+    """A task that runs `dbt build` in its own process."""
+
+    def __init__(self, *, select: list[str], exclude: list[str], **kwargs: Any) -> None:
+        """`select`, `exclude`: in dbt's selection syntax."""
+        super().__init__(**kwargs)
+        self.select, self.exclude = select, exclude
+
+    def build(self, context: Any, target: Path, arguments: list[str], is_last: bool, listen: Any = None) -> list[str]:
+        """Run it; returns what failed, a line each.
+
+        Raises:
+            TransientError: dbt could not begin, and may the next time.
+            StorehouseError: dbt could not begin: the project is broken.
+        """
+        run = context["dag_run"]
+        target.mkdir(parents=True, exist_ok=True)
+        os.environ.update(
+            # One bound for all tasks of a run, and a new one when it is cleared.
+            CONVERGE_RUN_ID=f"{run.dag_id} {run.run_id} {run.clear_number}",
+            CONVERGE_RUN_ENDS=str(is_last).lower(),
+            DBT_TARGET_PATH=str(target),
+        )
+        try:
+            return transform.build(["build", *arguments], listen)
+        except StorehouseError as error:
+            raise (TransientError(str(error)) if MAY_PASS.search(str(error)) else error) from error
+        finally:
+            gc.collect()
+
+
+class DbtBuild(DbtTask):
+    """Builds every node of the selection in one go, and records what became of each; fails only when dbt can't run."""
+
+    ui_color = "#ffd9a0"
+
+    def __init__(self, *, threads: int | None = None, **kwargs: Any) -> None:
+        """`threads`: how many nodes dbt builds at once; by default what `DBT_THREADS` says."""
+        super().__init__(**kwargs)
+        self.threads = threads
+
+    def execute(self, context: Any) -> dict[str, int]:
+        """Returns how many nodes succeeded, failed and were skipped."""
+        run, params = context["dag_run"], context["params"]
+        # Read before dbt gets a folder of its own for what it compiles.
+        graph = target_folder()
+        target = settings().home / "dbt" / run.dag_id
+        arguments = _selection(self.select, (params.get("selection") or "").split(), self.exclude)
+        arguments += ["--full-refresh"] * bool(params.get("full_refresh"))
+        arguments += ["--threads", str(self.threads)] * bool(self.threads)
+        try:
+            node_results.begin(run.dag_id, run.run_id)
+            manifest = json.loads((graph / "manifest.json").read_text())
+            recorder = node_results.Recorder(run.dag_id, run.run_id, target, manifest)
+            failures = self.build(context, target, arguments, is_last=True, listen=recorder)
+        except TransientError:
+            raise
+        except StorehouseError as error:
+            raise AirflowFailException(str(error)) from error
+        for failure in failures:
+            self.log.error("%s", failure)
+        # Where `dbt build` by hand would have left them: the summary counts the tests.
+        shutil.copy(target / "run_results.json", graph)
+        return recorder.finish()
+
+
+class DbtNodeTask(DbtTask):
+    """One node: waits in the triggerer for what the build says of it; runs it alone when it is tried again."""
+
+    start_from_trigger = True
+
+    def __init__(self, *, node: str, task_group: TaskGroup, **kwargs: Any) -> None:
+        """`node`: its unique id, or `tests`."""
+        # Side by side: the order of the nodes is dbt's affair, and a round of the scheduler a level would cost more
+        # than the build. What depends on what is drawn all the same.
+        kwargs |= {"trigger_rule": TriggerRule.ALWAYS, "execution_timeout": LONGEST_WAIT}
+        super().__init__(task_group=task_group, **kwargs)
+        self.node = node
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls="storehouse.dbt_watch.NodeResult",
+            trigger_kwargs={"node": node, "group": task_group.group_id},
+            next_method="resume",
+        )
+
+    def execute(self, context: Any) -> None:
+        """Run the node alone: for whoever runs the task without a triggerer."""
+        self.resume(context, {"message": None})
+
+    def resume(self, context: Any, event: dict[str, Any]) -> None:
+        """Fail with what the build said, or run the node alone: after the build, or when the trouble may be past.
+
+        Raises:
+            AirflowFailException: the node is broken: the same again would not help.
+            AirflowException: it may.
+        """
+        message = event["message"]
+        if not message or MAY_PASS.search(message):
+            if message:
+                self.log.warning("%s", message)
+            message = self._run_alone(context)
+        if message:
+            self.log.error("%s", message)
+            raise (AirflowException if MAY_PASS.search(message) else AirflowFailException)(message)
+
+    def _run_alone(self, context: Any) -> str:
+        self.log.info("Running %s alone.", self.node)
+        home = settings().home / "dbt"
+        whole, target = home / context["dag_run"].dag_id, home / f"{context['dag_run'].dag_id}.{self.task_id}"
+        if (whole / "partial_parse.msgpack").exists():
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy(whole / "partial_parse.msgpack", target)
+        arguments = _selection(self.select, [], self.exclude)
+        arguments += ["--resource-type", "test"] if self.node == TESTS else ["--indirect-selection", "cautious"]
+        return "\n".join(self.build(context, target, arguments, is_last=self.node == TESTS))
+
+
+def _selection(select: list[str], also: list[str], exclude: list[str]) -> list[str]:
+    """dbt's arguments for what is in both selections; an empty one is everything."""
+    both = [f"{one},{other}" for one in select for other in also] if select and also else select or also
+    arguments = ["--exclude-resource-type", "unit_test"]
+    exclude = [what for what in exclude if what != "resource_type:unit_test"]
+    arguments += ["--select", *both] if both else []
+    return arguments + (["--exclude", *exclude] if exclude else [])

@@ -53,6 +53,13 @@ class Settings(BaseSettings):
 
     overlap_minutes: int = Field(default=60, ge=0, description="how far `updated_at` reads behind its watermark")
     http_timeout_seconds: float = Field(default=30, gt=0)
+    shop_elt_schedule: str = Field(default="daily", description="hourly, daily, or a cron line")
+    feedback_elt_schedule: str = Field(default="daily", description="likewise")
+    wait_hours: float = Field(default=3, gt=0, description="how long a run waits for a source")
+    large_load_rows: int = Field(default=1_000_000, ge=1, description="so many landed rows take the large build")
+    large_dbt_threads: int = Field(default=8, ge=1, description="of the large build")
+    notify_url: str | None = Field(default=None, description="where notices go, as Apprise reads it")
+    runbook_url: str = "docs/runbook.md"
     http_retries: int = Field(default=5, ge=1, description="tries of one request, the first included")
 
     @property

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from storehouse.errors import StorehouseError
 from storehouse.local import say
 from storehouse.settings import PROJECT, settings
 
+NOT_DAILY_TAGS = {"audit"}
 RESULT_EVENTS = {"LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult", "LogNodeResult"}
 
 
@@ -46,13 +48,17 @@ def manifest() -> dict:
     return json.loads((target_folder() / "manifest.json").read_text())
 
 
-def build(arguments: list[str]) -> list[str]:
+def build(arguments: list[str], listen: Callable[[object], None] | None = None) -> list[str]:
     """Run dbt with these arguments against the warehouse; returns what failed, a line each.
+
+    Args:
+        arguments: of dbt, without the common ones.
+        listen: is given each of dbt's events too, from dbt's threads.
 
     Raises:
         StorehouseError: dbt could not begin: no connection, a broken project.
     """
-    done = _invoke(arguments, [Progress()])
+    done = _invoke(arguments, [Progress(), *([listen] if listen else [])])
     if not hasattr(done.result, "results"):
         raise StorehouseError(f"dbt {arguments[0]} could not begin: {done.exception or done.result}")
     return [

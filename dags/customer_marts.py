@@ -1,0 +1,27 @@
+"""
+### The customers' marts, whenever what they stand on is new
+
+Runs when `shop_elt` and `feedback_elt` have both published since its last run: at no guessed hour.
+"""
+
+from airflow.sdk import Asset, dag
+
+from storehouse.dbt_tasks import dbt_build
+from storehouse.landing import RULES, WAREHOUSE, build_params, report
+
+MODELS = ["path:models/marts/customers", "int_customers__valued", "int_customer_months__summed"]
+
+
+@dag(
+    **RULES,
+    schedule=Asset("shop_marts") & Asset("feedback_marts"),
+    params=build_params(),
+    tags=["customers"],
+    doc_md=__doc__,
+)
+def customer_marts() -> None:
+    """The picture of the pipeline."""
+    dbt_build(select=MODELS, pool=WAREHOUSE) >> report()
+
+
+customer_marts()

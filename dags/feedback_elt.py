@@ -1,0 +1,34 @@
+"""
+### Feedback: reviews, from their API to the marts
+
+`land`: `wait` → `extract_load`. Then `dbt` builds what stands on reviews, `publish` hands it on, `report` sums up.
+Intervals and failures are as in `shop_elt`.
+"""
+
+from airflow.sdk import Asset, TriggerRule, dag, task
+
+from storehouse.dbt_tasks import dbt_build
+from storehouse.landing import RULES, WAREHOUSE, every, land, params, parts, report
+from storehouse.settings import settings
+
+
+@dag(
+    **RULES,
+    schedule=every(settings().feedback_elt_schedule),
+    params=params("reviews"),
+    tags=["feedback", "elt"],
+    doc_md=__doc__,
+)
+def feedback_elt() -> None:
+    """The picture of the pipeline."""
+
+    @task(outlets=[Asset("feedback_marts")])
+    def publish() -> None:
+        """Every model and test is well: tell those who read the marts."""
+
+    landed = land.expand(part=parts("reviews"))
+    built = dbt_build(select=["path:models/staging/reviews+"], pool=WAREHOUSE, trigger_rule=TriggerRule.ALL_DONE)
+    landed >> built >> publish() >> report()
+
+
+feedback_elt()

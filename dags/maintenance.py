@@ -1,0 +1,47 @@
+"""
+### Once a week: is what stands here what raw says, and is it in good order?
+
+`audit` rebuilds every model from raw beside the warehouse and compares; a difference fails it, with key and column.
+`vacuum` frees and analyses, `docs` writes dbt's documentation to `docs/` in the house's home.
+Nothing is ever dropped from raw: docs/decisions/0005 says why.
+"""
+
+import subprocess
+import sys
+from datetime import timedelta
+
+import psycopg
+from airflow.sdk import dag, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from storehouse.landing import RULES, WAREHOUSE, every
+from storehouse.settings import PROJECT, settings
+
+
+@dag(**RULES, schedule=every("0 3 * * 0"), tags=["maintenance"], doc_md=__doc__)
+def maintenance() -> None:
+    """The picture of the week."""
+
+    @task(pool=WAREHOUSE, execution_timeout=timedelta(hours=8))
+    def audit() -> None:
+        from storehouse.audit import audit
+
+        if wrong := [verdict.line for verdict in audit() if verdict.differences]:
+            raise AirflowFailException("The audit found differences:\n" + "\n".join(wrong))
+
+    @task(pool=WAREHOUSE, execution_timeout=timedelta(hours=4))
+    def vacuum() -> None:
+        with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
+            warehouse.execute("vacuum (analyze)")
+
+    @task
+    def docs() -> None:
+        folder = settings().home / "docs"
+        command = [sys.executable, "-m", "storehouse", "dbt", "docs", "generate", "--static", "--quiet"]
+        subprocess.run([*command, "--target-path", str(folder)], cwd=PROJECT, check=True)
+
+    audit() >> vacuum()
+    docs()
+
+
+maintenance()

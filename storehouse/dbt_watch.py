@@ -1,0 +1,158 @@
+"""The wait of a dbt node's task for its result: in the triggerer, where a thousand waits cost one process.
+
+All waits of a run share one look at the results and at Airflow's states.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, ClassVar
+
+import psycopg
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
+
+from storehouse import node_results
+from storehouse.node_results import BUILD, FAILED, SKIPPED, Result
+
+TERMINAL = {"success", "failed", "skipped", "upstream_failed", "removed"}
+BROKEN = {"failed", "upstream_failed"}
+LOOK_EVERY = 0.5  # seconds, while the build runs
+IDLE_EVERY = 2.0  # seconds, before it
+
+
+class Look:
+    """What is known of a run, looked up again and again while anyone waits for it."""
+
+    shared: ClassVar[dict[tuple[str, str], "Look"]] = {}
+
+    def __init__(self, dag_id: str, run_id: str, group: str) -> None:
+        """`group`: the task group of the dbt tasks."""
+        self.run, self.group = (dag_id, run_id), group
+        self.waiting = 0
+        self.results: dict[str, Result] = {}
+        self.states: dict[str, str | None] = {}
+        self.news = asyncio.Condition()
+        self.looking: asyncio.Task | None = None
+
+    @classmethod
+    def at(cls, dag_id: str, run_id: str, group: str) -> "Look":
+        """The one look at this run."""
+        return cls.shared.setdefault((dag_id, run_id), cls(dag_id, run_id, group))
+
+    async def __aenter__(self) -> "Look":
+        self.waiting += 1
+        if not self.looking or self.looking.done():
+            self.looking = asyncio.create_task(self._go_on())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.waiting -= 1
+        if not self.waiting:
+            self.looking.cancel()
+            self.shared.pop(self.run, None)
+
+    async def next(self) -> None:
+        """Wait for the next look.
+
+        Raises:
+            RuntimeError: the looking ended in an error.
+        """
+        if self.looking.done():
+            raise RuntimeError(f"The results of {self.run} can't be looked up") from self.looking.exception()
+        async with self.news:
+            await self.news.wait()
+
+    async def _go_on(self) -> None:
+        try:
+            while True:
+                # The states first: when they say that the build ended, its results are all there.
+                self.states = await asyncio.to_thread(self._read_states)
+                builds = [state for task, state in self.states.items() if _is_build(task, self.group)]
+                try:
+                    self.results = await asyncio.to_thread(node_results.read, *self.run)
+                except psycopg.Error:
+                    pass  # the warehouse is away: then the build ends in an error, and its state says so
+                async with self.news:
+                    self.news.notify_all()
+                await asyncio.sleep(LOOK_EVERY if "running" in builds else IDLE_EVERY)
+        finally:
+            async with self.news:
+                self.news.notify_all()
+
+    def _read_states(self) -> dict[str, str | None]:
+        dag_id, run_id = self.run
+        found = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_group_id=self.group, run_ids=[run_id])
+        return {task: state and str(state) for task, state in found.get(run_id, {}).items()}
+
+
+class NodeResult(BaseTrigger):
+    """Ends a node's task with its result, or sends it to a worker: to fail there, or to run the node alone."""
+
+    def __init__(self, node: str, group: str) -> None:
+        """`node`: its unique id, or `tests`; `group`: the task group."""
+        super().__init__()
+        self.node, self.group = node, group
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """The class and its arguments, as the triggerer stores them."""
+        return "storehouse.dbt_watch.NodeResult", {"node": self.node, "group": self.group}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event."""
+        task = self.task_instance
+        async with Look.at(task.dag_id, task.run_id, self.group) as look:
+            await look.next()
+            # After the build, a task that failed or was cleared is tried again: nobody will bring its result.
+            is_alone = _ended(look) is not None and task.try_number > 1
+            while (event := self._brought(look) or self._left(look, is_alone)) is None:
+                await look.next()
+        yield event
+
+    def _brought(self, look: Look) -> TriggerEvent | None:
+        """What the build says of the node."""
+        if result := self._fresh(look, self.node):
+            self.log.info("%s", result.message)
+            if result.status == FAILED:
+                return TriggerEvent({"message": result.message})
+            return TaskSkippedEvent() if result.status == SKIPPED else TaskSuccessEvent()
+        if self._fresh(look, BUILD) and self.node not in look.results:
+            self.log.info("Not in the selection of this run.")
+            return TaskSkippedEvent()
+        return None
+
+    def _left(self, look: Look, is_alone: bool) -> TriggerEvent | None:
+        """What to do when the build ended and did not say."""
+        ended = _ended(look)
+        if not ended:
+            return None
+        if ended != "success" and not is_alone:
+            self.log.info("Not built: the build ended before it. See the log of %s.build.", self.group)
+            return TaskSkippedEvent()
+        states = {look.states.get(name) for name in self._ancestors()}
+        if states & BROKEN:
+            self.log.info("Not built: something that it stands on failed.")
+            return TaskSkippedEvent()
+        return TriggerEvent({"message": None}) if states <= TERMINAL else None
+
+    def _ancestors(self) -> set[str]:
+        prefix = f"{self.group}."
+        ids = self.task.get_flat_relative_ids(upstream=True)
+        return {name for name in ids if name.startswith(prefix) and not _is_build(name, self.group)}
+
+    def _fresh(self, look: Look, node: str) -> Result | None:
+        """The node's result, unless it is of a build before this try of the task began."""
+        began = self.timeout_after - self.task.execution_timeout
+        result = look.results.get(node)
+        return result if result and result.at >= began else None
+
+
+def _is_build(task_id: str, group: str) -> bool:
+    return task_id.removeprefix(f"{group}.") in ("build", "build_large")
+
+
+def _ended(look: Look) -> str | None:
+    """How the build ended; None while it goes on, or will."""
+    states = {state for task, state in look.states.items() if _is_build(task, look.group)}
+    if not states or not states <= TERMINAL:
+        return None
+    return next(state for state in ("success", "failed", "upstream_failed", "skipped", "removed") if state in states)

@@ -1,0 +1,137 @@
+"""What every DAG of the house has in common, and the task group that lands a part of a source."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow.sdk import (
+    AsyncCallback,
+    CronDataIntervalTimetable,
+    DeadlineAlert,
+    DeadlineReference,
+    Param,
+    TriggerRule,
+    task,
+    task_group,
+)
+from airflow.sdk.exceptions import AirflowFailException
+
+from extract_load import load, partitions
+from storehouse import notices
+from storehouse.errors import StorehouseError, TransientError
+from storehouse.readiness import WaitForSource
+from storehouse.settings import settings
+from storehouse.summary import summarise
+
+CRONS = {"hourly": "0 * * * *", "daily": "0 0 * * *"}
+# Created by `make airflow`; elsewhere: `airflow pools import storehouse/pools.json`.
+WAREHOUSE, WAREHOUSE_LARGE, API = "warehouse", "warehouse_large", "api"
+POOLS = {"shop": WAREHOUSE, "stores": WAREHOUSE, "marketplace": API, "reviews": API}
+LATE_AFTER = timedelta(hours=4)
+
+DEFAULTS = {
+    "owner": "data-engineering",
+    # What can't pass by itself is not tried again: such an error fails for good (AirflowFailException).
+    "retries": 2,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+    "execution_timeout": timedelta(hours=1),
+    "on_failure_callback": notices.failed,
+}
+# Of the DAGs: safe to run for old intervals too, since a load starts where the ledger ends, whatever the interval.
+RULES: dict[str, Any] = {
+    "start_date": datetime(2026, 1, 1),
+    "catchup": False,
+    "max_active_runs": 1,
+    "dagrun_timeout": timedelta(hours=12),
+    "default_args": DEFAULTS,
+    "deadline": DeadlineAlert(
+        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        interval=LATE_AFTER,
+        callback=AsyncCallback(notices.late, kwargs={"after": str(LATE_AFTER)}),
+    ),
+}
+
+
+def every(schedule: str) -> CronDataIntervalTimetable | None:
+    """The intervals of `hourly`, `daily` or a cron line, in UTC; the demo shop has a clock of its own: run it by hand."""
+    if settings().is_demo:
+        return None
+    return CronDataIntervalTimetable(CRONS.get(schedule, schedule), timezone="UTC")
+
+
+def parts(*sources: str) -> list[str]:
+    """What is landed by a task of its own: `shop`, `marketplace/eu`, … of the sources that are set."""
+    chosen = [source for source in sources if source in settings().sources]
+    return ["/".join(filter(None, (source, part))) for source in chosen for part in partitions(source)]
+
+
+def params(*sources: str) -> dict[str, Param]:
+    """What a run by hand may ask for."""
+    known = parts(*sources)
+    time = {"type": ["null", "string"], "format": "date-time"}
+    return {
+        "from": Param(None, **time, description="Land again from here (with `until`); else where the last load ended."),
+        "until": Param(None, **time, description="Land up to here; else to the end of the run's interval."),
+        "parts": Param(known, type="array", items={"enum": known}, description="Land only these."),
+        **build_params(),
+    }
+
+
+def build_params() -> dict[str, Param]:
+    """What a run by hand may ask of dbt."""
+    return {
+        "full_refresh": Param(False, type="boolean", description="Build from all of raw, not from what changed."),
+        "selection": Param("", type="string", description="Build only these of the DAG's models, as dbt selects."),
+    }
+
+
+@task(map_index_template="{{ task.op_kwargs.part }}", multiple_outputs=False)
+def extract_load(
+    part: str,
+    data_interval_end: datetime | None = None,
+    dag_run: Any = None,
+    params: dict[str, Any] | None = None,
+) -> dict[str, int]:
+    """Land a part; returns rows by table. Safe to repeat."""
+    source, _, partition = part.partition("/")
+    rows = Counter[str]()
+    from_, until = (params[name] and datetime.fromisoformat(params[name]) for name in ("from", "until"))
+    run_id = f"{dag_run.dag_id} {dag_run.run_id}"
+    try:
+        for landed in load(source, from_, until or data_interval_end, partition=partition or None, run_id=run_id):
+            rows[landed.table] += landed.rows
+    except TransientError:
+        raise
+    except StorehouseError as error:
+        raise AirflowFailException(str(error)) from error
+    return dict(rows)
+
+
+@task_group
+def land(part: str) -> Any:
+    """Wait for a part of a source, then land it."""
+    wait = WaitForSource(task_id="wait", source=part, timeout=timedelta(hours=settings().wait_hours))
+    landed = extract_load(part=part)
+    wait >> landed
+    return landed
+
+
+@task.branch(trigger_rule=TriggerRule.ALL_DONE, retries=2)
+def size(landed: Any) -> str:
+    """The small build or the large one, by the rows that landed. A source that stayed away holds nobody up."""
+    rows = sum(sum(tables.values()) for tables in landed if tables)
+    return "dbt.build_large" if rows >= settings().large_load_rows else "dbt.build"
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE, on_failure_callback=None)
+def report(ti: Any = None, dag_run: Any = None) -> None:
+    """The summary of the run, which fails when anything in it did; and the news that a DAG is well again."""
+    print(summarise(f"{dag_run.dag_id} {dag_run.run_id}"))
+    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
+    if broken := sorted(name for name, state in states.items() if state in ("failed", "upstream_failed")):
+        raise AirflowFailException(f"{len(broken)} tasks did not succeed: {', '.join(broken)}")
+    before = ti.get_previous_dagrun()
+    if ti.try_number > 1 or (before and before.state == "failed"):
+        notices.recovered(ti.get_template_context())

@@ -1,0 +1,184 @@
+"""What became of each dbt node of a pipeline run, written as it happens, in the warehouse: where every machine can read.
+
+One `dbt build` writes; the triggerer reads once for all the tasks that wait.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import psycopg
+
+from storehouse.settings import settings
+from storehouse.transform import NOT_DAILY_TAGS, target_folder
+
+SUCCESS, FAILED, SKIPPED = "success", "failed", "skipped"
+TESTS = "tests"  # the tests that are about several nodes
+BUILD = "build"  # recorded last: the build ran to its end
+KEPT_DAYS = 30
+WENT_WELL = {"success", "pass", "warn", "no-op", "reused"}
+WENT_WRONG = {"error", "fail", "runtime error", "partial success"}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One node's result.
+
+    Attributes:
+        status: `success`, `failed` or `skipped` (a parent failed).
+        message: what dbt said.
+        at: when it was recorded.
+    """
+
+    status: str
+    message: str
+    at: datetime
+
+
+def begin(dag_id: str, run_id: str) -> None:
+    """A build of this run begins: make the table when it is not there, forget an earlier build and old runs."""
+    with _connect() as warehouse:
+        if not warehouse.execute("select to_regclass('orchestration.node_results') is not null").fetchone()[0]:
+            warehouse.execute(
+                "select pg_advisory_lock(hashtext('orchestration.node_results'));"
+                "create schema if not exists orchestration;"
+                "create table if not exists orchestration.node_results ("
+                "dag_id text, run_id text, node text, status text not null, message text not null,"
+                " recorded_at timestamptz not null, primary key (dag_id, run_id, node))"
+            )
+        warehouse.execute(
+            "delete from orchestration.node_results where (dag_id = %s and run_id = %s)"
+            " or recorded_at < now() - make_interval(days => %s)",
+            [dag_id, run_id, KEPT_DAYS],
+        )
+
+
+def read(dag_id: str, run_id: str) -> dict[str, Result]:
+    """The results of a run so far, by node; empty while there is nothing to read."""
+    with _connect() as warehouse:
+        try:
+            rows = warehouse.execute(
+                "select node, status, message, recorded_at from orchestration.node_results"
+                " where dag_id = %s and run_id = %s",
+                [dag_id, run_id],
+            ).fetchall()
+        except psycopg.errors.UndefinedTable:
+            return {}
+    return {node: Result(*rest) for node, *rest in rows}
+
+
+class Recorder:
+    """A callback for dbt's events: records each node's result, together with those of the tests about it alone."""
+
+    def __init__(self, dag_id: str, run_id: str, target: Path, manifest: Mapping) -> None:
+        """`target`: the folder of the compiled SQL; `manifest`: as dbt writes it."""
+        self.run = (dag_id, run_id)
+        self.target = target
+        self.parent_of = _tests_about_one_node(manifest)
+        self.open_tests: dict[str, set[str]] = {}
+        for test, node in self.parent_of.items():
+            self.open_tests.setdefault(node, set()).add(test)
+        self.messages: dict[str, list[str]] = {}
+        self.failed: set[str] = set()
+        self.unsent: list[tuple[str, str, str]] = []
+        self.counts = {SUCCESS: 0, FAILED: 0, SKIPPED: 0}
+        self.lock = threading.Lock()  # dbt's threads call at the same time
+        self.warehouse: psycopg.Connection | None = None
+
+    def __call__(self, event: object) -> None:
+        """Take one event."""
+        if event.info.name != "NodeFinished":
+            return
+        node, result = event.data.node_info, event.data.run_result
+        with self.lock:
+            self._take(node.unique_id, node.resource_type, node.node_name, result)
+            self._send()
+
+    def finish(self) -> dict[str, int]:
+        """Record what is left, and that the build ended; returns how many nodes ended how.
+
+        Raises:
+            psycopg.Error: the warehouse is away: the results did not arrive.
+        """
+        with self.lock:
+            for node in list(self.messages.keys() - {TESTS}):
+                self._settle(node)
+            self._settle(TESTS, SUCCESS if self.counts[SUCCESS] == sum(self.counts.values()) else SKIPPED)
+            self.unsent.append((BUILD, SUCCESS, ""))
+            self._send(is_last=True)
+        return self.counts
+
+    def _take(self, unique_id: str, kind: str, name: str, result: object) -> None:
+        node = self.parent_of.get(unique_id, TESTS) if kind == "test" else unique_id
+        went_wrong = result.status in WENT_WRONG
+        words = f"{name}: {result.message or result.status} in {result.execution_time:.2f} s"
+        if went_wrong:
+            words += self._where_the_sql_is(name)
+            self.failed.add(node)
+        if kind == "test" and not went_wrong:
+            words = ""
+        if result.status == SKIPPED and kind != "test":
+            self._put(unique_id, SKIPPED, f"{name}: not built, a parent or its test failed")
+            return
+        if node in self.messages or kind != "test" or node == TESTS:
+            self.messages.setdefault(node, []).extend(filter(None, [words]))
+        if kind == "test" and node != TESTS:
+            self.open_tests[node].discard(unique_id)
+        if node != TESTS and (went_wrong and kind != "test" or not self.open_tests.get(node)):
+            self._settle(node)
+
+    def _settle(self, node: str, otherwise: str = SUCCESS) -> None:
+        words = self.messages.pop(node, [])
+        self._put(node, FAILED if node in self.failed else otherwise, "\n".join(words))
+
+    def _put(self, node: str, status: str, words: str) -> None:
+        self.counts[status] += node != TESTS
+        self.unsent.append((node, status, words))
+
+    def _where_the_sql_is(self, name: str) -> str:
+        for folder in ("run", "compiled"):
+            if found := next((self.target / folder).rglob(f"{name}.sql"), None):
+                return f"\n  compiled SQL: {found}"
+        return ""
+
+    def _send(self, is_last: bool = False) -> None:
+        """Write what is not written yet. A warehouse that does not listen is tried again at the next node."""
+        try:
+            self.warehouse = self.warehouse or _connect()
+            with self.warehouse.cursor() as cursor:
+                cursor.executemany(
+                    "insert into orchestration.node_results values (%s, %s, %s, %s, %s, clock_timestamp())"
+                    " on conflict (dag_id, run_id, node) do update set status = excluded.status,"
+                    " message = excluded.message, recorded_at = excluded.recorded_at",
+                    [(*self.run, *row) for row in self.unsent],
+                )
+            self.unsent.clear()
+        except psycopg.Error as error:
+            logger.warning("The result of a node could not be recorded yet: %s", error)
+            if self.warehouse:
+                self.warehouse.close()
+                self.warehouse = None
+            if is_last:
+                raise
+        if is_last:
+            self.warehouse.close()
+
+
+def _tests_about_one_node(manifest: Mapping) -> dict[str, str]:
+    """The daily tests that have one parent, and that parent."""
+    return {
+        unique_id: node["depends_on"]["nodes"][0]
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] == "test"
+        and len(set(node["depends_on"]["nodes"])) == 1
+        and not NOT_DAILY_TAGS & set(node["tags"])
+    }
+
+
+def _connect() -> psycopg.Connection:
+    return psycopg.connect(settings().warehouse_conninfo(), autocommit=True)
