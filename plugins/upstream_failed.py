@@ -5,8 +5,11 @@ scheduler gives each skipped task below a failed one the state that it would hav
 takes it along.
 """
 
+from typing import ClassVar
+
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
+from sqlalchemy.orm import object_session
 
 BROKEN = {"failed", "upstream_failed"}
 
@@ -16,8 +19,9 @@ class Listener:
 
     @hookimpl
     def on_dag_run_failed(self, dag_run: object, msg: str) -> None:
-        """Mark them; the scheduler's transaction is on."""
-        tasks = {task.task_id: task for task in dag_run.get_task_instances() if task.map_index < 0}
+        """Mark them, in the scheduler's own session: another one would take its objects away from it."""
+        found = dag_run.get_task_instances(session=object_session(dag_run))
+        tasks = {task.task_id: task for task in found if task.map_index < 0}
         broken = {name for name, task in tasks.items() if task.state in BROKEN}
         for operator in dag_run.dag.topological_sort():
             task = tasks.get(operator.task_id)
@@ -30,4 +34,4 @@ class UpstreamFailed(AirflowPlugin):
     """The plugin."""
 
     name = "storehouse_upstream_failed"
-    listeners = [Listener()]
+    listeners: ClassVar[list] = [Listener()]

@@ -4,6 +4,7 @@ All waits of a run share one look at the results and at Airflow's states.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from storehouse import node_results
-from storehouse.node_results import BUILD, FAILED, SKIPPED, Result
+from storehouse.node_results import BUILD, FAILED, SKIPPED, TESTS, Result
 
 TERMINAL = {"success", "failed", "skipped", "upstream_failed", "removed"}
 BROKEN = {"failed", "upstream_failed"}
@@ -40,12 +41,14 @@ class Look:
         return cls.shared.setdefault((dag_id, run_id), cls(dag_id, run_id, group))
 
     async def __aenter__(self) -> "Look":
+        """Wait with the others."""
         self.waiting += 1
         if not self.looking or self.looking.done():
             self.looking = asyncio.create_task(self._go_on())
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """The last one out ends it."""
         self.waiting -= 1
         if not self.waiting:
             self.looking.cancel()
@@ -68,10 +71,9 @@ class Look:
                 # The states first: when they say that the build ended, its results are all there.
                 self.states = await asyncio.to_thread(self._read_states)
                 builds = [state for task, state in self.states.items() if _is_build(task, self.group)]
-                try:
+                # When the warehouse is away, the build ends in an error, and its state says so.
+                with contextlib.suppress(psycopg.Error):
                     self.results = await asyncio.to_thread(node_results.read, *self.run)
-                except psycopg.Error:
-                    pass  # the warehouse is away: then the build ends in an error, and its state says so
                 async with self.news:
                     self.news.notify_all()
                 await asyncio.sleep(LOOK_EVERY if "running" in builds else IDLE_EVERY)
@@ -110,6 +112,8 @@ class NodeResult(BaseTrigger):
 
     def _brought(self, look: Look) -> TriggerEvent | None:
         """What the build says of the node."""
+        if self.node == TESTS and not self._others_ended(look):
+            return None  # the last of the group: what follows it follows them all
         if result := self._fresh(look, self.node):
             self.log.info("%s", result.message)
             if result.status == FAILED:
@@ -133,6 +137,9 @@ class NodeResult(BaseTrigger):
             self.log.info("Not built: something that it stands on failed.")
             return TaskSkippedEvent()
         return TriggerEvent({"message": None}) if states <= TERMINAL else None
+
+    def _others_ended(self, look: Look) -> bool:
+        return {state for name, state in look.states.items() if name != self.task_id} <= TERMINAL
 
     def _ancestors(self) -> set[str]:
         prefix = f"{self.group}."

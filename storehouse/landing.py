@@ -55,7 +55,7 @@ RULES: dict[str, Any] = {
 
 
 def every(schedule: str) -> CronDataIntervalTimetable | None:
-    """The intervals of `hourly`, `daily` or a cron line, in UTC; the demo shop has a clock of its own: run it by hand."""
+    """The intervals of `hourly`, `daily` or a cron line, in UTC; None for the demo shop: it has a clock of its own."""
     if settings().is_demo:
         return None
     return CronDataIntervalTimetable(CRONS.get(schedule, schedule), timezone="UTC")

@@ -1,4 +1,4 @@
-"""What became of each dbt node of a pipeline run, written as it happens, in the warehouse: where every machine can read.
+"""What became of each dbt node of a run, written as it happens, in the warehouse: where every machine can read.
 
 One `dbt build` writes; the triggerer reads once for all the tasks that wait.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 
 from storehouse.settings import settings
-from storehouse.transform import NOT_DAILY_TAGS, target_folder
+from storehouse.transform import NOT_DAILY_TAGS
 
 SUCCESS, FAILED, SKIPPED = "success", "failed", "skipped"
 TESTS = "tests"  # the tests that are about several nodes
@@ -85,6 +85,7 @@ class Recorder:
             self.open_tests.setdefault(node, set()).add(test)
         self.messages: dict[str, list[str]] = {}
         self.failed: set[str] = set()
+        self.settled: set[str] = set()
         self.unsent: list[tuple[str, str, str]] = []
         self.counts = {SUCCESS: 0, FAILED: 0, SKIPPED: 0}
         self.lock = threading.Lock()  # dbt's threads call at the same time
@@ -106,39 +107,44 @@ class Recorder:
             psycopg.Error: the warehouse is away: the results did not arrive.
         """
         with self.lock:
-            for node in list(self.messages.keys() - {TESTS}):
-                self._settle(node)
-            self._settle(TESTS, SUCCESS if self.counts[SUCCESS] == sum(self.counts.values()) else SKIPPED)
+            for node in self.messages.keys() - {TESTS}:
+                self._settle(node, SUCCESS)
+            is_whole = self.counts[SUCCESS] == sum(self.counts.values())
+            self._settle(TESTS, SUCCESS if is_whole else SKIPPED)
             self.unsent.append((BUILD, SUCCESS, ""))
             self._send(is_last=True)
         return self.counts
 
     def _take(self, unique_id: str, kind: str, name: str, result: object) -> None:
-        node = self.parent_of.get(unique_id, TESTS) if kind == "test" else unique_id
-        went_wrong = result.status in WENT_WRONG
         words = f"{name}: {result.message or result.status} in {result.execution_time:.2f} s"
+        went_wrong = result.status in WENT_WRONG
         if went_wrong:
             words += self._where_the_sql_is(name)
+        if kind == "test":
+            node = self.parent_of.get(unique_id, TESTS)
+            self._open(node).discard(unique_id)
+        else:
+            node = unique_id
+        if went_wrong:
             self.failed.add(node)
-        if kind == "test" and not went_wrong:
-            words = ""
-        if result.status == SKIPPED and kind != "test":
-            self._put(unique_id, SKIPPED, f"{name}: not built, a parent or its test failed")
-            return
-        if node in self.messages or kind != "test" or node == TESTS:
-            self.messages.setdefault(node, []).extend(filter(None, [words]))
-        if kind == "test" and node != TESTS:
-            self.open_tests[node].discard(unique_id)
-        if node != TESTS and (went_wrong and kind != "test" or not self.open_tests.get(node)):
-            self._settle(node)
+        if went_wrong or kind != "test":
+            self.messages.setdefault(node, []).append(words)
+        if kind != "test" and result.status == SKIPPED:
+            self.messages[node] = [f"{name}: not built, a parent or its test failed"]
+            self._settle(node, SKIPPED)
+        elif (kind != "test" and went_wrong) or (node != TESTS and node in self.messages and not self._open(node)):
+            self._settle(node, SUCCESS)
 
-    def _settle(self, node: str, otherwise: str = SUCCESS) -> None:
-        words = self.messages.pop(node, [])
-        self._put(node, FAILED if node in self.failed else otherwise, "\n".join(words))
-
-    def _put(self, node: str, status: str, words: str) -> None:
+    def _settle(self, node: str, status: str) -> None:
+        if node in self.settled:
+            return  # its tests were skipped with it
+        self.settled.add(node)
+        status = FAILED if node in self.failed else status
         self.counts[status] += node != TESTS
-        self.unsent.append((node, status, words))
+        self.unsent.append((node, status, "\n".join(self.messages.get(node, []))))
+
+    def _open(self, node: str) -> set[str]:
+        return self.open_tests.get(node, set())
 
     def _where_the_sql_is(self, name: str) -> str:
         for folder in ("run", "compiled"):

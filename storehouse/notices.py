@@ -1,4 +1,4 @@
-"""Notices to people: that something failed, is late, or is well again. One provider, Apprise, for mail, Slack and others.
+"""Notices to people: that something failed, is late, or is well again. One provider, Apprise, for mail, Slack, ….
 
 The place is `NOTIFY_URL`, or the password of the Airflow connection `storehouse_notices`: a URL as Apprise reads it,
 several with spaces between. Without either nothing is sent. A service that is dead is logged, and fails nothing.
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def failed(context: Any) -> None:
-    """Airflow's `on_failure_callback`: names DAG, task, interval, the error's first line, the log, the runbook entry."""
+    """Airflow's `on_failure_callback`: DAG, task, interval, the error's first line, log, runbook entry."""
     task = context["ti"]
     name = task.task_id.rpartition(".")[2]
     entry = ENTRIES.get(name) or ("a-model-failed" if task.task_id.startswith("dbt.") else "a-task-failed")
