@@ -8,7 +8,6 @@ from airflow.sdk import (
     AsyncCallback,
     CronDataIntervalTimetable,
     DeadlineAlert,
-    DeadlineReference,
     Param,
     TriggerRule,
     task,
@@ -25,8 +24,7 @@ from storehouse.summary import summarise
 
 CRONS = {"hourly": "0 * * * *", "daily": "0 0 * * *"}
 # Created by `make airflow`; elsewhere: `airflow pools import storehouse/pools.json`.
-WAREHOUSE, WAREHOUSE_LARGE, API = "warehouse", "warehouse_large", "api"
-POOLS = {"shop": WAREHOUSE, "stores": WAREHOUSE, "marketplace": API, "reviews": API}
+WAREHOUSE, WAREHOUSE_LARGE, SOURCES = "warehouse", "warehouse_large", "sources"
 LATE_AFTER = timedelta(hours=4)
 
 DEFAULTS = {
@@ -47,7 +45,7 @@ RULES: dict[str, Any] = {
     "dagrun_timeout": timedelta(hours=12),
     "default_args": DEFAULTS,
     "deadline": DeadlineAlert(
-        reference=DeadlineReference.DAGRUN_QUEUED_AT,
+        reference=notices.RunMade(),
         interval=LATE_AFTER,
         callback=AsyncCallback(notices.late, kwargs={"after": str(LATE_AFTER)}),
     ),
@@ -87,7 +85,7 @@ def build_params() -> dict[str, Param]:
     }
 
 
-@task(map_index_template="{{ task.op_kwargs.part }}", multiple_outputs=False)
+@task(map_index_template="{{ task.op_kwargs.part }}", multiple_outputs=False, pool=SOURCES)
 def extract_load(
     part: str,
     data_interval_end: datetime | None = None,

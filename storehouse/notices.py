@@ -6,7 +6,10 @@ several with spaces between. Without either nothing is sent. A service that is d
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 from typing import Any
+
+from airflow.sdk.definitions.deadline import BaseDeadlineReference
 
 from storehouse.settings import settings
 
@@ -48,6 +51,16 @@ def recovered(context: Any) -> None:
     """Say that a DAG that had failed is well again."""
     run = context["dag_run"]
     send(f"{run.dag_id} is well again", [f"Interval: {_interval(context)}", f"Run: {run.run_id}"])
+
+
+class RunMade(BaseDeadlineReference):
+    """The deadline counts from when the run was made.
+
+    Airflow's own `DAGRUN_QUEUED_AT` would do, but in 3.3 no task of such a DAG can be cleared (apache/airflow#70368).
+    """
+
+    def _evaluate_with(self, **_: object) -> datetime:
+        return datetime.now(UTC)
 
 
 async def late(context: Any = None, after: str = "", **_: object) -> None:

@@ -101,7 +101,7 @@ class WaitForSource(BaseOperator):
     template_fields = ("source",)
 
     def __init__(self, *, source: str, timeout: timedelta, every: timedelta = MINUTE, **kwargs: Any) -> None:
-        """`source`: or a part of it, `marketplace/eu`; `timeout`: how long to wait in all; `every`: between two checks."""
+        """`source`: or a part of it, `marketplace/eu`; `timeout`: in all; `every`: between two looks."""
         super().__init__(map_index_template="{{ task.source }}", **kwargs)
         self.source, self.timeout, self.every = source, timeout, every
 

@@ -92,7 +92,7 @@ def test_a_source_that_stays_away_fails_for_good_and_says_what_to_do(new_house: 
     from airflow.sdk.exceptions import AirflowFailException
 
     async def nobody_comes() -> object:
-        trigger = readiness.SourceReady("stores", END_OF_DAY, deadline=datetime.now(UTC), every=0.05)
+        trigger = readiness.SourceReady("stores", END_OF_DAY, None, deadline=datetime.now(UTC), every=0.05)
         return (await anext(trigger.run())).payload
 
     wait = readiness.WaitForSource(task_id="wait", source="stores", timeout=timedelta(hours=6))

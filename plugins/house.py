@@ -1,0 +1,40 @@
+"""What the house adds to Airflow's own processes.
+
+The deadline's reference is registered. And what a failed run did not reach shows as `upstream_failed`: the tasks of
+dbt's nodes end in the triggerer, which knows success, failure and `skipped`; when a run has failed, its scheduler gives
+each skipped task below a failed one the state that it would have had, so that "clear failed tasks" takes it along.
+"""
+
+from typing import ClassVar
+
+from airflow.listeners import hookimpl
+from airflow.plugins_manager import AirflowPlugin
+from sqlalchemy.orm import object_session
+
+from storehouse.notices import RunMade
+
+BROKEN = {"failed", "upstream_failed"}
+
+
+class Listener:
+    """Called in the scheduler."""
+
+    @hookimpl
+    def on_dag_run_failed(self, dag_run: object, msg: str) -> None:
+        """Mark them, in the scheduler's own session: another one would take its objects away from it."""
+        found = dag_run.get_task_instances(session=object_session(dag_run))
+        tasks = {task.task_id: task for task in found if task.map_index < 0}
+        broken = {name for name, task in tasks.items() if task.state in BROKEN}
+        upstream = {name: dag_run.dag.get_task(name).upstream_task_ids for name in tasks}
+        while below := {name for name in tasks if tasks[name].state == "skipped" and upstream[name] & broken}:
+            for name in below:
+                tasks[name].state = "upstream_failed"
+            broken |= below
+
+
+class House(AirflowPlugin):
+    """The plugin."""
+
+    name = "storehouse"
+    listeners: ClassVar[list] = [Listener()]
+    deadline_references: ClassVar[list] = [RunMade]

@@ -1,0 +1,95 @@
+"""The scene of the DAGs' tests: a home of their own, and a real Airflow over the demo shop."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psycopg
+
+from storehouse.server import Server
+from storehouse.settings import PROJECT
+
+OUR_VARIABLES = tuple(
+    f"{name}_"
+    for name in [
+        "WAREHOUSE",
+        "SHOP",
+        "MARKETPLACE",
+        "REVIEWS",
+        "STORES",
+        "STOREHOUSE",
+        "DBT",
+        "AIRFLOW",
+        "NOTIFY",
+        "FEEDBACK",
+    ]
+)
+RUN_WITHIN = 600
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    """The test's own home, with nothing else of ours in the environment."""
+    theirs = {name: value for name, value in os.environ.items() if not name.startswith(OUR_VARIABLES)}
+    ours = {"STOREHOUSE_HOME": str(home), "DBT_TARGET_PATH": str(home / "target"), "PYTHONPATH": str(PROJECT)}
+    return theirs | ours | variables
+
+
+def run(env: dict[str, str], *command: str) -> subprocess.CompletedProcess:
+    """A Python command in the project's folder."""
+    return subprocess.run([sys.executable, *command], cwd=PROJECT, env=env, capture_output=True, text=True, timeout=300)
+
+
+def parse(home: Path) -> None:
+    """Make dbt's manifest."""
+    parsed = run(environment(home), "-m", "dbt.cli.main", "parse", "--quiet", "--profiles-dir", str(PROJECT))
+    assert parsed.returncode == 0, parsed.stdout + parsed.stderr
+
+
+@dataclass(frozen=True)
+class Airflow:
+    """A running Airflow, as `make airflow` starts it."""
+
+    process: subprocess.Popen
+    output: Path
+    url: str
+    server: Server
+
+    def query(self, database: str, statement: str, *parameters: object) -> list[tuple]:
+        with psycopg.connect(self.server.conninfo(database)) as connection:
+            return connection.execute(statement, parameters or None).fetchall()
+
+    def call(self, method: str, path: str, **json_body: object) -> dict:
+        answer = httpx.request(method, f"{self.url}/api/v2/{path}", json=json_body or None, timeout=60)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def trigger(self, dag: str, **body: object) -> str:
+        """Start a run; returns its id."""
+        return self.call("POST", f"dags/{dag}/dagRuns", **({"logical_date": None} | body))["dag_run_id"]
+
+    def finish(self, dag: str, run_id: str) -> str:
+        """The state that a run ends in."""
+        deadline = time.monotonic() + RUN_WITHIN
+        while time.monotonic() < deadline:
+            state = self.call("GET", f"dags/{dag}/dagRuns/{run_id}")["state"]
+            if state in ("success", "failed"):
+                return state
+            time.sleep(1)
+        raise AssertionError(f"the run did not end within {RUN_WITHIN} s")
+
+    def states(self, dag: str, run_id: str) -> dict[str, str]:
+        """The state of every task of a run; mapped ones have their index in the name."""
+        found = self.call("GET", f"dags/{dag}/dagRuns/{run_id}/taskInstances?limit=500")["task_instances"]
+        return {
+            task["task_id"] + (f"[{task['map_index']}]" if task["map_index"] >= 0 else ""): task["state"]
+            for task in found
+        }
+
+    def log(self, dag: str, run_id: str, task: str, attempt: int = 1) -> str:
+        """A task's log, as the UI shows it."""
+        path = f"dags/{dag}/dagRuns/{run_id}/taskInstances/{task}/logs/{attempt}"
+        return str(self.call("GET", path))
