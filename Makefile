@@ -33,6 +33,11 @@ test: $(PACKAGES)
 bench: $(PACKAGES)
 	@$(BIN)/python -m bench.scale $(ARGS)
 
+## bench-airflow  what Airflow costs on top of dbt: bare, Cosmos LOCAL, WATCHER, ours; after `make run`
+.PHONY: bench-airflow
+bench-airflow: $(PACKAGES) start target/manifest.json
+	@$(BIN)/python -m bench.airflow $(ARGS)
+
 ## fuzz       play random histories: HISTORIES=100, and HISTORY_SEED= plays one again
 .PHONY: fuzz
 fuzz: $(PACKAGES)

@@ -156,7 +156,7 @@ def dag_run(process: psutil.Process, url: str, dag_id: str, idle: float) -> Cost
     run_id = httpx.post(api, json={"logical_date": None}, timeout=60).raise_for_status().json()["dag_run_id"]
     while time.monotonic() - began < RUN_WITHIN:
         time.sleep(0.5)
-        run = httpx.get(f"{api}/{run_id}", timeout=60).raise_for_status().json()
+        run = httpx.get(f"{api}/{run_id}", timeout=RUN_WITHIN).raise_for_status().json()
         if run["state"] in ("success", "failed"):
             break
     wall = time.monotonic() - began

@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from scene import Airflow, environment, parse, run
 from storehouse.server import Server
 from storehouse.settings import PROJECT
 
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SABOTAGE = """
 create function public.refuse() returns trigger language plpgsql as
     $$ begin raise exception 'the accountant says no'; end $$;
@@ -206,6 +208,27 @@ def test_a_source_that_stays_away_fails_its_part_and_the_rest_is_built(airflow: 
     states = airflow.states("shop_elt", run_id)
     assert states["land.wait[1]"] == "skipped" and states["land.extract_load[0]"] == "upstream_failed"
     assert states["dbt.fct_orders"] == states["publish"] == "success"
+
+
+@pytest.mark.skipif(not BROWSER, reason="no chromium here: apt-get install chromium")
+def test_the_ui_shows_a_green_run_and_the_states_of_a_failed_one(airflow: Airflow, shop_run: str, home: Path) -> None:
+    """Keeps the screens in SCREENS, when that is set."""
+    folder = Path(os.environ.get("SCREENS", home))
+    failed = [run["dag_run_id"] for run in airflow.call("GET", "dags/shop_elt/dagRuns?state=failed")["dag_runs"]]
+    for name, run_id, expected in (("green", shop_run, {"Success"}), ("failed", failed[-1], {"Failed", "Success"})):
+        page = f"{airflow.url}/dags/shop_elt/runs/{run_id}"
+        shown = browse(home, page, "--dump-dom", "--virtual-time-budget=30000")
+        assert "dbt" in shown and all(state in shown for state in expected), name
+        browse(
+            home, page, f"--screenshot={folder / name}.png", "--window-size=1800,1100", "--virtual-time-budget=30000"
+        )
+        assert (folder / f"{name}.png").stat().st_size > 20_000
+
+
+def browse(home: Path, page: str, *arguments: str) -> str:
+    """What a headless browser gives for a page."""
+    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={home / 'browser'}"]
+    return subprocess.run([*command, *arguments, page], capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def test_the_maintenance_audits_vacuums_and_documents(airflow: Airflow, home: Path) -> None:
