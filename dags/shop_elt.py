@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from airflow.sdk import Asset, dag, task
 
+from publish import daily_sales
 from storehouse.dbt_tasks import dbt_build
 from storehouse.landing import RULES, WAREHOUSE, WAREHOUSE_LARGE, every, land, params, parts, report, size
 from storehouse.settings import settings
@@ -36,7 +37,8 @@ def shop_elt() -> None:
 
     @task(outlets=[Asset("shop_marts")])
     def publish() -> None:
-        """Every model and test is well: tell those who read the marts."""
+        """Every model and test is well: on to those who read the marts."""
+        print(daily_sales())
 
     landed = land.expand(part=parts(*SOURCES))
     built = dbt_build(exclude=NOT_OURS, pool=WAREHOUSE, large=LARGE)

@@ -106,14 +106,17 @@ class NodeResult(BaseTrigger):
             await look.next()
             # After the build, a task that failed or was cleared is tried again: nobody will bring its result.
             is_alone = _ended(look) is not None and task.try_number > 1
-            while (event := self._brought(look) or self._left(look, is_alone)) is None:
+            while (event := self._decide(look, is_alone)) is None:
                 await look.next()
         yield event
 
-    def _brought(self, look: Look) -> TriggerEvent | None:
-        """What the build says of the node."""
+    def _decide(self, look: Look, is_alone: bool) -> TriggerEvent | None:
         if self.node == TESTS and not self._others_ended(look):
             return None  # the last of the group: what follows it follows them all
+        return self._brought(look) or self._left(look, is_alone)
+
+    def _brought(self, look: Look) -> TriggerEvent | None:
+        """What the build says of the node."""
         if result := self._fresh(look, self.node):
             self.log.info("%s", result.message)
             if result.status == FAILED:

@@ -67,6 +67,7 @@ def look_at_the_dags(home: Path, **variables: str) -> dict:
         "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
         "WAREHOUSE_HOST": "127.0.0.1",
         "WAREHOUSE_PORT": "1",
+        "PII_KEY": "k" * 32,
         "SHOP_DATABASE_URL": NOWHERE,
         "MARKETPLACE_URL": "http://127.0.0.1:1",
         "REVIEWS_URL": "http://127.0.0.1:1",

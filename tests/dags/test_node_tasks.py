@@ -5,7 +5,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from conftest import House
+from houses import House
 
 BEGAN = datetime(2026, 1, 2, 3, tzinfo=UTC)
 BEFORE, AFTER = BEGAN - timedelta(minutes=1), BEGAN + timedelta(minutes=1)
@@ -46,7 +46,7 @@ def decide(
         states={"dbt.build": build, "dbt.fct_payments": parent, "dbt.fct_orders": "deferred"},
         results={name: watch.Result(status, "said", at) for name, (status, at) in (results or {}).items()},
     )
-    event = trigger._brought(look) or trigger._left(look, is_alone)
+    event = trigger._decide(look, is_alone)
     return event and getattr(event, "task_instance_state", event.payload)
 
 
