@@ -136,7 +136,7 @@ def bare() -> Cost:
     """`dbt build` in a process of its own."""
     children = os.times()
     began = time.monotonic()
-    env = os.environ | settings().warehouse_environment() | {"DBT_PROFILES_DIR": str(PROJECT)}
+    env = os.environ | settings().dbt_environment() | {"DBT_PROFILES_DIR": str(PROJECT)}
     command = [
         str(Path(sys.executable).parent / "dbt"),
         *DAILY,

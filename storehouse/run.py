@@ -29,7 +29,7 @@ def run(dbt_vars: str | None = None, **played: object) -> int:
     """
     began = time.monotonic()
     run_id = f"run-{uuid4().hex[:12]}"
-    settings().masking_environment()
+    settings().session_environment()
     local.start()
     if settings().is_demo:
         _play_on(**played)

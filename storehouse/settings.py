@@ -104,21 +104,24 @@ class Settings(BaseSettings):
         }
 
     def dbt_environment(self) -> dict[str, str]:
-        """What a dbt process needs: the warehouse's place, and the key of the masking macro.
+        """What a dbt process needs: the warehouse's place, and what its sessions are told.
 
         Raises:
             StorehouseError: the warehouse is one's own and has no usable `PII_KEY`.
         """
-        return self.warehouse_environment() | self.masking_environment()
+        return self.warehouse_environment() | self.session_environment()
 
-    def masking_environment(self) -> dict[str, str]:
-        """`PGOPTIONS` that give every session of dbt the key: there it is in no SQL, no log and no file of dbt's.
+    def session_environment(self) -> dict[str, str]:
+        """`PGOPTIONS` of dbt's sessions: the masking key, which stands in no SQL, log or file of dbt's, and what reads cost.
 
         Raises:
             StorehouseError: the warehouse is one's own and has no usable `PII_KEY`. The message has nothing of the key.
         """
-        others = re.sub(r" ?-c storehouse\.pii_key=\S*", "", os.environ.get("PGOPTIONS", ""))
-        return {"PGOPTIONS": f"{others} -c storehouse.pii_key={self._pii_key()}".strip()}
+        options = re.sub(r" ?-c storehouse\.pii_key=\S*", "", os.environ.get("PGOPTIONS", ""))
+        # A run looks up keys. PostgreSQL's default, 4, is a spinning disk's: it would read history instead.
+        if "random_page_cost" not in options:
+            options += " -c random_page_cost=1.1"
+        return {"PGOPTIONS": f"{options} -c storehouse.pii_key={self._pii_key()}".strip()}
 
     def _pii_key(self) -> str:
         if self.pii_key:

@@ -131,10 +131,10 @@ def test_the_embedded_server_gets_a_key_of_its_own_that_only_its_owner_reads(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("STOREHOUSE_HOME", str(tmp_path))
     settings.cache_clear()
-    options = settings().masking_environment()["PGOPTIONS"]
+    options = settings().session_environment()["PGOPTIONS"]
     assert (tmp_path / "pii_key").stat().st_mode & 0o777 == 0o600
     monkeypatch.setenv("PGOPTIONS", f"-c statement_timeout=0 {options}")
-    assert settings().masking_environment()["PGOPTIONS"] == f"-c statement_timeout=0 {options}"
+    assert settings().session_environment()["PGOPTIONS"] == f"-c statement_timeout=0 {options}"
     assert [file.name for file in tmp_path.iterdir()] == ["pii_key"]
     settings.cache_clear()
 
