@@ -112,7 +112,7 @@ class Settings(BaseSettings):
         return self.warehouse_environment() | self.session_environment()
 
     def session_environment(self) -> dict[str, str]:
-        """`PGOPTIONS` of dbt's sessions: the masking key, which stands in no SQL, log or file of dbt's, and what reads cost.
+        """`PGOPTIONS` of dbt's sessions: the masking key, which stands in no SQL, log or file, and what reads cost.
 
         Raises:
             StorehouseError: the warehouse is one's own and has no usable `PII_KEY`. The message has nothing of the key.
