@@ -9,7 +9,12 @@ from airflow.sdk import Asset, dag
 from storehouse.dbt_tasks import dbt_build
 from storehouse.landing import RULES, WAREHOUSE, build_params, report
 
-MODELS = ["path:models/marts/customers", "int_customers__valued", "int_customer_months__summed"]
+MODELS = [
+    "path:models/marts/customers",
+    "int_customers__valued",
+    "int_customer_months__summed",
+    "int_cohort_months__summed",
+]
 
 
 @dag(

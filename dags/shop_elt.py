@@ -21,7 +21,12 @@ from storehouse.settings import settings
 SOURCES = ("shop", "marketplace", "stores")
 # The other DAGs build these.
 NOT_OURS = ["path:models/staging/reviews", "fct_reviews", "path:models/marts/feedback"]
-NOT_OURS += ["path:models/marts/customers", "int_customers__valued", "int_customer_months__summed"]
+NOT_OURS += [
+    "path:models/marts/customers",
+    "int_customers__valued",
+    "int_customer_months__summed",
+    "int_cohort_months__summed",
+]
 LARGE = {"threads": settings().large_dbt_threads, "pool": WAREHOUSE_LARGE, "execution_timeout": timedelta(hours=4)}
 
 

@@ -1,0 +1,16 @@
+{# Grain: one row per cohort (month of the first order) and month in which some of it bought. #}
+{{ config(unique_key=['cohort_month', 'order_month'], group='customers') }}
+
+{% call converge.touched('cohort_month', 'order_month') %}
+    select cohort_month, order_month from {{ converge.changes(ref('int_customer_months__summed')) }}
+{% endcall %}
+
+select
+    cohort_month,
+    order_month,
+    count(*) as active_customers,
+    cast(sum(orders) as bigint) as orders,
+    cast(sum(spend_usd) as numeric(18, 2)) as spend_usd
+from {{ ref('int_customer_months__summed') }}
+where {{ converge.is_touched('cohort_month', 'order_month') }}
+group by cohort_month, order_month
