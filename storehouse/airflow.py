@@ -23,6 +23,7 @@ from storehouse.errors import StorehouseError
 from storehouse.server import SUPERUSER, _free_port, _is_free
 from storehouse.settings import PROJECT, settings
 
+DAGS = PROJECT / "dags"
 DATABASE = "airflow"
 METADATA = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 HEALTHY_WITHIN = 180  # seconds; a cold start on two busy cores takes about 40
@@ -60,12 +61,13 @@ def environment() -> dict[str, str]:
     }
     if METADATA not in os.environ:
         defaults[METADATA] = f"postgresql+psycopg2://{SUPERUSER}@127.0.0.1:{house.server.port}/{DATABASE}"
-    fixed = house.warehouse_environment() | {
+    # Not the embedded warehouse's place: who is told it takes the warehouse for one's own, and asks for a PII_KEY.
+    fixed = {
         "STOREHOUSE_HOME": str(house.home),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH", "")])),
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": os.environ.get("STOREHOUSE_DAGS", str(PROJECT / "dags")),
+        "AIRFLOW__CORE__DAGS_FOLDER": os.environ.get("STOREHOUSE_DAGS", str(DAGS)),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
@@ -117,7 +119,7 @@ def serve() -> None:
             "triggerer": [*AIRFLOW, "triggerer", "--skip-serve-logs"],
         }.items():
             parts[name] = _start(name, command, env, logs)
-        _wait_until(lambda: _is_healthy(url, began) and _knows_its_dags(url), parts, logs)
+        _wait_until(lambda: _is_healthy(url, began) and _knows_its_dags(url, env), parts, logs)
         print(
             f"Airflow is ready: {url}\n"
             "  Everyone on this machine who opens it is an administrator: for a laptop, not for production.\n"
@@ -220,9 +222,13 @@ def _is_healthy(url: str, since: datetime) -> bool:
     return all(part["status"] == "healthy" for part in parts) and min(map(datetime.fromisoformat, beats)) > since
 
 
-def _knows_its_dags(url: str) -> bool:
-    """True when the DAG files were read: there is a DAG, or the reason why there is none."""
-    return any((_get(url, what) or {}).get("total_entries") for what in ("dags", "importErrors"))
+def _knows_its_dags(url: str, env: dict[str, str]) -> bool:
+    """True when the DAG files were read: each of ours has a DAG, or the reason why there is none; of others, any."""
+    dags, errors = (_get(url, what) or {} for what in ("dags", "importErrors"))
+    known = {dag["relative_fileloc"] for dag in dags.get("dags", [])}
+    known |= {error["filename"] for error in errors.get("import_errors", [])}
+    is_ours = env["AIRFLOW__CORE__DAGS_FOLDER"] == str(DAGS)
+    return known >= {file.name for file in DAGS.glob("*.py")} if is_ours else bool(known)
 
 
 def _ended(name: str, logs: Path) -> str:

@@ -73,7 +73,9 @@ def airflow(home: Path, hook: http.server.HTTPServer) -> Iterator[Airflow]:
             assert process.poll() is None, output.read_text()
             time.sleep(0.5)
         url = output.read_text().split("Airflow is ready: ")[1].split()[0]
-        yield Airflow(process, output, url, Server(home / "postgres"))
+        airflow = Airflow(process, output, url, Server(home / "postgres"))
+        assert airflow.call("GET", "importErrors")["import_errors"] == []
+        yield airflow
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(120)
