@@ -1,7 +1,7 @@
 """
 ### Feedback: reviews, from their API to the marts
 
-`land`: `wait` → `extract_load`. Then `dbt` builds what stands on reviews, `publish` hands it on, `report` sums up.
+`land`: `wait` → `extract_load`. Then `dbt` builds reviews and ratings, `publish` hands it on, `report` sums up.
 Intervals and failures are as in `shop_elt`.
 """
 
@@ -11,6 +11,9 @@ from publish import product_ratings
 from storehouse.dbt_tasks import dbt_build
 from storehouse.landing import RULES, WAREHOUSE, every, land, params, parts, report
 from storehouse.settings import settings
+
+# With all that they stand on, the judgement of the loads included: it waits for no run of the shop.
+MODELS = ["+agg_daily_reviews", "+product_ratings", "pipeline_loads"]
 
 
 @dag(
@@ -29,7 +32,7 @@ def feedback_elt() -> None:
         print(product_ratings())
 
     landed = land.expand(part=parts("reviews"))
-    built = dbt_build(select=["path:models/staging/reviews+"], pool=WAREHOUSE, trigger_rule=TriggerRule.ALL_DONE)
+    built = dbt_build(select=MODELS, pool=WAREHOUSE, trigger_rule=TriggerRule.ALL_DONE)
     landed >> built >> publish() >> report()
 
 
