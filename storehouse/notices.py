@@ -14,7 +14,7 @@ from airflow.sdk.definitions.deadline import BaseDeadlineReference
 from storehouse.settings import settings
 
 CONNECTION = "storehouse_notices"
-FIRST_LINE = 300  # characters
+FIRST_WORDS = 300  # characters
 # The runbook's entry for a task, by the end of its name; a node of dbt's graph has any name.
 ENTRIES = {
     "wait": "a-source-is-not-ready",
@@ -29,17 +29,19 @@ logger = logging.getLogger(__name__)
 
 
 def failed(context: Any) -> None:
-    """Airflow's `on_failure_callback`: DAG, task, interval, the error's first line, log, runbook entry."""
+    """Airflow's `on_failure_callback`: DAG, task, interval, the error's first two lines, log, runbook entry."""
     task = context["ti"]
     name = task.task_id.rpartition(".")[2]
     entry = ENTRIES.get(name) or ("a-model-failed" if task.task_id.startswith("dbt.") else "a-task-failed")
     error = context.get("exception")
-    said = next(iter(str(error or "").strip().splitlines()), "") or type(error).__name__
+    # dbt says where in its first line, and what in the second. A database's DETAIL may have a person's data.
+    lines = [line.strip() for line in str(error or "").strip().splitlines() if not line.strip().startswith("DETAIL")]
+    said = " ".join(lines[:2]) or type(error).__name__
     where = f"[{task.map_index}]" if (task.map_index or -1) >= 0 else ""
     send(
         f"{task.dag_id} failed: {task.task_id}{where}",
         [
-            f"Error: {said[:FIRST_LINE]}",
+            f"Error: {said[:FIRST_WORDS]}",
             f"Interval: {_interval(context)}",
             f"Log: {task.log_url}",
             f"Runbook: {settings().runbook_url}#{entry}",
