@@ -186,8 +186,6 @@ def test_a_failed_model_shows_its_error_its_descendants_are_upstream_failed_and_
     states = airflow.states("shop_elt", run_id)
     assert {task for task, state in states.items() if state != "success"} == {"dbt.build_large"}
     assert any(notice["title"] == "shop_elt is well again" for notice in Notices.received)
-    audit = run(environment(home), "-m", "storehouse", "audit")
-    assert audit.returncode == 0, audit.stdout
 
 
 def test_a_source_that_stays_away_fails_its_part_and_the_rest_is_built(airflow: Airflow, home: Path) -> None:
@@ -232,12 +230,6 @@ def browse(home: Path, page: str, *arguments: str) -> str:
     """What a headless browser gives for a page."""
     command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={home / 'browser'}"]
     return subprocess.run([*command, *arguments, page], capture_output=True, text=True, timeout=120, check=True).stdout
-
-
-def test_the_maintenance_audits_vacuums_and_documents(airflow: Airflow, home: Path) -> None:
-    run_id = airflow.trigger("maintenance")
-    assert airflow.finish("maintenance", run_id) == "success", airflow.states("maintenance", run_id)
-    assert (home / "docs" / "static_index.html").stat().st_size > 100_000
 
 
 def test_ctrl_c_stops_airflow_and_leaves_the_rest_running(airflow: Airflow) -> None:
