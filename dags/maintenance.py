@@ -26,7 +26,8 @@ def maintenance() -> None:
     def audit() -> None:
         from storehouse.audit import audit
 
-        if wrong := [verdict.line for verdict in audit() if verdict.differences]:
+        # A mart that waits for its next run is behind, not wrong: the verdict has a note.
+        if wrong := [verdict.line for verdict in audit() if verdict.differences and not verdict.note]:
             raise AirflowFailException("The audit found differences:\n" + "\n".join(wrong))
 
     @task(pool=WAREHOUSE, execution_timeout=timedelta(hours=4))
