@@ -26,7 +26,13 @@ def waiting_for_the_ledger(house) -> bool:
 
 def start(*arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
-        command(*arguments), cwd=PROJECT, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command(*arguments),
+        cwd=PROJECT,
+        env=os.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # As at a terminal, where Ctrl-C is heard: what a script starts in the background ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
