@@ -21,7 +21,8 @@ with reviews as (
 
 ),
 
-seed as (
+-- Materialized: a planner that knows nothing of a fresh seed would fold its words again for every clause.
+seed as materialized (
 
     select
         language,
