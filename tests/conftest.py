@@ -1,12 +1,13 @@
 """The scene of every test: a real PostgreSQL server, and houses on it that nobody else lives in."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from houses import House, build_house
 
 from storehouse.server import Server
+from storehouse.settings import settings
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,17 @@ def house(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def new_house(server: Server, tmp_path: Path) -> Iterator[House]:
     """A house of the test's own."""
     yield from build_house(server, tmp_path)
+
+
+@pytest.fixture
+def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Set environment variables, for this process and for commands."""
+
+    def set_all(**values: object) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(name, str(value))
+        settings.cache_clear()
+
+    yield set_all
+    monkeypatch.undo()
+    settings.cache_clear()

@@ -39,20 +39,6 @@ def shop(new_house):
 
 
 @pytest.fixture
-def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Set environment variables, for this process and for commands."""
-
-    def set_all(**values: object) -> None:
-        for name, value in values.items():
-            monkeypatch.setenv(name, str(value))
-        settings.cache_clear()
-
-    yield set_all
-    monkeypatch.undo()
-    settings.cache_clear()
-
-
-@pytest.fixture
 def run() -> Callable[..., subprocess.CompletedProcess]:
     """Run `python -m extract_load` in the environment of the test."""
 

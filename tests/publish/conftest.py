@@ -12,7 +12,7 @@ import pytest
 from publish_scene import MARTS, contract
 from real_redis import Redis
 
-from storehouse.settings import PROJECT, settings
+from storehouse.settings import PROJECT
 
 
 @pytest.fixture
@@ -28,20 +28,6 @@ def marts(house) -> Callable[[str], None]:
         schema = mart.split(".")[0]
         run(f"drop schema if exists {schema} cascade; create schema {schema}; create table {mart} ({columns})")
     return run
-
-
-@pytest.fixture
-def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Set environment variables, for this process and for commands."""
-
-    def set_all(**values: object) -> None:
-        for name, value in values.items():
-            monkeypatch.setenv(name, str(value))
-        settings.cache_clear()
-
-    yield set_all
-    monkeypatch.undo()
-    settings.cache_clear()
 
 
 @pytest.fixture
