@@ -12,10 +12,21 @@
     union all
     select order_id from {{ converge.changes(ref('stg_stores__sales')) }}
     union all
-    -- A customer's country decides the region of their orders.
+    -- A customer's country decides the region of their orders. It does not where all versions, old and new, say the same.
     select orders.order_id
     from {{ ref('stg_shop__orders') }} as orders
-    inner join {{ converge.changes(ref('stg_shop__customer_versions')) }} as moved
+    inner join (
+        select changed.customer_id
+        from {{ converge.changes(ref('stg_shop__customer_versions')) }} as changed
+        left join {{ ref('stg_shop__customer_versions') }} as versions
+            on changed.customer_id = versions.customer_id
+        group by changed.customer_id
+        having
+            count(distinct versions._version_at) = count(distinct changed._version_at)
+            or min(coalesce(versions.country, '')) != max(coalesce(versions.country, ''))
+            or min(coalesce(changed.country, '')) != max(coalesce(changed.country, ''))
+            or min(coalesce(versions.country, '')) != min(coalesce(changed.country, ''))
+    ) as moved
         on orders.customer_id = moved.customer_id
 {% endcall %}
 

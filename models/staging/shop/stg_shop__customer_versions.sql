@@ -2,7 +2,7 @@
 {# The hook: where a load is stopped over its threshold, this model waits too. #}
 {{ config(
     unique_key=['customer_id', '_version_at'],
-    meta={'version': ['_load_id', '_row']},
+    meta={'version': ['_load_id', '_row'], 'track': ['country']},
     pre_hook="{% do ref('stg_shop__customers') %}",
 ) }}
 

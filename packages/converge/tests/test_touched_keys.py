@@ -1,5 +1,6 @@
 """Marts: whole keys are rebuilt, those that a change touches and those that it left."""
 
+import re
 from datetime import date
 from decimal import Decimal
 
@@ -88,6 +89,18 @@ def test_bounds_are_literals_and_a_run_probes_indexes(shop: Shop) -> None:
     assert dict(shop.query(read)) == before
     ran = (shop.folder / "target/run/corner_shop/models/stg_orders.sql").read_text()
     assert "_load_id > 2 and _load_id <= 3" in ran
+
+
+def test_only_an_index_on_the_touched_key_is_probed(shop: Shop) -> None:
+    # Without it, a probe for every ten touched keys would look through the whole input.
+    shop.edit("models/stg_items.sql", "['order_id', 'line_number']", "['line_number', 'order_id']")
+    shop.run()
+    shop.land(items=[item("b", 2, 7)])
+    assert shop.run()["orders"] == "INCREMENTAL +1 -0"
+    ran = (shop.folder / "target/run/corner_shop/models/orders.sql").read_text()
+    assert re.findall(r'"(\w+)" as narrowed on narrowed.order_id = any', ran) == ["stg_orders"]
+    assert "(order_id) in (select order_id from" in ran
+    assert shop.differences() == {}
 
 
 def test_names_that_need_quotes_are_quoted(shop: Shop) -> None:

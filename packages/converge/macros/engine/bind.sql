@@ -9,6 +9,11 @@
         {%- set above = '\\1 > ' ~ row.seen ~ ' and ' if mode == 'incremental' else '' -%}
         {%- set ns.sql = re.sub('/[*]@landed ' ~ re.escape(row.input) ~ ' by (.*?)@[*]/', 'where ' ~ above ~ '\\1 <= ' ~ row.bound, ns.sql) -%}
     {%- endfor -%}
+    {%- if mode == 'incremental' and plan.touched | length == 1 -%}
+        {%- for found, relation, name, alias, column in re.findall('(?s)(from ((?:"[^"]+"[.])*("[^"]+"))(?: as ([a-z_0-9]+))?\\s+where\\s+true /[*]@is_touched 1 (?:[a-z_0-9]+[.])?([a-z_0-9]+)@[*]/)', ns.sql) | unique if converge.is_indexed(relation, column) -%}
+            {%- set ns.sql = ns.sql | replace(found, 'from (' ~ converge.narrowed(relation, column, plan) ~ ') as ' ~ (alias or name) ~ ' where true') -%}
+        {%- endfor -%}
+    {%- endif -%}
     {%- for found, count, expressions in re.findall('(?s)(true /[*]@is_touched ([0-9]+) (.*?)@[*]/)', ns.sql) | unique if mode == 'incremental' and plan.touched -%}
         {%- set columns = plan.touched[:count | int] | join(', ') -%}
         {%- set ns.sql = ns.sql | replace(found, '(' ~ expressions ~ ') in (select ' ~ columns ~ ' from ' ~ plan.touched_table ~ ')') -%}

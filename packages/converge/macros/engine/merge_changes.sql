@@ -2,8 +2,9 @@
     {#-
         1. touched: the keys that changed inputs touch
         2. new:     what those keys should be now
-        3. gone:    rows of those keys that should be no more
-        4. What is not different leaves `new`; old and new of the rest are logged for the readers downstream; then they
+        3. old:     what they are: the table is asked once (a rebuild compares the table itself)
+        4. gone:    rows of those keys that should be no more
+        5. What is not different leaves `new`; old and new of the rest are logged for the readers downstream; then they
            are written, in one transaction with the watermark.
         The temporary tables are analysed: the planner knows how few rows are asked for and probes indexes.
     -#}
@@ -11,6 +12,7 @@
     {%- set changes = converge.changes_relation(target) -%}
     {%- set new = converge.beside(target, 'new') -%}
     {%- set gone = converge.beside(target, 'gone') -%}
+    {%- set old = converge.beside(target, 'old') if mode == 'incremental' else table -%}
     {%- set columns = plan.columns -%}
     {%- set keeps_greatest = plan.strategy == 'upsert' and mode == 'incremental' -%}
     {%- set narrows = plan.strategy == 'replace_keys' and mode == 'incremental' -%}
@@ -21,6 +23,14 @@
         create temporary table {{ plan.touched_table }} on commit drop as
         {{ converge.bind_touched(plan, state, mode) }};
         analyze {{ plan.touched_table }};
+        {% if plan.touched | length == 1 -%}
+        create temporary table {{ plan.tens_table }} on commit drop as
+        select array_agg(key) as keys from (
+            select {{ plan.touched[0] }} as key, (row_number() over (order by {{ plan.touched[0] }}) - 1) / 10 as ten from {{ plan.touched_table }}
+        ) as numbered
+        group by ten;
+        analyze {{ plan.tens_table }};
+        {%- endif %}
         {%- endif %}
 
         create temporary table {{ new }} (like {{ table }}) on commit drop;
@@ -38,19 +48,23 @@
         {%- endif %}
         analyze {{ new }};
 
-        create temporary table {{ gone }} on commit drop as
-        select old.* from {{ table }} as old
-        where
-            {% if keeps_greatest -%}
-            false
-            {%- else -%}
-            not exists (select 1 from {{ new }} as new where {{ same_key }})
-            {%- if narrows %}
-            and ({{ converge.each(plan.touched, 'old.{}', ', ') }}) in (select {{ plan.touched | join(', ') }} from {{ plan.touched_table }})
-            {%- endif %}
-            {%- endif %};
+        {% if mode == 'incremental' -%}
+        create temporary table {{ old }} on commit drop as
+        {% if keeps_greatest -%}
+        select old.* from {{ table }} as old where ({{ converge.each(plan.key, 'old.{}', ', ') }}) in (select {{ plan.key | join(', ') }} from {{ new }})
+        {%- elif plan.touched | length == 1 -%}
+        {{ converge.narrowed(table, plan.touched[0], plan) }}
+        {%- else -%}
+        select old.* from {{ table }} as old where ({{ converge.each(plan.touched, 'old.{}', ', ') }}) in (select {{ plan.touched | join(', ') }} from {{ plan.touched_table }})
+        {%- endif %};
+        analyze {{ old }};
+        {%- endif %}
 
-        delete from {{ new }} as new using {{ table }} as old
+        create temporary table {{ gone }} on commit drop as
+        select old.* from {{ old }} as old
+        where {{ 'false' if keeps_greatest else 'not exists (select 1 from ' ~ new ~ ' as new where ' ~ same_key ~ ')' }};
+
+        delete from {{ new }} as new using {{ old }} as old
         where
             {{ same_key }}
             {% if keeps_greatest -%}
@@ -69,7 +83,7 @@
         {% if counted.written + counted.gone -%}
         insert into {{ changes }} ({{ plan.track | join(', ') }}, _version)
         select {{ plan.track | join(', ') }}, {{ version }} from (
-            select {{ converge.each(plan.track, 'old.{}', ', ') }} from {{ table }} as old inner join {{ new }} as new on {{ same_key }}
+            select {{ converge.each(plan.track, 'old.{}', ', ') }} from {{ old }} as old inner join {{ new }} as new on {{ same_key }}
             union
             select {{ plan.track | join(', ') }} from {{ gone }}
             union

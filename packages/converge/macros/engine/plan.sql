@@ -37,6 +37,7 @@
         'touched': touched,
         'touched_by': blocks[0][1] if blocks else none,
         'touched_table': converge.beside(target, 'touched'),
+        'tens_table': converge.beside(target, 'tens'),
         'sql': bare,
         'inputs': converge.inputs(sql, strategy),
     } -%}

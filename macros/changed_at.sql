@@ -1,4 +1,0 @@
-{% macro changed_at(source, table) -%}
-    {#- A table that is read in full has no time of change that could be trusted. -#}
-    {{ return('cast(null as timestamptz)' if (source, table) in [('shop', 'products')] else '_version_at') }}
-{%- endmacro %}
