@@ -6,6 +6,8 @@ import sys
 from datetime import date
 from pathlib import Path
 
+import psycopg
+
 from storehouse import local
 from storehouse.errors import StorehouseError
 from storehouse.server import BINARIES
@@ -42,6 +44,13 @@ def main() -> int:
         return COMMANDS[arguments.command](arguments, rest)
     except StorehouseError as error:
         print(f"storehouse {arguments.command}: {error}", file=sys.stderr)
+        return 1
+    except psycopg.OperationalError as error:
+        print(
+            f"storehouse {arguments.command}: the database does not answer: {str(error).splitlines()[0]}. "
+            "Are WAREHOUSE_HOST, _PORT, _USER and _PASSWORD right, and does it run?",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print(f"storehouse {arguments.command}: interrupted. What was landed stays; run it again.", file=sys.stderr)

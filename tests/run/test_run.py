@@ -126,6 +126,13 @@ def test_a_wrong_setting_is_one_clear_message(variables: dict[str, str], words: 
     assert "Traceback" not in done.stderr + done.stdout
 
 
+def test_a_warehouse_that_does_not_answer_is_one_clear_message(tmp_path: Path) -> None:
+    done = command(tmp_path, WAREHOUSE_HOST="127.0.0.1", WAREHOUSE_PORT="1")("summary")
+    assert done.returncode == 1
+    assert "WAREHOUSE_HOST" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_taken_port_is_named(server: Server, tmp_path: Path) -> None:
     done = command(tmp_path, STOREHOUSE_PORT=str(server.port))("start")
     assert done.returncode == 1
