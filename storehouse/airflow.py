@@ -58,6 +58,8 @@ def environment() -> dict[str, str]:
         "AIRFLOW__CORE__PARALLELISM": str(2 * (os.cpu_count() or 1)),
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
+        # A trigger that ends a task sends a callback: all of a moment's in one go, not a process for every twenty.
+        "AIRFLOW__DAG_PROCESSOR__MAX_CALLBACKS_PER_LOOP": "500",
     }
     if METADATA not in os.environ:
         defaults[METADATA] = f"postgresql+psycopg2://{SUPERUSER}@127.0.0.1:{house.server.port}/{DATABASE}"

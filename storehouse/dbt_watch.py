@@ -5,6 +5,7 @@ All waits of a run share one look at the results and at Airflow's states.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
@@ -17,8 +18,12 @@ from storehouse.node_results import BUILD, FAILED, SKIPPED, TESTS, Result
 
 TERMINAL = {"success", "failed", "skipped", "upstream_failed", "removed"}
 BROKEN = {"failed", "upstream_failed"}
-LOOK_EVERY = 0.5  # seconds, while the build runs
+BUILDS = ("build", "build_large")
+LOOK_EVERY = 0.5  # seconds, while the build runs, and until the last task has heard that it ended
 IDLE_EVERY = 2.0  # seconds, before it
+# Seconds between two times that the tasks hear the news, until the build ends. Airflow sends the DAG processor a
+# callback for each task that a trigger ends, and reads the DAG's file for those that come together: so they do.
+TELL_EVERY = 8.0
 
 
 class Look:
@@ -66,25 +71,37 @@ class Look:
             await self.news.wait()
 
     async def _go_on(self) -> None:
+        told_at = 0.0
         try:
             while True:
                 # The states first: when they say that the build ended, its results are all there.
-                self.states = await asyncio.to_thread(self._read_states)
-                builds = [state for task, state in self.states.items() if _is_build(task, self.group)]
+                states, results = await asyncio.to_thread(self._read_states), self.results
                 # When the warehouse is away, the build ends in an error, and its state says so.
                 with contextlib.suppress(psycopg.Error):
-                    self.results = await asyncio.to_thread(node_results.read, *self.run)
-                async with self.news:
-                    self.news.notify_all()
-                await asyncio.sleep(LOOK_EVERY if "running" in builds else IDLE_EVERY)
+                    results = await asyncio.to_thread(node_results.read, *self.run)
+                # Both at once: a task that is late to hear must not see new states beside old results.
+                self.states, self.results = states, results
+                goes_on = any(state == "running" and _is_build(task, self.group) for task, state in states.items())
+                if not goes_on or BUILD in results or time.monotonic() - told_at > TELL_EVERY:
+                    told_at = time.monotonic()
+                    async with self.news:
+                        self.news.notify_all()
+                await asyncio.sleep(LOOK_EVERY if goes_on or BUILD in results else IDLE_EVERY)
         finally:
             async with self.news:
                 self.news.notify_all()
 
     def _read_states(self) -> dict[str, str | None]:
+        """Of the builds; of the whole group once they ended: before that nobody asks, and each is a row to read."""
+        builds = self._states_of(task_ids=[f"{self.group}.{name}" for name in BUILDS])
+        return self._states_of() if set(builds.values()) <= TERMINAL else builds
+
+    def _states_of(self, task_ids: list[str] | None = None) -> dict[str, str | None]:
         dag_id, run_id = self.run
-        found = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_group_id=self.group, run_ids=[run_id])
-        return {task: state and str(state) for task, state in found.get(run_id, {}).items()}
+        # Not by task group: Airflow would read the run twice, and the DAG.
+        found = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=task_ids, run_ids=[run_id])
+        states = found.get(run_id, {}).items()
+        return {task: state and str(state) for task, state in states if task.startswith(f"{self.group}.")}
 
 
 class NodeResult(BaseTrigger):
@@ -157,7 +174,7 @@ class NodeResult(BaseTrigger):
 
 
 def _is_build(task_id: str, group: str) -> bool:
-    return task_id.removeprefix(f"{group}.") in ("build", "build_large")
+    return task_id.removeprefix(f"{group}.") in BUILDS
 
 
 def _ended(look: Look) -> str | None:
