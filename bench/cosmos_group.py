@@ -17,7 +17,7 @@ RULES = {"retries": 2, "retry_delay": timedelta(seconds=5)}
 
 
 def local() -> DbtTaskGroup:
-    """A process a node, which builds it and runs its tests."""
+    """A process a node, which builds it and runs its tests, and one for each test that is about several nodes."""
     # Many dbt invocations that are one run: none of them is the last.
     return _group(ExecutionMode.LOCAL, test_behavior=TestBehavior.BUILD, run_ends=False)
 
@@ -59,6 +59,8 @@ def _group(
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST,
             test_behavior=test_behavior,
+            # Else LOCAL would run them with each of their nodes, the first time before the others are built.
+            should_detach_multiple_parents_tests=True,
             exclude=[*NOT_DAILY, *NO_TASKS],
             emit_datasets=False,
         ),

@@ -71,7 +71,7 @@ class Look:
             await self.news.wait()
 
     async def _go_on(self) -> None:
-        told_at = 0.0
+        told_at = float("-inf")
         try:
             while True:
                 # The states first: when they say that the build ended, its results are all there.

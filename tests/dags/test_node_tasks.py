@@ -1,5 +1,6 @@
 """What a dbt node's task does with what the build says of it, and with what it does not say."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -152,3 +153,28 @@ def test_a_result_is_not_told_before_the_nodes_tests_have_ended(new_house: House
     assert ORDERS not in node_results.read("shop_elt", "a run")
     recorder(finished("test.one", "pass"))
     assert node_results.read("shop_elt", "a run")[ORDERS].status == "success"
+
+
+def test_the_tasks_hear_together_of_what_the_build_says_and_at_once_of_its_end(
+    watch: ModuleType, new_house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from storehouse import node_results
+
+    monkeypatch.setattr(watch, "TELL_EVERY", 3600)
+    monkeypatch.setattr(watch.Look, "_read_states", lambda look: {"dbt.build": "running"})
+    node_results.begin("shop_elt", "a run")
+    recorder = node_results.Recorder("shop_elt", "a run", tmp_path, MANIFEST)
+
+    async def hear() -> tuple[bool, set[str]]:
+        async with watch.Look.at("shop_elt", "a run", "dbt") as look:
+            await look.next()
+            recorder(finished(ORDERS, "success"))
+            recorder(finished("test.one", "pass"))
+            more = asyncio.create_task(look.next())
+            await asyncio.sleep(3 * watch.LOOK_EVERY)
+            was_told_early = more.done()
+            recorder.finish()
+            await asyncio.wait_for(more, 60)
+            return was_told_early, set(look.results)
+
+    assert asyncio.run(hear()) == (False, {ORDERS, "tests", "build"})
