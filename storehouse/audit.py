@@ -58,7 +58,7 @@ def audit(select: str | None = None) -> list[Verdict]:
         for _ in range(ROUNDS):
             say("audit", f"rebuilding {len(models)} models in the schemas {SCRATCH}_…")
             chosen = [f"+{model.name},config.materialized:converging" for model in models]
-            if failures := transform.build(["run", "--target", SCRATCH, "--select", *chosen]):
+            if failures := transform.build(["run", "--select", *chosen], target=SCRATCH):
                 raise StorehouseError("The audit could not rebuild every model:\n  " + "\n  ".join(failures))
             with psycopg.connect(settings().warehouse_conninfo()) as warehouse:
                 # One snapshot for all tables: the warehouse may move on, what is compared does not.

@@ -48,17 +48,18 @@ def manifest() -> dict:
     return json.loads((target_folder() / "manifest.json").read_text())
 
 
-def build(arguments: list[str], listen: Callable[[object], None] | None = None) -> list[str]:
+def build(arguments: list[str], listen: Callable[[object], None] | None = None, target: str | None = None) -> list[str]:
     """Run dbt with these arguments against the warehouse; returns what failed, a line each.
 
     Args:
         arguments: of dbt, without the common ones.
         listen: is given each of dbt's events too, from dbt's threads.
+        target: of profiles.yml, when it is not the default one.
 
     Raises:
         StorehouseError: dbt could not begin: no connection, a broken project.
     """
-    done = _invoke(arguments, [Progress(), *([listen] if listen else [])])
+    done = _invoke(arguments, [Progress(), *([listen] if listen else [])], target)
     if not hasattr(done.result, "results"):
         raise StorehouseError(f"dbt {arguments[0]} could not begin: {done.exception or done.result}")
     return [
@@ -93,13 +94,18 @@ def _where_to_look(result: object) -> str:
     return f" To see them: select * from {result.node.relation_name.replace(chr(34), '')}" if is_kept else ""
 
 
-def _invoke(arguments: list[str], callbacks: list) -> object:
+def _invoke(arguments: list[str], callbacks: list, target: str | None = None) -> object:
     os.environ.update(settings().dbt_environment())
     from dbt.cli.main import dbtRunner
 
     common = ["--quiet", "--no-use-colors", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
-    common += ["--log-path", str(settings().home / "logs"), "--target-path", str(target_folder())]
+    common += ["--log-path", str(settings().home / "logs")]
     if not (PROJECT / "dbt_packages" / "converge").exists():
         say("transform", "installing dbt's local packages")
-        dbtRunner().invoke(["deps", *common[:-2]])
+        dbtRunner().invoke(["deps", *common])
+    if target:
+        # In a folder of its own: what dbt parsed for one target does not hold for another.
+        common += ["--target", target, "--target-path", str(target_folder() / target)]
+    else:
+        common += ["--target-path", str(target_folder())]
     return dbtRunner(callbacks=callbacks).invoke([*arguments, *common])

@@ -72,6 +72,10 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
     os.environ.clear()
     os.environ.update(before)
     settings.cache_clear()
+    # Autovacuum goes around all databases there are.
+    for database, its_server in places.items():
+        with psycopg.connect(its_server.conninfo(), autocommit=True) as connection:
+            connection.execute(f"drop database {database} with (force)")
 
 
 def command(home: Path, **variables: str) -> Command:
@@ -87,7 +91,7 @@ def command(home: Path, **variables: str) -> Command:
             input=given,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
 
     return run

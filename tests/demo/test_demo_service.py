@@ -24,7 +24,7 @@ def run(house: House, *arguments: str, **environment: str) -> subprocess.Complet
         env=os.environ | house.environment | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 

@@ -44,7 +44,7 @@ def run() -> Callable[..., subprocess.CompletedProcess]:
 
     def run_it(*arguments: str) -> subprocess.CompletedProcess:
         return subprocess.run(
-            command(*arguments), capture_output=True, text=True, cwd=PROJECT, env=os.environ, timeout=60
+            command(*arguments), capture_output=True, text=True, cwd=PROJECT, env=os.environ, timeout=300
         )
 
     return run_it

@@ -55,7 +55,7 @@ def order(order_id: int, updated_at: str | None, total: str = "10.00", deleted_a
     """
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
     """Wait for something that another process does."""
     end = time.monotonic() + seconds
     while not condition():

@@ -143,7 +143,11 @@ def test_the_embedded_server_gets_a_key_of_its_own_that_only_its_owner_reads(
 def copy(lived_in: House, tmp_path: Path) -> Path:
     """A copy of the project, to be spoilt."""
     ours = shutil.ignore_patterns(".*", "target", "logs", "__pycache__", "uv.lock")
-    return Path(shutil.copytree(PROJECT, tmp_path / "project", symlinks=True, ignore=ours))
+    project = Path(shutil.copytree(PROJECT, tmp_path / "project", symlinks=True, ignore=ours))
+    # dbt parses what is edited, and no more.
+    (project / "target").mkdir()
+    shutil.copy(lived_in.home / "target" / "partial_parse.msgpack", project / "target")
+    return project
 
 
 def edit(file: Path, old: str, new: str) -> None:

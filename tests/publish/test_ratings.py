@@ -115,7 +115,7 @@ def test_killed_half_way_the_old_generation_stays_live_and_nothing_is_left_for_e
 def test_redis_that_dies_half_way_is_a_warning_and_the_next_run_publishes(half_way, marts, redis_server):
     command, _ = half_way
     redis_server.stop()
-    _, said = command.communicate(timeout=60)
+    _, said = command.communicate(timeout=300)
     assert command.returncode == 0, said
     assert "Redis does not take the ratings" in said and "the next run publishes all" in said
     redis_server.start()
@@ -129,7 +129,7 @@ def test_redis_that_is_down_is_a_warning_and_the_result_says_so(marts, redis_ser
     assert (published.products, published.generation) == (0, None)
     assert "does not take the ratings" in published.note
     command = start("ratings")
-    _, said = command.communicate(timeout=60)
+    _, said = command.communicate(timeout=300)
     assert command.returncode == 0 and published.note.split(":")[0] in said
 
 
@@ -152,7 +152,7 @@ def test_without_a_url_nothing_is_published_and_it_says_so(marts, start):
     rate(marts, 1)
     assert publish.product_ratings().note == "REDIS_URL is not set: ratings are not published"
     command = start("ratings")
-    assert "REDIS_URL is not set" in command.communicate(timeout=60)[1]
+    assert "REDIS_URL is not set" in command.communicate(timeout=300)[1]
     assert command.returncode == 0
 
 
@@ -168,7 +168,7 @@ def test_what_waiting_does_not_mend_is_an_error_without_the_password(marts, redi
     rate(marts, 1)
     configure(REDIS_URL=redis_server.url.replace("let%20me%20in", "knock"))
     command = start("ratings")
-    _, said = command.communicate(timeout=60)
+    _, said = command.communicate(timeout=300)
     assert command.returncode == 1
     assert "Redis refused the ratings" in said and "REDIS_URL" in said
     assert "knock" not in said and "Traceback" not in said

@@ -188,7 +188,7 @@ def test_ratings_that_fail_do_not_hold_sales_back(marts, tmp_path, configure, st
     configure(SALES_EXPORT_URL=tmp_path, REDIS_URL="nonsense")
     sell(marts, 2)
     command = start("all")
-    _, said = command.communicate(timeout=60)
+    _, said = command.communicate(timeout=300)
     assert command.returncode == 1 and "publish ratings: REDIS_URL is no URL" in said
     assert read(fsspec.url_to_fs(str(tmp_path))).num_rows == 4
 
@@ -235,7 +235,7 @@ def test_a_store_that_is_not_there_is_one_clear_message(marts, bucket, configure
     sell(marts, 1)
     configure(SALES_EXPORT_URL="s3://nowhere/exports")
     command = start("sales")
-    _, said = command.communicate(timeout=60)
+    _, said = command.communicate(timeout=300)
     assert command.returncode == 1
     assert "s3://nowhere/exports" in said and "Check SALES_EXPORT_URL" in said and "Traceback" not in said
 
