@@ -1,6 +1,7 @@
 """The scene of every test: a real PostgreSQL server, and houses on it that nobody else lives in."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,23 @@ FIRST = [
     "tests/run/",
 ]
 
+WORKERS_STOP_WITHIN = 120  # seconds
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the files so that the workers of `make test` end together."""
     items.sort(key=lambda item: next((n for n, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """After Ctrl-C, let the workers stop what they have started: xdist itself kills them after a few seconds."""
+    workers = session.config.pluginmanager.get_plugin("dsession")
+    if workers and exitstatus == pytest.ExitCode.INTERRUPTED:
+        for worker in list(workers._active_nodes):
+            worker.shutdown()
+            with suppress(worker.channel.TimeoutError, worker.channel.RemoteError, EOFError):
+                worker.channel.waitclose(WORKERS_STOP_WITHIN)
 
 
 @pytest.fixture(scope="session")
