@@ -24,8 +24,8 @@ from storehouse.summary import summarise
 
 CRONS = {"hourly": "0 * * * *", "daily": "0 0 * * *"}
 # Created by `make airflow`; elsewhere: `airflow pools import storehouse/pools.json`.
-WAREHOUSE, WAREHOUSE_LARGE, SOURCES = "warehouse", "warehouse_large", "sources"
-LATE_AFTER = timedelta(hours=4)
+BUILDS, MAINTENANCE, SOURCES = "builds", "maintenance", "sources"
+LATE_AFTER = timedelta(hours=settings().late_hours)
 
 DEFAULTS = {
     "owner": "data-engineering",
