@@ -99,7 +99,7 @@ class Airflow:
         """All of a list, of which the API gives a hundred at once, whatever the limit."""
         found, page = [], {what: [], "total_entries": 1}
         while len(found) < page["total_entries"]:
-            page = self.call("GET", f"{path}?limit=100&offset={len(found)}&order_by=id")
+            page = self.call("GET", f"{path}{'&' if '?' in path else '?'}limit=100&offset={len(found)}&order_by=id")
             found += page[what]
         return found
 

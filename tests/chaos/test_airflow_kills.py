@@ -28,27 +28,24 @@ from storehouse import audit
 from storehouse.server import Server
 from storehouse.settings import PROJECT, settings
 
-KILLS = int(os.environ.get("KILLS", "6"))
+KILLS = int(os.environ.get("KILLS", "3"))
 VICTIMS = ["scheduler", "task", "triggerer", "dag-processor", "api-server", "backend", "server"]
-WITHIN = 300  # seconds
-# Airflow's own patience, shortened: how long a part may be silent before its work is given to another.
+WITHIN = 600  # seconds
+# Airflow's own patience, shortened, but not below what a busy machine needs: how long a part may be silent before its
+# work is given to another.
 IMPATIENT = {
-    "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "20",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
-    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "40",
+    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "40",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
-    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
-    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "20",
 }
 POLICY = """
 from datetime import timedelta
 
 def task_policy(task):
-    task.retry_delay, task.retry_exponential_backoff = timedelta(seconds=1), 0
+    task.retry_delay, task.retry_exponential_backoff = timedelta(seconds=5), 0
 """
 
 
@@ -220,7 +217,7 @@ def test_whatever_is_killed_the_runs_end_the_next_ones_succeed_and_nothing_is_lo
         rounds += 1
         demo.advance(days=1)
         runs = {dag: airflow.trigger(dag) for dag in ("shop_elt", "feedback_elt")}
-        for victim in islice(victims, dice.randint(1, 3)):
+        for victim in islice(victims, dice.randint(2, 3)):
             time.sleep(dice.uniform(0, 15))
             struck.append(services.kill(victim, dice))
         context = f"KILL_SEED={SEED}, round {rounds}: {struck}"

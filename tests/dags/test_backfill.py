@@ -1,4 +1,4 @@
-"""`airflow backfill create`, backwards, with holes, and a second time: the marts hold what has landed.
+"""Airflow's own backfill, backwards, with holes, and a second time: the marts hold what has landed.
 
 BACKFILL_DAYS=30 takes a month.
 """
@@ -58,12 +58,12 @@ select run_id, source, table_name, interval_until from raw.loads where interval_
 """
 
 
-def backfill(airflow: Airflow, env: dict[str, str], first: date, last: date, *options: str) -> None:
+def backfill(airflow: Airflow, first: date, last: date, reprocess: str = "none") -> None:
     """As docs/runbook.md says it; returns when its last run has ended."""
-    command = ["backfill", "create", "--dag-id", "shop_elt", "--from-date", f"{first}", "--to-date", f"{last}"]
-    created = run(env, "-m", "storehouse.airflow", *command, "--max-active-runs", "1", "--run-backwards", *options)
-    assert created.returncode == 0, created.stdout + created.stderr
-    while any(not one["completed_at"] for one in airflow.call("GET", "backfills?dag_id=shop_elt")["backfills"]):
+    interval = {"from_date": f"{first}T00:00:00Z", "to_date": f"{last}T00:00:00Z"}
+    how = {"run_backwards": True, "max_active_runs": 1, "reprocess_behavior": reprocess}
+    airflow.call("POST", "backfills", dag_id="shop_elt", **interval, **how)
+    while any(not one["completed_at"] for one in airflow.pages("backfills?dag_id=shop_elt", "backfills")):
         time.sleep(1)
 
 
@@ -82,11 +82,11 @@ def test_a_backfill_backwards_with_holes_and_the_same_again_over_all_leave_in_th
     airflow.call("PATCH", "dags/shop_elt", is_paused=False)
     for first in range(1, DAYS, HOLE_EVERY):  # the day before each piece is a hole
         piece = days[first : first + HOLE_EVERY - 1]
-        backfill(airflow, env, piece[0], piece[-1])
+        backfill(airflow, piece[0], piece[-1])
         assert days_in_the_order_of_their_runs(airflow)[-len(piece) :] == piece[::-1]
     assert lost_orders(airflow) == set()
 
-    backfill(airflow, env, FIRST, LAST, "--reprocess-behavior", "completed")
+    backfill(airflow, FIRST, LAST, reprocess="completed")
     assert days_in_the_order_of_their_runs(airflow) == days[::-1]
     assert lost_orders(airflow) == set()
     assert airflow.query("storehouse", LOADS_BEYOND_THEIR_INTERVAL) == []
