@@ -52,9 +52,10 @@ from datetime import timedelta
 def dag_policy(dag):
     dag.end_date = dag.start_date + timedelta(days=60)
 """
+# A run's id has its interval's end.
 LOADS_BEYOND_THEIR_INTERVAL = """
-select run_id, source, table_name, interval_until from raw.loads where interval_until > (
-    substring(run_id from 'backfill__([^+]+)')::timestamp + interval '1 day')::timestamptz
+select run_id, source, table_name, interval_until from raw.loads
+where interval_until > substring(run_id from 'backfill__(.+)')::timestamptz
 """
 
 
