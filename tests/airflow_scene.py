@@ -69,7 +69,7 @@ class Airflow:
             return connection.execute(statement, parameters or None).fetchall()
 
     def call(self, method: str, path: str, **json_body: object) -> dict:
-        answer = httpx.request(method, f"{self.url}/api/v2/{path}", json=json_body or None, timeout=60)
+        answer = httpx.request(method, f"{self.url}/api/v2/{path}", json=json_body or None, timeout=300)
         assert answer.is_success, answer.text
         return answer.json()
 
