@@ -132,17 +132,19 @@ def test_a_run_by_hand_lands_and_builds_what_it_is_asked_for(airflow: Airflow, s
         return [airflow.query("storehouse", "select %s::regclass::oid", name) for name in names]
 
     before = tables()
-    interval = {"from": "2026-01-02T00:00:00Z", "until": "2026-01-03T00:00:00Z"}
-    conf = {"parts": ["stores"], "full_refresh": True, "selection": "fct_orders"} | interval
+    interval = {"from": "2026-01-08T00:00:00Z", "until": "2026-01-09T00:00:00Z"}
+    conf = {"parts": ["shop"], "full_refresh": True, "selection": "fct_orders"} | interval
     run_id = airflow.trigger("shop_elt", conf=conf)
     assert airflow.finish("shop_elt", run_id) == "success", airflow.states("shop_elt", run_id)
 
     loads = airflow.query(
         "storehouse",
-        "select source, rows > 0, interval_from::text, interval_until::text from raw.loads where run_id = %s",
+        "select source, table_name, rows > 0, interval_from::text, interval_until::text"
+        " from raw.loads where run_id = %s",
         f"shop_elt {run_id}",
     )
-    assert loads == [("stores", True, "2026-01-02 00:00:00+00", "2026-01-03 00:00:00+00")]
+    assert {source for source, *_ in loads} == {"shop"}
+    assert ("shop", "orders", True, "2026-01-08 00:00:00+00", "2026-01-09 00:00:00+00") in loads
     states = airflow.states("shop_elt", run_id)
     parts = {name: state for name, state in states.items() if name.startswith("land.extract_load")}
     assert sorted(parts.values()) == ["skipped"] * 4 + ["success"]
