@@ -119,7 +119,9 @@ def land(part: str) -> Any:
 @task.branch(trigger_rule=TriggerRule.ALL_DONE, retries=2)
 def size(landed: Any) -> str:
     """The small build or the large one, by the rows that landed. A source that stayed away holds nobody up."""
-    rows = sum(sum(tables.values()) for tables in landed or () if tables)
+    # Of a run that landed one part alone, Airflow gives that part's counts, not a list with them.
+    counts = [landed] if isinstance(landed, dict) else landed or ()
+    rows = sum(sum(tables.values()) for tables in counts if tables)
     return "dbt.build_large" if rows >= settings().large_load_rows else "dbt.build"
 
 

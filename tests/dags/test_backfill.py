@@ -70,9 +70,11 @@ def backfill(airflow: Airflow, first: date, last: date, reprocess: str = "none")
 
 WHAT_DIFFERS = """
 from storehouse.audit import audit
-verdicts = audit()
-print(*[verdict.line for verdict in verdicts if verdict.differences and not verdict.note], sep="\n", end="")
-print(len([verdict for verdict in verdicts if not verdict.note]), "compared")
+compared = [verdict for verdict in audit() if not verdict.note]
+for verdict in compared:
+    if verdict.differences:
+        print(verdict.line)
+print(len(compared), "compared")
 """
 
 
