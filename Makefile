@@ -43,10 +43,15 @@ bench-airflow: $(PACKAGES) start target/manifest.json
 fuzz: $(PACKAGES)
 	@HISTORIES=$(or $(HISTORIES),20) $(BIN)/python -m pytest tests/converge -s $(ARGS)
 
-## chaos      kill dbt, extract-load and the server at random moments: KILLS=100, KILL_SEED=
+## chaos      kill dbt, extract-load, the parts of Airflow and the server at random moments: KILLS=100, KILL_SEED=
 .PHONY: chaos
 chaos: $(PACKAGES)
 	@KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest tests/chaos -s $(ARGS)
+
+## test-backfill  Airflow's own backfill of the demo shop, backwards, with holes, twice: BACKFILL_DAYS=30, BACKFILL_SIZE=0.1
+.PHONY: test-backfill
+test-backfill: $(PACKAGES)
+	@BACKFILL_DAYS=$(or $(BACKFILL_DAYS),30) BACKFILL_SIZE=$(or $(BACKFILL_SIZE),0.1) $(BIN)/python -m pytest tests/dags/test_backfill.py $(ARGS)
 
 ## audit      rebuild every model from raw beside the warehouse and compare; SELECT= narrows it
 .PHONY: audit

@@ -9,7 +9,7 @@ from airflow.sdk import Asset, TriggerRule, dag, task
 
 from publish import product_ratings
 from storehouse.dbt_tasks import dbt_build
-from storehouse.landing import RULES, WAREHOUSE, every, land, params, parts, report
+from storehouse.landing import BUILDS, RULES, every, land, params, parts, report
 from storehouse.settings import settings
 
 # With all that they stand on, the judgement of the loads included: it waits for no run of the shop.
@@ -32,7 +32,7 @@ def feedback_elt() -> None:
         print(product_ratings())
 
     landed = land.expand(part=parts("reviews"))
-    built = dbt_build(select=MODELS, pool=WAREHOUSE, trigger_rule=TriggerRule.ALL_DONE)
+    built = dbt_build(select=MODELS, pool=BUILDS, trigger_rule=TriggerRule.ALL_DONE)
     landed >> built >> publish() >> report()
 
 

@@ -14,7 +14,7 @@ import psycopg
 from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from storehouse.landing import RULES, WAREHOUSE, every
+from storehouse.landing import MAINTENANCE, RULES, every
 from storehouse.settings import PROJECT, settings
 
 
@@ -22,15 +22,17 @@ from storehouse.settings import PROJECT, settings
 def maintenance() -> None:
     """The picture of the week."""
 
-    @task(pool=WAREHOUSE, execution_timeout=timedelta(hours=8))
+    @task(pool=MAINTENANCE, execution_timeout=timedelta(hours=8))
     def audit() -> None:
         from storehouse.audit import audit
 
+        verdicts = audit()
+        print(*(verdict.line for verdict in verdicts), sep="\n")
         # A mart that waits for its next run is behind, not wrong: the verdict has a note.
-        if wrong := [verdict.line for verdict in audit() if verdict.differences and not verdict.note]:
+        if wrong := [verdict.line for verdict in verdicts if verdict.differences and not verdict.note]:
             raise AirflowFailException("The audit found differences:\n" + "\n".join(wrong))
 
-    @task(pool=WAREHOUSE, execution_timeout=timedelta(hours=4))
+    @task(pool=MAINTENANCE, execution_timeout=timedelta(hours=4))
     def vacuum() -> None:
         with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
             warehouse.execute("vacuum (analyze)")

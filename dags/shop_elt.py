@@ -15,7 +15,7 @@ from airflow.sdk import Asset, dag, task
 
 from publish import daily_sales
 from storehouse.dbt_tasks import dbt_build
-from storehouse.landing import RULES, WAREHOUSE, WAREHOUSE_LARGE, every, land, params, parts, report, size
+from storehouse.landing import BUILDS, RULES, every, land, params, parts, report, size
 from storehouse.settings import settings
 
 SOURCES = ("shop", "marketplace", "stores")
@@ -27,7 +27,7 @@ NOT_OURS = [
     "int_customer_months__summed",
     "int_cohort_months__summed",
 ]
-LARGE = {"threads": settings().large_dbt_threads, "pool": WAREHOUSE_LARGE, "execution_timeout": timedelta(hours=4)}
+LARGE = {"threads": settings().large_dbt_threads, "execution_timeout": timedelta(hours=4)}
 
 
 @dag(
@@ -46,7 +46,7 @@ def shop_elt() -> None:
         print(daily_sales())
 
     landed = land.expand(part=parts(*SOURCES))
-    built = dbt_build(exclude=NOT_OURS, pool=WAREHOUSE, large=LARGE)
+    built = dbt_build(exclude=NOT_OURS, pool=BUILDS, large=LARGE)
     size(landed) >> built >> publish() >> report()
 
 

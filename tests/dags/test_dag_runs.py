@@ -15,12 +15,10 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from scene import Airflow, environment, parse, run
-
-from storehouse.server import Server
-from storehouse.settings import PROJECT
+from airflow_scene import Airflow, environment, parse, run, running_airflow, start_the_demo
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+LARGE_LOAD_ROWS = 3000
 SABOTAGE = """
 create function public.refuse() returns trigger language plpgsql as
     $$ begin raise exception 'the accountant says no'; end $$;
@@ -59,42 +57,33 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def airflow(home: Path, hook: http.server.HTTPServer) -> Iterator[Airflow]:
-    """The demo shop after twelve small days, and Airflow over it. One of the notices' two services is dead."""
-    env = environment(home, NOTIFY_URL=f"json://127.0.0.1:{hook.server_port} json://127.0.0.1:1")
-    for command in ("storehouse start", "demo advance --until 2026-01-12 --size 0.05"):
-        done = run(env, "-m", *command.split())
-        assert done.returncode == 0, done.stderr
-    output = home / "airflow.out"
-    with output.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "storehouse.airflow"], cwd=PROJECT, env=env, stdout=file, stderr=file
-        )
-    try:
-        while "Airflow is ready: " not in output.read_text():
-            assert process.poll() is None, output.read_text()
-            time.sleep(0.5)
-        url = output.read_text().split("Airflow is ready: ")[1].split()[0]
-        airflow = Airflow(process, output, url, Server(home / "postgres"))
-        assert airflow.call("GET", "importErrors")["import_errors"] == []
+    """The demo shop after twelve small days, and Airflow over it. Ten days take the large build, three the small one.
+
+    Every run is late. One of the notices' two services is dead.
+    """
+    env = environment(
+        home,
+        NOTIFY_URL=f"json://127.0.0.1:{hook.server_port} json://127.0.0.1:1",
+        LARGE_LOAD_ROWS=str(LARGE_LOAD_ROWS),
+        LATE_HOURS="0.0003",
+    )
+    start_the_demo(home, until="2026-01-12", size=0.05)
+    with running_airflow(home, env) as airflow:
         yield airflow
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(120)
-        run(env, "-m", "storehouse", "stop")
 
 
 @pytest.fixture(scope="module")
 def shop_run(airflow: Airflow) -> str:
-    """A run of the shop that ended well."""
-    run_id = airflow.trigger("shop_elt", logical_date="2026-01-04T00:00:00Z")
-    state = airflow.finish("shop_elt", run_id)
-    assert state == "success", airflow.states("shop_elt", run_id)
-    return run_id
+    """The first run of the shop. The feedback's is on at the same time: neither needs what the other builds."""
+    runs = {dag: airflow.trigger(dag, logical_date="2026-01-11T00:00:00Z") for dag in ("feedback_elt", "shop_elt")}
+    for dag, run_id in runs.items():
+        assert airflow.finish(dag, run_id) == "success", airflow.states(dag, run_id)
+    return runs["shop_elt"]
 
 
 def test_a_run_lands_its_interval_builds_every_node_tests_and_reports(airflow: Airflow, shop_run: str) -> None:
     states = airflow.states("shop_elt", shop_run)
-    assert {task for task, state in states.items() if state != "success"} == {"dbt.build_large"}
+    assert {task for task, state in states.items() if state != "success"} == {"dbt.build"}
     assert sum(task.startswith("land.extract_load[") for task in states) == 5
 
     loads = airflow.query(
@@ -104,10 +93,10 @@ def test_a_run_lands_its_interval_builds_every_node_tests_and_reports(airflow: A
     )
     assert {source for source, _, _ in loads} == {"shop", "marketplace", "stores"}
     assert sum(rows for _, rows, _ in loads) > 0
-    assert max(until.isoformat() for _, _, until in loads if until) <= "2026-01-04T00:00:00+00:00"
+    assert max(until.isoformat() for _, _, until in loads if until) <= "2026-01-11T00:00:00+00:00"
     for mart in ("core.fct_orders", "core.fct_payments", "sales.agg_daily_sales"):
         assert airflow.query("storehouse", f"select count(*) > 0 from {mart}") == [(True,)], mart
-    assert airflow.query("storehouse", "select max(order_date) < '2026-01-04' from core.fct_orders") == [(True,)]
+    assert airflow.query("storehouse", "select max(order_date) < '2026-01-11' from core.fct_orders") == [(True,)]
 
     words = airflow.log("shop_elt", shop_run, "report")
     assert "shop.orders" in words and "core.fct_orders" in words and " 0 failed" in words
@@ -120,24 +109,54 @@ def test_the_nodes_tasks_take_no_worker(airflow: Airflow, shop_run: str) -> None
         "select task_id from task_instance where run_id = %s and task_id ~ '^dbt' and pid is not null",
         shop_run,
     )
-    assert workers == [("dbt.build",)]
+    assert workers == [("dbt.build_large",)]
 
 
 def test_nothing_but_names_and_counts_travels_between_tasks(airflow: Airflow, shop_run: str) -> None:
     for task, value in airflow.query("airflow", "select task_id, value from xcom where run_id = %s", shop_run):
         value = json.loads(value) if isinstance(value, str) and value[:1] in '{["' else value
         if task == "size":
-            assert value in ("dbt.build", {"followed": ["dbt.build"]}), value
+            assert value in ("dbt.build_large", {"followed": ["dbt.build_large"]}), value
         else:
             assert all(isinstance(count, int) for count in value.values()), (task, value)
+
+
+def test_who_wants_to_know_is_told_of_a_run_that_is_late_and_goes_on(airflow: Airflow, shop_run: str) -> None:
+    (told,) = [notice for notice in Notices.received if notice["title"].startswith("shop_elt is not done after ")]
+    assert shop_run in told["message"] and "runbook.md#a-run-is-late" in told["message"], told
+
+
+def test_a_run_by_hand_lands_and_builds_what_it_is_asked_for(airflow: Airflow, shop_run: str) -> None:
+    def tables() -> list[list[tuple]]:
+        names = ("core.fct_orders", "core.fct_payments")
+        return [airflow.query("storehouse", "select %s::regclass::oid", name) for name in names]
+
+    before = tables()
+    interval = {"from": "2026-01-08T00:00:00Z", "until": "2026-01-09T00:00:00Z"}
+    conf = {"parts": ["shop"], "full_refresh": True, "selection": "fct_orders"} | interval
+    run_id = airflow.trigger("shop_elt", conf=conf)
+    assert airflow.finish("shop_elt", run_id) == "success", airflow.states("shop_elt", run_id)
+
+    loads = airflow.query(
+        "storehouse",
+        "select source, table_name, rows > 0, interval_from::text, interval_until::text"
+        " from raw.loads where run_id = %s",
+        f"shop_elt {run_id}",
+    )
+    assert {source for source, *_ in loads} == {"shop"}
+    assert ("shop", "orders", True, "2026-01-08 00:00:00+00", "2026-01-09 00:00:00+00") in loads
+    states = airflow.states("shop_elt", run_id)
+    parts = {name: state for name, state in states.items() if name.startswith("land.extract_load")}
+    assert sorted(parts.values()) == ["skipped"] * 4 + ["success"]
+    nodes = {name for name, state in states.items() if name.startswith("dbt.") and state == "success"}
+    assert nodes == {"dbt.build", "dbt.fct_orders", "dbt.tests"}
+    after = tables()
+    assert after[0] != before[0] and after[1] == before[1]
 
 
 def test_the_customers_marts_are_built_when_the_shop_and_the_feedback_are_published(
     airflow: Airflow, shop_run: str
 ) -> None:
-    assert airflow.call("GET", "dags/customer_marts/dagRuns")["dag_runs"] == []
-    feedback = airflow.trigger("feedback_elt")
-    assert airflow.finish("feedback_elt", feedback) == "success", airflow.states("feedback_elt", feedback)
     assert airflow.query("storehouse", "select count(*) > 0 from core.fct_reviews") == [(True,)]
     for _ in range(60):
         if runs := airflow.call("GET", "dags/customer_marts/dagRuns")["dag_runs"]:
@@ -162,7 +181,7 @@ def test_a_failed_model_shows_its_error_its_descendants_are_upstream_failed_and_
     assert {task for task, state in states.items() if state == "failed"} == {"dbt.fct_payments", "report"}
     below = {task for task, state in states.items() if state == "upstream_failed"}
     assert {"dbt.fct_orders", "dbt.agg_daily_sales", "dbt.tests", "publish"} <= below
-    assert states["dbt.dim_customers"] == "success" and states["dbt.build_large"] == "skipped"
+    assert states["dbt.dim_customers"] == states["dbt.build"] == "success" and states["dbt.build_large"] == "skipped"
     log = airflow.log("shop_elt", run_id, "dbt.fct_payments")
     assert "the accountant says no" in log and "fct_payments.sql" in log
     assert airflow.query("airflow", "select try_number from task_instance where task_id = 'dbt.fct_payments'"
@@ -186,6 +205,16 @@ def test_a_failed_model_shows_its_error_its_descendants_are_upstream_failed_and_
     states = airflow.states("shop_elt", run_id)
     assert {task for task, state in states.items() if state != "success"} == {"dbt.build_large"}
     assert any(notice["title"] == "shop_elt is well again" for notice in Notices.received)
+
+
+def test_the_maintenance_audits_vacuums_and_documents(airflow: Airflow, home: Path) -> None:
+    run_id = airflow.trigger("maintenance")
+    assert airflow.finish("maintenance", run_id) == "success", airflow.log("maintenance", run_id, "audit")
+    log = airflow.log("maintenance", run_id, "audit")
+    assert "core.fct_orders" in log and " 0 different" in log
+    vacuumed = "select last_vacuum is not null from pg_stat_all_tables where relid = 'core.fct_orders'::regclass"
+    assert airflow.query("storehouse", vacuumed) == [(True,)]
+    assert (home / "docs" / "static_index.html").stat().st_size > 100_000
 
 
 def test_a_source_that_stays_away_fails_its_part_and_the_rest_is_built(airflow: Airflow, home: Path) -> None:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from scene import environment, parse, run
+from airflow_scene import environment, parse, run
 
 from storehouse.settings import PROJECT
 
@@ -122,6 +122,12 @@ def test_what_uses_the_warehouse_or_an_api_has_a_pool(seen: dict) -> None:
     for name, task in seen["tasks"].items():
         if name.endswith((".build", ".build_large", ".extract_load", ".audit", ".vacuum")):
             assert task["pool"] in pools, name
+
+
+def test_dbt_builds_one_at_a_time(seen: dict) -> None:
+    builds = {task["pool"] for name, task in seen["tasks"].items() if name.endswith((".build", ".build_large"))}
+    assert builds == {"builds"}
+    assert json.loads((PROJECT / "storehouse" / "pools.json").read_text())["builds"]["slots"] == 1
 
 
 def test_the_shop_is_landed_sized_built_published_and_reported(seen: dict) -> None:

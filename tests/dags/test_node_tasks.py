@@ -178,3 +178,35 @@ def test_the_tasks_hear_together_of_what_the_build_says_and_at_once_of_its_end(
             return was_told_early, set(look.results)
 
     assert asyncio.run(hear()) == (False, {ORDERS, "tests", "build"})
+
+
+def test_a_wait_outlives_a_database_of_airflow_that_is_away_for_a_while(
+    watch: ModuleType, new_house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+    from airflow.sdk.execution_time.comms import ErrorResponse
+
+    answers = iter([None, {"a run": {"dbt.build": "running"}}])
+
+    def get_task_states(**_: object) -> dict:
+        if answer := next(answers, {}):
+            return answer
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+
+    async def look_once() -> dict:
+        async with watch.Look.at("shop_elt", "a run", "dbt") as look:
+            await look.next()
+            return look.states
+
+    monkeypatch.setattr(watch.RuntimeTaskInstance, "get_task_states", get_task_states)
+    monkeypatch.setattr(watch, "IDLE_EVERY", 0.01)
+    assert asyncio.run(look_once()) == {"dbt.build": "running"}
+    monkeypatch.setattr(watch, "PATIENCE", 0)
+    with pytest.raises(RuntimeError, match="can't be looked up"):
+        asyncio.run(look_twice(watch))
+
+
+async def look_twice(watch: ModuleType) -> None:
+    async with watch.Look.at("shop_elt", "a run", "dbt") as look:
+        await look.next()
+        await look.next()

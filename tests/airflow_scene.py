@@ -1,9 +1,12 @@
 """The scene of the DAGs' tests: a home of their own, and a real Airflow over the demo shop."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +69,7 @@ class Airflow:
             return connection.execute(statement, parameters or None).fetchall()
 
     def call(self, method: str, path: str, **json_body: object) -> dict:
-        answer = httpx.request(method, f"{self.url}/api/v2/{path}", json=json_body or None, timeout=60)
+        answer = httpx.request(method, f"{self.url}/api/v2/{path}", json=json_body or None, timeout=300)
         assert answer.is_success, answer.text
         return answer.json()
 
@@ -86,13 +89,57 @@ class Airflow:
 
     def states(self, dag: str, run_id: str) -> dict[str, str]:
         """The state of every task of a run; mapped ones have their index in the name."""
-        found = self.call("GET", f"dags/{dag}/dagRuns/{run_id}/taskInstances?limit=500")["task_instances"]
+        found = self.pages(f"dags/{dag}/dagRuns/{run_id}/taskInstances", "task_instances")
         return {
             task["task_id"] + (f"[{task['map_index']}]" if task["map_index"] >= 0 else ""): task["state"]
             for task in found
         }
 
+    def pages(self, path: str, what: str) -> list[dict]:
+        """All of a list, of which the API gives a hundred at once, whatever the limit."""
+        found, page = [], {what: [], "total_entries": 1}
+        while len(found) < page["total_entries"]:
+            page = self.call("GET", f"{path}{'&' if '?' in path else '?'}limit=100&offset={len(found)}&order_by=id")
+            found += page[what]
+        return found
+
     def log(self, dag: str, run_id: str, task: str, attempt: int = 1) -> str:
         """A task's log, as the UI shows it."""
         path = f"dags/{dag}/dagRuns/{run_id}/taskInstances/{task}/logs/{attempt}"
         return str(self.call("GET", path))
+
+
+def set_policy(home: Path, policy: str) -> None:
+    """What Airflow applies to each DAG or task that it reads."""
+    config = home / "airflow" / "config"
+    config.mkdir(parents=True)
+    (config / "airflow_local_settings.py").write_text(policy)
+
+
+def start_the_demo(home: Path, until: str, size: float) -> None:
+    """The embedded server and the demo shop, played to the end of a day."""
+    for command in ("storehouse start", f"demo advance --until {until} --size {size}"):
+        done = run(environment(home), "-m", *command.split())
+        assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def running_airflow(home: Path, env: dict[str, str]) -> Iterator[Airflow]:
+    """Airflow as `make airflow` starts it. At its end the embedded server stops too."""
+    output = home / "airflow.out"
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "storehouse.airflow"], cwd=PROJECT, env=env, stdout=file, stderr=file
+        )
+    try:
+        while "Airflow is ready: " not in output.read_text():
+            assert process.poll() is None, output.read_text()
+            time.sleep(0.5)
+        url = output.read_text().split("Airflow is ready: ")[1].split()[0]
+        airflow = Airflow(process, output, url, Server(home / "postgres"))
+        assert airflow.call("GET", "importErrors")["import_errors"] == []
+        yield airflow
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(120)
+        run(environment(home), "-m", "storehouse", "stop")
