@@ -2,9 +2,11 @@
 
     python -m bench.scale [--size 4] [--small 125] [--large 1250] [--days 3]
 
-Size 4 changes about 20,000 orders a day; 125 days of it are a million orders, 1,250 days ten million. Both histories
-stand in the home (STOREHOUSE_HOME, about 50 GB) in a home of their own, and their days are measured in turn. They are
-left there: a second call measures their next days.
+Size 4 changes about 20,000 orders a day; 125 days of it are a million orders, 1,250 days ten million. Ten times the
+history has ten times the customers, and as many of them move house a day: on a measured day CUSTOMERS of them do, on
+both, for the question is what a day costs when as much changes. Each history stands in a home of its own in the home
+(STOREHOUSE_HOME, about 50 GB), and their days are measured in turn. They are left there: a second call measures their
+next days.
 """
 
 import argparse
@@ -33,6 +35,17 @@ from storehouse.settings import PROJECT, settings
 
 # Early enough that the large history ends before today: a shop's clock is never ahead of ours.
 START = date(2022, 6, 1)
+CUSTOMERS = 1000
+HOLD_BACK = """
+with older as (
+    select customer_id
+    from customers
+    where updated_at > %(last)s and created_at <= %(last)s
+    order by md5(customer_id::text)
+    offset %(changed)s
+)
+update customers set updated_at = %(last)s - interval '2 days' where customer_id in (select customer_id from older)
+"""
 
 
 class Cost(NamedTuple):
@@ -104,10 +117,9 @@ def extract() -> None:
 
 
 def measure_day(size: float) -> Cost:
-    """Play and land one day, then measure the whole daily `dbt build`, tests included, in a process of its own."""
+    """Land a day, then measure the whole daily `dbt build`, tests included, in a process of its own."""
     local.start()
-    demo.advance(days=1, size=size)
-    extract()
+    land_a_day(size)
     bound = query("select max(load_id) from raw.loads")[0]
     before = query("select coalesce(max(bound), 0) from converge.inputs where input = 'raw_shop.orders'")[0]
     changed = query(
@@ -134,6 +146,15 @@ def measure_day(size: float) -> Cost:
     wall = time.monotonic() - began
     time.sleep(1)
     return Cost(wall, database_cpu() - cpu, dbt_cpu, blocks() - buffers, changed)
+
+
+def land_a_day(size: float) -> None:
+    """Play and land one day; of the customers who were there before, CUSTOMERS change."""
+    with psycopg.connect(settings().shop_conninfo(), autocommit=True) as shop:
+        last = shop.execute("select max(updated_at) from customers").fetchone()[0]
+        demo.advance(days=1, size=size)
+        shop.execute(HOLD_BACK, {"last": last, "changed": CUSTOMERS})
+    extract()
 
 
 def database_cpu() -> float:

@@ -8,6 +8,7 @@
     {%- set passed = converge.state_table('passed_loads') -%}
     {%- for source, table in judged_tables() if is_asked and model.name == 'stg_' ~ source ~ '__' ~ table -%}
         {%- set label = source ~ '.' ~ table -%}
+        {%- set seen = run_query("select coalesce(max(load_id), 0) from " ~ passed ~ " where label = '" ~ label ~ "'").rows[0][0] -%}
         {%- set loads -%}
             select
                 judged.load_id,
@@ -18,7 +19,7 @@
             where
                 judged.source = '{{ source }}'
                 and judged.table_name = '{{ table }}'
-                and judged.load_id > coalesce((select passed.load_id from {{ passed }} as passed where passed.label = '{{ label }}'), 0)
+                and judged.load_id > {{ seen }}
         {%- endset -%}
         {%- set found -%}
             with loads as ({{ loads }}),

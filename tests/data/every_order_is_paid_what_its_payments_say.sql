@@ -5,16 +5,14 @@ with payments as (
         order_id,
         sum(case when status in ('captured', 'refunded') then amount_usd end) as paid_usd,
         sum(case when status = 'refunded' then amount_usd end) as refunded_usd
-    from {{ ref('fct_payments') }}
-    where {{ converge.is_tested(ref('fct_orders'), 'order_id') }}
+    from {{ converge.tested(ref('fct_payments'), 'order_id', changed=ref('fct_orders')) }} as changed
     group by order_id
 
 ),
 
 orders as (
 
-    select * from {{ ref('fct_orders') }}
-    where {{ converge.is_tested(ref('fct_orders'), 'order_id') }}
+    select * from {{ converge.tested(ref('fct_orders'), 'order_id') }} as changed
 
 )
 

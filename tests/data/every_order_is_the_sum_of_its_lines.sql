@@ -6,16 +6,14 @@ with items as (
         count(*) as line_count,
         sum(quantity) as item_count,
         sum(total_amount) as total_amount
-    from {{ ref('fct_order_items') }}
-    where {{ converge.is_tested(ref('fct_orders'), 'order_id') }}
+    from {{ converge.tested(ref('fct_order_items'), 'order_id', changed=ref('fct_orders')) }} as changed
     group by order_id
 
 ),
 
 orders as (
 
-    select * from {{ ref('fct_orders') }}
-    where {{ converge.is_tested(ref('fct_orders'), 'order_id') }}
+    select * from {{ converge.tested(ref('fct_orders'), 'order_id') }} as changed
 
 )
 

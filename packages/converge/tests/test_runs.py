@@ -276,8 +276,8 @@ def test_an_audit_reads_as_far_as_the_table_that_it_mirrors(shop: Shop) -> None:
     assert shop.value("select max(bound) from audit_converge.runs") == 2
 
 
-def test_a_build_tests_what_changed_and_what_a_failed_run_left_untested(shop: Shop) -> None:
-    name = "every_order_has_a_region"
+@pytest.mark.parametrize("name", ["every_order_has_a_region", "every_order_is_in_a_region"])
+def test_a_build_tests_what_changed_and_what_a_failed_run_left_untested(shop: Shop, name: str) -> None:
     shop.execute("update main_shop.orders set region = 'other' where order_id = 'a'")
     shop.land(items=[item("b", 2, 1)])
     assert shop.dbt("build")[name] == "pass"

@@ -11,7 +11,7 @@
     {%- endfor -%}
     {%- if mode == 'incremental' and plan.touched | length == 1 -%}
         {%- for found, relation, name, alias, column in re.findall('(?s)(from ((?:"[^"]+"[.])*("[^"]+"))(?: as ([a-z_0-9]+))?\\s+where\\s+true /[*]@is_touched 1 (?:[a-z_0-9]+[.])?([a-z_0-9]+)@[*]/)', ns.sql) | unique if converge.is_indexed(relation, column) -%}
-            {%- set ns.sql = ns.sql | replace(found, 'from (' ~ converge.narrowed(relation, column, plan) ~ ') as ' ~ (alias or name) ~ ' where true') -%}
+            {%- set ns.sql = ns.sql | replace(found, 'from (' ~ converge.narrowed(relation, column, plan.tens_table) ~ ') as ' ~ (alias or name) ~ ' where true') -%}
         {%- endfor -%}
     {%- endif -%}
     {%- for found, count, expressions in re.findall('(?s)(true /[*]@is_touched ([0-9]+) (.*?)@[*]/)', ns.sql) | unique if mode == 'incremental' and plan.touched -%}

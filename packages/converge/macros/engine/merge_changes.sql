@@ -25,10 +25,7 @@
         analyze {{ plan.touched_table }};
         {% if plan.touched | length == 1 -%}
         create temporary table {{ plan.tens_table }} on commit drop as
-        select array_agg(key) as keys from (
-            select {{ plan.touched[0] }} as key, (row_number() over (order by {{ plan.touched[0] }}) - 1) / 10 as ten from {{ plan.touched_table }}
-        ) as numbered
-        group by ten;
+        {{ converge.tens(plan.touched_table, plan.touched[0]) }};
         analyze {{ plan.tens_table }};
         {%- endif %}
         {%- endif %}
@@ -53,7 +50,7 @@
         {% if keeps_greatest -%}
         select old.* from {{ table }} as old where ({{ converge.each(plan.key, 'old.{}', ', ') }}) in (select {{ plan.key | join(', ') }} from {{ new }})
         {%- elif plan.touched | length == 1 -%}
-        {{ converge.narrowed(table, plan.touched[0], plan) }}
+        {{ converge.narrowed(table, plan.touched[0], plan.tens_table) }}
         {%- else -%}
         select old.* from {{ table }} as old where ({{ converge.each(plan.touched, 'old.{}', ', ') }}) in (select {{ plan.touched | join(', ') }} from {{ plan.touched_table }})
         {%- endif %};

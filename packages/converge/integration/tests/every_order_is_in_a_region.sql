@@ -1,0 +1,3 @@
+-- The same, looked up by an index.
+select * from {{ converge.tested(ref('orders'), 'order_id') }} as changed
+where region = 'other'
