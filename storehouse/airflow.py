@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from storehouse.errors import StorehouseError
-from storehouse.server import SUPERUSER, _free_port, _is_free
+from storehouse.server import SUPERUSER, free_port, is_free
 from storehouse.settings import PROJECT, settings
 
 DAGS = PROJECT / "dags"
@@ -171,14 +171,14 @@ def _port(home: Path) -> int:
     file = home / "port"
     if not file.exists():
         home.mkdir(parents=True, exist_ok=True)
-        file.write_text(str(_free_port()))
+        file.write_text(str(free_port()))
     return int(file.read_text())
 
 
 def _claim_port(home: Path) -> None:
     """See that nobody listens where we shall: a port of the last time that is taken now is given up for another."""
     port = _port(home)
-    if _is_free(port):
+    if is_free(port):
         return
     if _get(f"http://127.0.0.1:{port}", "monitor/health"):
         raise StorehouseError(f"Airflow already runs: http://127.0.0.1:{port}")

@@ -120,13 +120,13 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
-        port = self._wanted_port or self._last_port() or _free_port()
-        if not _is_free(port):
+        port = self._wanted_port or self._last_port() or free_port()
+        if not is_free(port):
             if self._wanted_port:
                 raise StorehouseError(
                     f"Port {port} is taken by another program. Set STOREHOUSE_PORT to a free one, or to 0."
                 )
-            port = _free_port()
+            port = free_port()
         self._forget_zombie()
         options = "".join(f" -c {name}='{value}'" for name, value in (self._options | {"port": str(port)}).items())
         for attempt in range(START_ATTEMPTS):
@@ -217,13 +217,15 @@ class Server:
         return port if status == "ready" and Path(folder) == self.data and _answers(port) else None
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """True when nobody listens on this port of loopback."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

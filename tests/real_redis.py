@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from storehouse.server import _free_port
+from storehouse.server import free_port
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
@@ -33,7 +33,7 @@ class Redis:
         self.binary = shutil.which("redis-server", path=path)
         if self.binary is None:
             pytest.skip("no redis-server here: install Redis (Debian: apt install redis-server)")
-        self.folder, self.port = folder, _free_port()
+        self.folder, self.port = folder, free_port()
         self.process: subprocess.Popen | None = None
         self.start()
 

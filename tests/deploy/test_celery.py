@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from real_redis import Redis
 
-from storehouse.server import Server, _free_port
+from storehouse.server import Server, free_port
 from storehouse.settings import PROJECT
 
 OUR_VARIABLES = ("WAREHOUSE_", "SHOP_", "MARKETPLACE_", "REVIEWS_", "STORES_", "STOREHOUSE_", "DBT_", "AIRFLOW")
@@ -62,7 +62,7 @@ class Airflow:
         self.server.ensure_database("airflow")
         (home / "dags").mkdir()
         (home / "dags" / "on_celery.py").write_text(DAG)
-        port = _free_port()
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         metadata = f"postgresql+psycopg2://postgres@127.0.0.1:{self.server.port}/airflow"
         self.environment = house | {
