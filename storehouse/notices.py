@@ -83,7 +83,7 @@ def send(title: str, lines: list[str]) -> None:
 
         service = apprise.Apprise()
         if not service.add(urls) or not service.notify(title=title, body="\n".join(lines)):
-            logger.warning("The notice was not delivered: %s", title)
+            logger.warning("The notice did not reach every service: %s", title)
     except Exception:
         logger.warning("The notice was not delivered: %s", title, exc_info=True)
 
