@@ -106,14 +106,20 @@ def _moved(warehouse: psycopg.Connection) -> bool:
 
 
 def _behind(warehouse: psycopg.Connection, model: Model) -> list[str]:
-    """The parents of which this model has not consumed all: what it misses is no drift, but a run not made yet."""
+    """The tables, it or what it stands on reads them, that are not consumed whole: no drift, but a run not made yet."""
     rows = warehouse.execute(
         """
-        select seen.input
-        from converge.inputs as seen
+        with recursive lineage as (
+            select to_regclass(%s)::oid as relation
+            union
+            select seen.input_oid from converge.inputs as seen join lineage on lineage.relation = seen.relation
+            where seen.input not like '(%%'
+        )
+        select distinct seen.input
+        from lineage
+        join converge.inputs as seen on seen.relation = lineage.relation
         left join converge.inputs as own on own.relation = to_regclass(seen.input) and own.input = '(self)'
-        where seen.relation = to_regclass(%s) and seen.input not like '(%%' and seen.input not like 'raw%%'
-          and seen.input not like 'seeds.%%'
+        where seen.input not like '(%%' and seen.input not like 'raw%%' and seen.input not like 'seeds.%%'
           and (own.relation is distinct from seen.input_oid or own.bound > seen.bound)
         """,
         [f"{model.schema}.{model.table}"],

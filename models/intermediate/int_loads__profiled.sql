@@ -25,7 +25,7 @@ with loads as (
 
     select
         _load_id,
-        {{ staging_version_at(source, table) }} as _changed_at,
+        {{ changed_at(source, table) }} as _changed_at,
         {% for column in columns %}
         {{ column }},
         {% endfor %}
