@@ -22,6 +22,11 @@ def is_tested(relation: object, *columns: str) -> str:
     return "true"
 
 
+def tested(relation: object, key: str, changed: object = None) -> str:
+    """The rows that a run changed."""
+    return f"(select * from {relation})"
+
+
 def is_touched(*columns: str) -> str:
     """A predicate on the touched keys."""
     return "true"
