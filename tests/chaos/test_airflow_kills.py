@@ -29,7 +29,7 @@ from storehouse.errors import StorehouseError
 from storehouse.server import Server
 from storehouse.settings import PROJECT, settings
 
-KILLS = int(os.environ.get("KILLS", "3"))
+KILLS = int(os.environ.get("KILLS", "2"))
 VICTIMS = ["scheduler", "task", "triggerer", "dag-processor", "api-server", "backend", "server"]
 WITHIN = 600  # seconds
 # Airflow's own patience, shortened, but not below what a busy machine needs: how long a part may be silent before its
