@@ -103,6 +103,16 @@ def test_only_an_index_on_the_touched_key_is_probed(shop: Shop) -> None:
     assert shop.differences() == {}
 
 
+def test_rows_that_an_or_lets_pass_beside_the_touched_ones_are_read(shop: Shop) -> None:
+    shop.edit("models/orders.sql", "and not _is_deleted", "and not _is_deleted\n        or order_id = 'nobody'")
+    shop.run()
+    shop.land(items=[item("b", 2, 7)])
+    assert shop.run()["orders"] == "INCREMENTAL +1 -0"
+    ran = (shop.folder / "target/run/corner_shop/models/orders.sql").read_text()
+    assert "as narrowed" not in ran
+    assert shop.differences() == {}
+
+
 def test_names_that_need_quotes_are_quoted(shop: Shop) -> None:
     shop.write("models/Order.sql", """
         {{ config(alias='Order By', schema='Odd-Schema', unique_key='"order"', meta={'track': '"Day Placed"'}) }}

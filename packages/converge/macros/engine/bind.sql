@@ -10,8 +10,10 @@
         {%- set ns.sql = re.sub('/[*]@landed ' ~ re.escape(row.input) ~ ' by (.*?)@[*]/', 'where ' ~ above ~ '\\1 <= ' ~ row.bound, ns.sql) -%}
     {%- endfor -%}
     {%- if mode == 'incremental' and plan.touched | length == 1 -%}
-        {%- for found, relation, name, alias, column in re.findall('(?s)(from ((?:"[^"]+"[.])*("[^"]+"))(?: as ([a-z_0-9]+))?\\s+where\\s+true /[*]@is_touched 1 (?:[a-z_0-9]+[.])?([a-z_0-9]+)@[*]/)', ns.sql) | unique if converge.is_indexed(relation, column) -%}
-            {%- set ns.sql = ns.sql | replace(found, 'from (' ~ converge.narrowed(relation, column, plan.tens_table) ~ ') as ' ~ (alias or name) ~ ' where true') -%}
+        {%- set no_or = '(?![^()]*\\s(?i:or)\\s)' -%}
+        {#- `from a table where is_touched`, unless an `or` lets other rows pass too. -#}
+        {%- for found, relation, name, alias, column in re.findall('(?s)(from ((?:"[^"]+"[.])*("[^"]+"))(?: as ([a-z_0-9]+))?\\s+where\\s+true /[*]@is_touched 1 (?:[a-z_0-9]+[.])?([a-z_0-9]+)@[*]/)' ~ no_or, ns.sql) | unique if converge.is_indexed(relation, column) -%}
+            {%- set ns.sql = re.sub(re.escape(found) ~ no_or, 'from (' ~ converge.narrowed(relation, column, plan.tens_table) ~ ') as ' ~ (alias or name) ~ ' where true', ns.sql) -%}
         {%- endfor -%}
     {%- endif -%}
     {%- for found, count, expressions in re.findall('(?s)(true /[*]@is_touched ([0-9]+) (.*?)@[*]/)', ns.sql) | unique if mode == 'incremental' and plan.touched -%}
