@@ -26,6 +26,7 @@ from storehouse import node_results, transform
 from storehouse.errors import StorehouseError, TransientError
 from storehouse.node_results import TESTS
 from storehouse.settings import PROJECT, settings
+from storehouse.summary import count_tests
 from storehouse.transform import target_folder
 
 # Unit tests test the code, not the day: they are in `make test`. Tests tagged `audit` read all of history.
@@ -162,7 +163,8 @@ class DbtBuild(DbtTask):
             raise AirflowFailException(str(error)) from error
         for failure in failures:
             self.log.error("%s", failure)
-        # Where `dbt build` by hand would have left them: the summary counts the tests.
+        # For the report, which another machine may make; and where `dbt build` by hand would have left it.
+        context["ti"].xcom_push("tests", count_tests(target))
         shutil.copy(target / "run_results.json", graph)
         return recorder.finish()
 

@@ -128,7 +128,8 @@ def size(landed: Any) -> str:
 @task(trigger_rule=TriggerRule.ALL_DONE, on_failure_callback=None)
 def report(ti: Any = None, dag_run: Any = None) -> None:
     """The summary of the run, which fails when anything in it did; and the news that a DAG is well again."""
-    print(summarise(f"{dag_run.dag_id} {dag_run.run_id}"))
+    tests = next(filter(None, ti.xcom_pull(["dbt.build", "dbt.build_large"], key="tests")), {})
+    print(summarise(f"{dag_run.dag_id} {dag_run.run_id}", tests))
     states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
     if broken := sorted(name for name, state in states.items() if state in ("failed", "upstream_failed")):
         raise AirflowFailException(f"{len(broken)} tasks did not succeed: {', '.join(broken)}")

@@ -1,6 +1,9 @@
 """What a run made, and where to look next."""
 
 import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 
 import psycopg
 
@@ -12,8 +15,13 @@ MART_SCHEMAS = ["core", "sales", "customers", "feedback"]
 EXACT_ROWS = 1_000_000
 
 
-def summarise(run_id: str | None = None) -> str:
-    """Landed, accepted and refused rows of a pipeline run (the last one by default), rows per mart, tests."""
+def summarise(run_id: str | None = None, tests: Mapping[str, int] | None = None) -> str:
+    """Landed, accepted and refused rows of a pipeline run (the last one by default), rows per mart, tests.
+
+    Args:
+        run_id: of the ledger of loads.
+        tests: how many `passed`, `warned` and `failed`; by default of the last build on this machine.
+    """
     with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
         loads = (
             warehouse.execute(
@@ -54,7 +62,9 @@ def summarise(run_id: str | None = None) -> str:
     ]
     lines += ["", f"{'mart':<38}{'rows':>12}"]
     lines += [f"  {name:<36}{count:>12}" for name, count in counted]
-    lines += ["", _tests(), ""]
+    tests = count_tests(target_folder()) if tests is None else tests
+    said = ", ".join(f"{tests[how]} {how}" for how in ("passed", "warned", "failed")) if tests else "none ran"
+    lines += ["", f"tests: {said}", ""]
     lines += [
         "Look next:",
         "  make psql                                      the warehouse; \\dt sales.* lists a schema",
@@ -65,19 +75,23 @@ def summarise(run_id: str | None = None) -> str:
     return "\n".join(lines)
 
 
+def count_tests(target: Path) -> dict[str, int]:
+    """How many tests `passed`, `warned` and `failed` in the last build with this target folder; empty without one."""
+    results_file = target / "run_results.json"
+    if not results_file.exists():
+        return {}
+    results = json.loads(results_file.read_text())["results"]
+    by_status = Counter(r["status"] for r in results if r["unique_id"].split(".")[0] in ("test", "unit_test"))
+    return {
+        "passed": by_status["pass"],
+        "warned": by_status["warn"],
+        "failed": by_status["fail"] + by_status["error"],
+    }
+
+
 def _exists(warehouse: psycopg.Connection, relation: str) -> bool:
     return warehouse.execute("select to_regclass(%s) is not null", [relation]).fetchone()[0]
 
 
 def _count(warehouse: psycopg.Connection, relation: str) -> int:
     return warehouse.execute(f"select count(*) from {relation}").fetchone()[0]
-
-
-def _tests() -> str:
-    results_file = target_folder() / "run_results.json"
-    if not results_file.exists():
-        return "tests: none ran"
-    results = json.loads(results_file.read_text())["results"]
-    tests = [r["status"] for r in results if r["unique_id"].split(".")[0] in ("test", "unit_test")]
-    failed = tests.count("fail") + tests.count("error")
-    return f"tests: {tests.count('pass')} passed, {tests.count('warn')} warned, {failed} failed"

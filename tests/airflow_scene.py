@@ -116,6 +116,25 @@ def set_policy(home: Path, policy: str) -> None:
     (config / "airflow_local_settings.py").write_text(policy)
 
 
+NO_RUN_IS_DUE = """
+from datetime import timedelta
+
+def dag_policy(dag):
+    dag.end_date = dag.start_date + timedelta(days=60)
+"""
+
+
+def own_sources(home: Path) -> dict[str, str]:
+    """The demo shop as anybody's sources: with these variables the DAGs have their schedules."""
+    api = f"http://127.0.0.1:{(home / 'demo' / 'port').read_text().strip()}"
+    return {
+        "SHOP_DATABASE_URL": Server(home / "postgres").conninfo("shop"),
+        "MARKETPLACE_URL": f"{api}/marketplace",
+        "REVIEWS_URL": api,
+        "STORES_URL": str(home / "demo" / "stores"),
+    }
+
+
 def start_the_demo(home: Path, until: str, size: float) -> None:
     """The embedded server and the demo shop, played to the end of a day."""
     for command in ("storehouse start", f"demo advance --until {until} --size {size}"):

@@ -11,10 +11,19 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from airflow_scene import Airflow, environment, parse, run, running_airflow, set_policy, start_the_demo
+from airflow_scene import (
+    NO_RUN_IS_DUE,
+    Airflow,
+    environment,
+    own_sources,
+    parse,
+    run,
+    running_airflow,
+    set_policy,
+    start_the_demo,
+)
 
 from demo.shop import START
-from storehouse.server import Server
 
 DAYS = int(os.environ.get("BACKFILL_DAYS", "3"))
 HOLE_EVERY = 7
@@ -27,17 +36,9 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The demo shop as anybody's sources: then the DAGs have their schedules. No run is due but the backfill's."""
     home = tmp_path_factory.mktemp("home")
     parse(home)
-    set_policy(home, POLICY)
+    set_policy(home, NO_RUN_IS_DUE)
     start_the_demo(home, until=str(LAST + timedelta(days=1)), size=SIZE)
-    api = f"http://127.0.0.1:{(home / 'demo' / 'port').read_text().strip()}"
-    return environment(
-        home,
-        SHOP_DATABASE_URL=Server(home / "postgres").conninfo("shop"),
-        MARKETPLACE_URL=f"{api}/marketplace",
-        REVIEWS_URL=api,
-        STORES_URL=str(home / "demo" / "stores"),
-        AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="True",
-    )
+    return environment(home, **own_sources(home), AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="True")
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +47,6 @@ def airflow(env: dict[str, str]) -> Iterator[Airflow]:
         yield airflow
 
 
-POLICY = """
-from datetime import timedelta
-
-def dag_policy(dag):
-    dag.end_date = dag.start_date + timedelta(days=60)
-"""
 # A run's id has its interval's end.
 LOADS_BEYOND_THEIR_INTERVAL = """
 select run_id, source, table_name, interval_until from raw.loads

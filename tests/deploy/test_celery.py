@@ -1,78 +1,109 @@
-"""docs/deploy.md, Celery: a real Redis between the scheduler and two workers, which share one run."""
+"""docs/deploy.md, Celery: the shop's DAG over a real Redis, on two workers with a home each, as on two machines."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
+from airflow_scene import NO_RUN_IS_DUE, Airflow, environment, own_sources, parse, run, set_policy, start_the_demo
 from real_redis import Redis
 
 from storehouse.server import Server, free_port
 from storehouse.settings import PROJECT
 
-OUR_VARIABLES = ("WAREHOUSE_", "SHOP_", "MARKETPLACE_", "REVIEWS_", "STORES_", "STOREHOUSE_", "DBT_", "AIRFLOW")
-WITHIN = 600  # seconds
-AIRFLOW = [sys.executable, "-m", "airflow"]
+WITHIN = 300  # seconds
 WORKERS = ("one", "two")
-DAG = """
-import os
-from datetime import datetime
-from airflow.sdk import dag, task
+POLICY = """
+from datetime import timedelta
 
-@dag(schedule=None, start_date=datetime(2026, 1, 1))
-def on_celery():
-    @task
-    def land(source):
-        from extract_load import load
-        return {"worker": os.environ["WORKER"], "rows": sum(landed.rows for landed in load(source))}
-
-    @task
-    def build():
-        from storehouse import transform
-        no_tests = ["--exclude-resource-type", "test", "unit_test"]
-        return transform.build(["build", "--select", "+stg_shop__orders", *no_tests])
-
-    land.expand(source=["shop", "marketplace", "reviews", "stores"]) >> build()
-
-on_celery()
+def task_policy(task):
+    task.retry_delay, task.retry_exponential_backoff = timedelta(seconds=5), 0
 """
 
 
-class Airflow:
-    """The parts of an Airflow with the CeleryExecutor, each a process of its own."""
+@dataclass
+class Machines:
+    """Processes of Airflow, each in the environment of its machine. They share databases, broker and logs alone."""
 
-    def __init__(self, home: Path, broker: Redis) -> None:
-        theirs = {name: value for name, value in os.environ.items() if not name.startswith(OUR_VARIABLES)}
-        house = theirs | {
-            "STOREHOUSE_HOME": str(home),
-            "DBT_TARGET_PATH": str(home / "target"),
-            "PYTHONPATH": str(PROJECT),
-        }
-        for command in ("storehouse start", "demo advance --until 2026-01-03 --size 0.05"):
-            command = [sys.executable, "-m", *command.split()]
-            done = subprocess.run(command, cwd=PROJECT, env=house, capture_output=True, text=True, timeout=300)
-            assert done.returncode == 0, done.stderr
-        self.server = Server(home / "postgres")
-        self.server.ensure_database("airflow")
-        (home / "dags").mkdir()
-        (home / "dags" / "on_celery.py").write_text(DAG)
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        metadata = f"postgresql+psycopg2://postgres@127.0.0.1:{self.server.port}/airflow"
-        self.environment = house | {
-            "AIRFLOW_HOME": str(home / "airflow"),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+    folder: Path
+    variables: dict[str, str]
+    parts: dict[str, subprocess.Popen] = field(default_factory=dict)
+
+    def environment(self, machine: str) -> dict[str, str]:
+        home = self.folder / machine
+        # A task's worker is known by its user's name: the host is the same.
+        own = {"AIRFLOW_HOME": str(home / "airflow"), "LOGNAME": machine}
+        return environment(home, **self.variables, **own)
+
+    def start(self, machine: str, *command: str) -> None:
+        name = f"{machine}-{command[0]}"
+        with (self.folder / f"{name}.log").open("wb") as log:
+            self.parts[name] = subprocess.Popen(
+                [sys.executable, "-m", "airflow", *command],
+                cwd=PROJECT,
+                env=self.environment(machine),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + WITHIN
+        while True:
+            with suppress(httpx.HTTPError, AssertionError):
+                if condition():
+                    return
+            ended = [name for name, part in self.parts.items() if part.poll() is not None]
+            assert not ended and time.monotonic() < deadline, (ended, self.tails())
+            time.sleep(0.5)
+
+    def tails(self) -> str:
+        logs = self.folder.glob("*.log")
+        return "\n".join(f"{log.name}: {log.read_text(errors='replace')[-2000:]}" for log in logs)
+
+    def kill(self, name: str) -> None:
+        part = self.parts.pop(name)
+        os.killpg(part.pid, signal.SIGKILL)
+        part.wait()
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    """A machine for scheduler and databases, and two workers."""
+    folder = tmp_path_factory.mktemp("machines")
+    home = folder / "front"
+    parse(home)
+    for worker in WORKERS:
+        shutil.copytree(home / "target", folder / worker / "target")
+    set_policy(home, NO_RUN_IS_DUE + POLICY)
+    start_the_demo(home, until="2026-01-03", size=0.05)
+    server = Server(home / "postgres")
+    server.ensure_database("airflow")
+    broker = Redis(folder)
+    port = free_port()
+    metadata = f"postgresql+psycopg2://postgres@127.0.0.1:{server.port}/airflow"
+    machines = Machines(
+        folder,
+        own_sources(home)
+        | {
+            "WAREHOUSE_HOST": "127.0.0.1",
+            "WAREHOUSE_PORT": str(server.port),
+            "PII_KEY": "the-key-of-every-machine-in-this-test",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata,
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__PORT": str(port),
@@ -82,88 +113,67 @@ class Airflow:
             "AIRFLOW__CELERY__RESULT_BACKEND": metadata.replace("postgresql+psycopg2", "db+postgresql"),
             "AIRFLOW__CELERY__WORKER_CONCURRENCY": "1",
             "AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
-        }
-        self.logs = home / "logs"
-        self.logs.mkdir(exist_ok=True)
-        self.parts: dict[str, subprocess.Popen] = {}
-
-    def start(self, name: str, *command: str, **variables: str) -> subprocess.Popen:
-        with (self.logs / f"{name}.log").open("wb") as log:
-            self.parts[name] = subprocess.Popen(
-                [*AIRFLOW, *command],
-                cwd=PROJECT,
-                env=self.environment | variables,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        return self.parts[name]
-
-    def call(self, method: str, path: str, **body: object) -> dict | None:
-        try:
-            answer = httpx.request(method, f"{self.url}/api/v2/{path}", json=body or None, timeout=30)
-        except httpx.HTTPError:
-            return None
-        return answer.json() if answer.is_success else None
-
-    def wait_until(self, condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + WITHIN
-        while not condition():
-            ended = [name for name, part in self.parts.items() if part.poll() is not None]
-            assert not ended and time.monotonic() < deadline, self.tails()
-            time.sleep(0.5)
-
-    def tails(self) -> str:
-        return "\n".join(f"{log.name}: {log.read_text(errors='replace')[-2000:]}" for log in self.logs.glob("*.log"))
-
-    def query(self, statement: str, database: str = "airflow") -> list[tuple]:
-        with psycopg.connect(self.server.conninfo(database)) as connection:
-            return connection.execute(statement).fetchall()
-
-    def stop(self) -> None:
-        for part in self.parts.values():
-            os.killpg(part.pid, signal.SIGKILL)
-            part.wait()
-        command = [sys.executable, "-m", "storehouse", "stop"]
-        subprocess.run(command, cwd=PROJECT, env=self.environment, capture_output=True, timeout=60)
-
-
-@pytest.fixture
-def airflow(tmp_path: Path) -> Iterator[Airflow]:
-    broker = Redis(tmp_path)
-    airflow = Airflow(tmp_path, broker)
+            "AIRFLOW__COSMOS__ENABLE_DAG_VERSIONING": "False",
+            "AIRFLOW__DAG_PROCESSOR__MAX_CALLBACKS_PER_LOOP": "500",
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(folder / "logs"),
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+        },
+    )
     try:
-        migrated = airflow.start("migrate", "db", "migrate").wait(WITHIN)
-        assert migrated == 0, airflow.tails()
-        del airflow.parts["migrate"]
-        airflow.start("api-server", "api-server")
-        airflow.wait_until(lambda: airflow.call("GET", "monitor/health"))
-        airflow.start("scheduler", "scheduler", "--skip-serve-logs")
-        airflow.start("dag-processor", "dag-processor")
+        for step in (["db", "migrate"], ["pools", "import", str(PROJECT / "storehouse" / "pools.json")]):
+            done = run(machines.environment("front"), "-m", "airflow", *step)
+            assert done.returncode == 0, done.stdout + done.stderr
+        machines.start("front", "api-server")
+        machines.wait_until(lambda: httpx.get(f"http://127.0.0.1:{port}/api/v2/version").is_success)
+        machines.start("front", "scheduler", "--skip-serve-logs")
+        machines.start("front", "dag-processor")
+        machines.start("front", "triggerer", "--skip-serve-logs")
         for worker in WORKERS:
             name = ("--celery-hostname", f"{worker}@%h", "--skip-serve-logs", "--without-gossip", "--without-mingle")
-            airflow.start(f"worker-{worker}", "celery", "worker", *name, WORKER=worker)
-        yield airflow
+            machines.start(worker, "celery", "worker", *name)
+        for worker in WORKERS:
+            log = folder / f"{worker}-celery.log"
+            machines.wait_until(lambda log=log: " ready." in log.read_text())
+        yield machines
     finally:
-        airflow.stop()
+        for name in list(machines.parts):
+            machines.kill(name)
         broker.stop()
+        run(environment(home), "-m", "storehouse", "stop")
 
 
-def test_two_celery_workers_share_a_run_over_a_redis_broker(airflow: Airflow) -> None:
-    airflow.wait_until(lambda: airflow.call("GET", "dags/on_celery"))
-    for worker in WORKERS:
-        log = airflow.logs / f"worker-{worker}.log"
-        airflow.wait_until(lambda log=log: " ready." in log.read_text())
-    run = airflow.call("POST", "dags/on_celery/dagRuns", logical_date=None)["dag_run_id"]
+@pytest.fixture(scope="module")
+def airflow(machines: Machines) -> Airflow:
+    url = f"http://127.0.0.1:{machines.variables['AIRFLOW__API__PORT']}"
+    airflow = Airflow(None, machines.folder, url, Server(machines.folder / "front" / "postgres"))
+    machines.wait_until(lambda: airflow.call("GET", "dags/shop_elt"))
+    return airflow
 
-    def state() -> str:
-        return (airflow.call("GET", f"dags/on_celery/dagRuns/{run}") or {}).get("state", "")
 
-    airflow.wait_until(lambda: state() in ("success", "failed"))
-    assert state() == "success", airflow.tails()
-    landed = [value for (value,) in airflow.query("select value from xcom where task_id = 'land'")]
-    assert {result["worker"] for result in landed} == set(WORKERS)
-    assert len(landed) == 4 and sum(result["rows"] for result in landed) > 1000
-    assert airflow.query("select value from xcom where task_id = 'build'") == [([],)]
-    assert airflow.query("select count(*) > 0 from staging.stg_shop__orders", "storehouse") == [(True,)]
-    assert airflow.query("select distinct status from celery_taskmeta") == [("SUCCESS",)]
+def workers_of(airflow: Airflow, run_id: str, tasks: str) -> list[tuple[str, int]]:
+    """Who ran the tasks whose names match, and the number of the try."""
+    statement = "select unixname, try_number from task_instance where run_id = %s and task_id ~ %s and pid is not null"
+    return airflow.query("airflow", statement, run_id, tasks)
+
+
+def test_two_workers_share_a_run_and_nothing_but_the_databases(airflow: Airflow, machines: Machines) -> None:
+    run_id = airflow.trigger("shop_elt")
+    assert airflow.finish("shop_elt", run_id) == "success", (airflow.states("shop_elt", run_id), machines.tails())
+    assert {worker for worker, _ in workers_of(airflow, run_id, ".")} == set(WORKERS)
+    assert airflow.query("storehouse", "select count(*) > 0 from core.fct_orders") == [(True,)]
+    assert airflow.query("airflow", "select distinct status from celery_taskmeta") == [("SUCCESS",)]
+    # Whichever of the two makes the report.
+    assert " passed, " in airflow.log("shop_elt", run_id, "report")
+
+
+def test_a_build_whose_machine_dies_is_taken_over_by_the_other(airflow: Airflow, machines: Machines) -> None:
+    assert run(environment(machines.folder / "front"), "-m", "demo", "advance", "--days", "1").returncode == 0
+    run_id = airflow.trigger("shop_elt")
+    results = "select count(*) > 5 from orchestration.node_results where run_id = %s"
+    machines.wait_until(lambda: airflow.query("storehouse", results, run_id) == [(True,)])
+    ((worker, _),) = workers_of(airflow, run_id, "^dbt.build$")
+    machines.kill(f"{worker}-celery")
+    assert airflow.finish("shop_elt", run_id) == "success", (airflow.states("shop_elt", run_id), machines.tails())
+    ((other, attempt),) = workers_of(airflow, run_id, "^dbt.build$")
+    assert {worker, other} == set(WORKERS) and attempt == 2
+    assert airflow.query("storehouse", "select max(order_date)::text from core.fct_orders") == [("2026-01-04",)]
