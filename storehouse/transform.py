@@ -1,12 +1,13 @@
 """dbt, in this process: its progress in a line, its failures in words."""
 
+import gc
 import io
 import json
 import os
 import sys
 import time
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from storehouse.errors import StorehouseError
@@ -94,6 +95,17 @@ def _where_to_look(result: object) -> str:
     return f" To see them: select * from {result.node.relation_name.replace(chr(34), '')}" if is_kept else ""
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """dbt makes many objects and few cycles: looking for them again and again would be a tenth of a build's cost."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@_uncollected()
 def _invoke(arguments: list[str], callbacks: list, target: str | None = None) -> object:
     os.environ.update(settings().dbt_environment())
     from dbt.cli.main import dbtRunner

@@ -23,7 +23,7 @@ from storehouse import audit, transform
 from storehouse.server import Server
 from storehouse.settings import PROJECT
 
-KILLS = int(os.environ.get("KILLS", "12"))
+KILLS = int(os.environ.get("KILLS", "8"))
 SEED = int(os.environ.get("KILL_SEED", random.randrange(2**32)))
 VICTIMS = ["dbt", "extract-load", "backend", "server"]
 BUILD = ["build", "--exclude-resource-type", "test", "unit_test"]
