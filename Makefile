@@ -48,7 +48,7 @@ fuzz: $(PACKAGES)
 chaos: $(PACKAGES)
 	@KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest tests/chaos -s $(ARGS)
 
-## test-backfill  Airflow's own backfill of the demo shop, backwards, with holes, twice: BACKFILL_DAYS=30, BACKFILL_SIZE=0.1
+## test-backfill  Airflow's own backfill of the demo shop, backwards with holes, then forwards over all: BACKFILL_DAYS=30, BACKFILL_SIZE=0.1
 .PHONY: test-backfill
 test-backfill: $(PACKAGES)
 	@BACKFILL_DAYS=$(or $(BACKFILL_DAYS),30) BACKFILL_SIZE=$(or $(BACKFILL_SIZE),0.1) $(BIN)/python -m pytest tests/dags/test_backfill.py $(ARGS)
