@@ -50,7 +50,9 @@ def airflow(env: dict[str, str]) -> Iterator[Airflow]:
 # A run's id has its interval's end.
 LOADS_BEYOND_THEIR_INTERVAL = """
 select run_id, source, table_name, interval_until from raw.loads
-where interval_until is not null and (interval_until <= substring(run_id from 'backfill__(.+)')::timestamptz) is not true
+where
+    interval_until is not null
+    and (interval_until <= substring(run_id from 'backfill__(.+)')::timestamptz) is not true
 """
 
 
