@@ -74,8 +74,9 @@ def pages(base_url: str, path: str, parameters: dict[str, str], setting: str) ->
         while number <= count:
             try:
                 request = client.build_request("GET", base_url.rstrip("/") + path, params=parameters | {"page": number})
-            except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-                raise StorehouseError(f"{setting} is not a URL: {error}. One looks like https://host/path.") from error
+            except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+                # Not in httpx's words: they may quote the password.
+                raise StorehouseError(f"{setting} is not a URL. One looks like https://host/path.") from None
             response = _answer(client, request, setting)
             envelope, records = _read(response, setting)
             try:

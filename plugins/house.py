@@ -1,17 +1,20 @@
 """What the house adds to Airflow's own processes.
 
-The deadline's reference is registered. And what a failed run did not reach shows as `upstream_failed`: the tasks of
-dbt's nodes end in the triggerer, which knows success, failure and `skipped`; when a run has failed, its scheduler gives
-each skipped task below a failed one the state that it would have had, so that "clear failed tasks" takes it along.
+The deadline's reference is registered, and a run's deadline counts while it runs. And what a failed run did not reach
+shows as `upstream_failed`: the tasks of dbt's nodes end in the triggerer, which knows success, failure and `skipped`;
+when a run has failed, its scheduler gives each skipped task below a failed one the state that it would have had, so
+that "clear failed tasks" takes it along.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 from sqlalchemy.orm import object_session
 
-from storehouse.notices import RunMade
+from storehouse.notices import NEVER, RunStarts
+from storehouse.settings import settings
 
 BROKEN = {"failed", "upstream_failed"}
 
@@ -20,8 +23,14 @@ class Listener:
     """Called in the scheduler."""
 
     @hookimpl
+    def on_dag_run_running(self, dag_run: object, msg: str) -> None:
+        """From now on it may become late."""
+        _set_deadline(dag_run, datetime.now(UTC) + timedelta(hours=settings().late_hours))
+
+    @hookimpl
     def on_dag_run_failed(self, dag_run: object, msg: str) -> None:
         """Mark them, in the scheduler's own session: another one would take its objects away from it."""
+        _set_deadline(dag_run, NEVER)  # until it is cleared and starts again
         found = dag_run.get_task_instances(session=object_session(dag_run))
         tasks = {task.task_id: task for task in found if task.map_index < 0}
         broken = {name for name, task in tasks.items() if task.state in BROKEN}
@@ -32,9 +41,15 @@ class Listener:
             broken |= below
 
 
+def _set_deadline(dag_run: object, when: datetime) -> None:
+    for deadline in dag_run.deadlines:
+        if not deadline.missed:
+            deadline.deadline_time = when
+
+
 class House(AirflowPlugin):
     """The plugin."""
 
     name = "storehouse"
     listeners: ClassVar[list] = [Listener()]
-    deadline_references: ClassVar[list] = [RunMade]
+    deadline_references: ClassVar[list] = [RunStarts]

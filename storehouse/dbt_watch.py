@@ -4,7 +4,7 @@ All waits of a run share one look at the results and at Airflow's states.
 """
 
 import asyncio
-import contextlib
+import logging
 import time
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
@@ -27,6 +27,8 @@ IDLE_EVERY = 2.0  # seconds, before it
 # callback for each task that a trigger ends, and reads the DAG's file for those that come together: so they do.
 TELL_EVERY = 8.0
 PATIENCE = 300  # seconds without an answer of Airflow's database; then the waits fail
+
+logger = logging.getLogger(__name__)
 
 
 class Look:
@@ -74,7 +76,7 @@ class Look:
             await self.news.wait()
 
     async def _go_on(self) -> None:
-        told_at, heard_at = float("-inf"), time.monotonic()
+        told_at, heard_at, is_away = float("-inf"), time.monotonic(), False
         try:
             while True:
                 # The states first: when they say that the build ended, its results are all there.
@@ -87,8 +89,17 @@ class Look:
                     continue
                 heard_at = time.monotonic()
                 # When the warehouse is away, the build ends in an error, and its state says so.
-                with contextlib.suppress(psycopg.Error, TransientError):
-                    results = await asyncio.to_thread(node_results.read, *self.run)
+                try:
+                    results, is_away = await asyncio.to_thread(node_results.read, *self.run), False
+                except (psycopg.Error, TransientError) as error:
+                    if not is_away:
+                        logger.warning(
+                            "The warehouse does not tell the triggerer what the build of %s made: %s. Asking on; "
+                            "what it has not told when the build ends, each node's task builds again.",
+                            self.run,
+                            error,
+                        )
+                    is_away = True
                 # Both at once: a task that is late to hear must not see new states beside old results.
                 self.states, self.results = states, results
                 goes_on = any(state == "running" and _is_build(task, self.group) for task, state in states.items())

@@ -34,8 +34,10 @@ DEFAULTS = {
     "retry_delay": timedelta(seconds=30),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
+    # A task has no deadline alert in Airflow 3.3: this is its form, and the notice says that it was stopped.
     "execution_timeout": timedelta(hours=1),
     "on_failure_callback": notices.failed,
+    "on_retry_callback": notices.stopped,
 }
 # Of the DAGs: safe to run for old intervals too, since a load starts where the ledger ends, whatever the interval.
 RULES: dict[str, Any] = {
@@ -45,10 +47,12 @@ RULES: dict[str, Any] = {
     "dagrun_timeout": timedelta(hours=12),
     "default_args": DEFAULTS,
     "deadline": DeadlineAlert(
-        reference=notices.RunMade(),
+        reference=notices.RunStarts(),
         interval=LATE_AFTER,
         callback=AsyncCallback(notices.late, kwargs={"after": str(LATE_AFTER)}),
     ),
+    "on_failure_callback": notices.run_failed,
+    "on_success_callback": notices.recovered,
 }
 
 
@@ -125,14 +129,11 @@ def size(landed: Any) -> str:
     return "dbt.build_large" if rows >= settings().large_load_rows else "dbt.build"
 
 
-@task(trigger_rule=TriggerRule.ALL_DONE, on_failure_callback=None)
+@task(trigger_rule=TriggerRule.ALL_DONE)
 def report(ti: Any = None, dag_run: Any = None) -> None:
-    """The summary of the run, which fails when anything in it did; and the news that a DAG is well again."""
+    """The summary of the run, which fails when anything in it did."""
     tests = next(filter(None, ti.xcom_pull(["dbt.build", "dbt.build_large"], key="tests")), {})
     print(summarise(f"{dag_run.dag_id} {dag_run.run_id}", tests))
     states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
     if broken := sorted(name for name, state in states.items() if state in ("failed", "upstream_failed")):
-        raise AirflowFailException(f"{len(broken)} tasks did not succeed: {', '.join(broken)}")
-    before = ti.get_previous_dagrun()
-    if ti.try_number > 1 or (before and before.state == "failed"):
-        notices.recovered(ti.get_template_context())
+        raise notices.Told(f"{len(broken)} tasks did not succeed: {', '.join(broken)}")

@@ -20,6 +20,9 @@ SUCCESS, FAILED, SKIPPED = "success", "failed", "skipped"
 TESTS = "tests"  # the tests that are about several nodes
 BUILD = "build"  # recorded last: the build ran to its end
 KEPT_DAYS = 30
+# A connection that hangs would hold the triggerer up.
+STATEMENT_WITHIN = 30  # seconds
+LIVENESS = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 WENT_WELL = {"success", "pass", "warn", "no-op", "reused"}
 WENT_WRONG = {"error", "fail", "runtime error", "partial success"}
 
@@ -188,4 +191,5 @@ def _tests_about_one_node(manifest: Mapping) -> dict[str, str]:
 
 
 def _connect() -> psycopg.Connection:
-    return psycopg.connect(settings().warehouse_conninfo(), autocommit=True)
+    bounds = {"options": f"-c statement_timeout={STATEMENT_WITHIN}s", **LIVENESS}
+    return psycopg.connect(settings().warehouse_conninfo(), autocommit=True, **bounds)

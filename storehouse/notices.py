@@ -9,12 +9,16 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow.sdk import Variable
 from airflow.sdk.definitions.deadline import BaseDeadlineReference
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferralTimeout
 
 from storehouse.settings import settings
 
 CONNECTION = "storehouse_notices"
 FIRST_WORDS = 300  # characters
+NEVER = datetime(9000, 1, 1, tzinfo=UTC)
+TIMED_OUT = (AirflowTaskTimeout, TaskDeferralTimeout)
 # The runbook's entry for a task, by the end of its name; a node of dbt's graph has any name.
 ENTRIES = {
     "wait": "a-source-is-not-ready",
@@ -28,57 +32,76 @@ ENTRIES = {
 logger = logging.getLogger(__name__)
 
 
+class Told(AirflowFailException):
+    """A task fails because others did, and they have told why."""
+
+
 def failed(context: Any) -> None:
-    """Airflow's `on_failure_callback`: DAG, task, interval, the error's first two lines, log, runbook entry."""
+    """A task's `on_failure_callback`: DAG, task, interval, the error's first two lines, log, runbook entry."""
+    if isinstance(context.get("exception"), Told):
+        return
     task = context["ti"]
     name = task.task_id.rpartition(".")[2]
     entry = ENTRIES.get(name) or ("a-model-failed" if task.task_id.startswith("dbt.") else "a-task-failed")
-    error = context.get("exception")
-    # dbt says where in its first line, and what in the second. A database's DETAIL may have a person's data.
-    lines = [line.strip() for line in str(error or "").strip().splitlines() if not line.strip().startswith("DETAIL")]
-    said = " ".join(lines[:2]) or type(error).__name__
-    where = f"[{task.map_index}]" if (task.map_index or -1) >= 0 else ""
-    send(
-        f"{task.dag_id} failed: {task.task_id}{where}",
-        [
-            f"Error: {said[:FIRST_WORDS]}",
-            f"Interval: {_interval(context)}",
-            f"Log: {task.log_url}",
-            f"Runbook: {settings().runbook_url}#{entry}",
-        ],
-    )
+    _tell_failure(task, _named(task), [f"Error: {_said(context)}", *_where(context, entry)])
+
+
+def run_failed(context: Any) -> None:
+    """A DAG's `on_failure_callback`: tells of what no task could, the end of a run that took too long."""
+    reason = context["reason"]
+    if reason == "task_failure":
+        return
+    if reason == "timed_out":
+        reason = f"not done within {context['dag'].dagrun_timeout}, and stopped: what was left of it is skipped"
+    where = [f"Run: {context['run_id']}"]
+    if task := context.get("ti"):
+        where = [f"It was at: {_named(task)}", *_where(context, "a-run-is-late")]
+    _tell_failure(context["dag"], "the run", [f"Error: {reason.replace('_', ' ')}", *where])
+
+
+def stopped(context: Any) -> None:
+    """A task's `on_retry_callback`: it was stopped at its `execution_timeout`, and is tried again.
+
+    Airflow 3.3 has deadline alerts for runs only: for a task, its time-out and this notice are the alert.
+    """
+    if isinstance(context.get("exception"), TIMED_OUT):
+        task = context["ti"]
+        lines = [f"Error: {_said(context)}", "It is tried again.", *_where(context, "a-run-is-late")]
+        send(f"{task.dag_id} is late: {_named(task)}", lines)
 
 
 def recovered(context: Any) -> None:
-    """Say that a DAG that had failed is well again."""
-    run = context["dag_run"]
-    send(f"{run.dag_id} is well again", [f"Interval: {_interval(context)}", f"Run: {run.run_id}"])
+    """A DAG's `on_success_callback`: it is well again, if somebody was told that it was not."""
+    dag = context["dag"]
+    if Variable.get(_memory(dag), default=None):
+        Variable.delete(_memory(dag))
+        send(f"{dag.dag_id} is well again", [f"Interval: {_interval(context)}", f"Run: {context['run_id']}"])
 
 
-class RunMade(BaseDeadlineReference):
-    """The deadline counts from when the run was made.
+class RunStarts(BaseDeadlineReference):
+    """The deadline counts from the run's start: until then it is never, and plugins/house.py sets it.
 
-    Airflow's own `DAGRUN_QUEUED_AT` would do, but in 3.3 no task of such a DAG can be cleared (apache/airflow#70368).
+    Airflow has no such reference, and counts a backfill's runs, queued for days, as late. `DAGRUN_QUEUED_AT` would be
+    wrong in the same way, and in 3.3 no task of such a DAG can be cleared (apache/airflow#70368).
     """
 
     def _evaluate_with(self, **_: object) -> datetime:
-        return datetime.now(UTC)
+        return NEVER
 
 
-async def late(context: Any = None, after: str = "", **_: object) -> None:
+async def late(context: Any, after: str) -> None:
     """A deadline alert's callback: a run is not done in time. It goes on."""
-    run = (context or {}).get("dag_run") or {}
-    known = run if isinstance(run, dict) else vars(run)
-    lines = [f"Run: {known.get('run_id') or known.get('dag_run_id') or 'see Airflow'}"]
-    lines += ["It goes on.", f"Runbook: {settings().runbook_url}#a-run-is-late"]
-    await asyncio.to_thread(send, f"{known.get('dag_id', 'A run')} is not done after {after}", lines)
+    run = context["dag_run"]
+    if run["state"] == "running":
+        lines = [f"Run: {run['dag_run_id']}", "It goes on.", f"Runbook: {settings().runbook_url}#a-run-is-late"]
+        await asyncio.to_thread(send, f"{run['dag_id']} is not done after {after}", lines)
 
 
-def send(title: str, lines: list[str]) -> None:
-    """Send a notice; whatever goes wrong is logged, and only logged."""
+def send(title: str, lines: list[str]) -> bool:
+    """Send a notice; whatever goes wrong is logged, and only logged. Returns whether there is anyone to send it to."""
     try:
         if not (urls := _urls()):
-            return
+            return False
         import apprise
 
         service = apprise.Apprise()
@@ -86,6 +109,42 @@ def send(title: str, lines: list[str]) -> None:
             logger.warning("The notice did not reach every service: %s", title)
     except Exception:
         logger.warning("The notice was not delivered: %s", title, exc_info=True)
+    return True
+
+
+def _tell_failure(of: Any, what: str, lines: list[str]) -> None:
+    """`of`: the task or the DAG. Airflow remembers it until the DAG is well again."""
+    if send(f"{of.dag_id} failed: {what}", lines):
+        Variable.set(_memory(of), "told", description="It failed, and that was told: its next success is told too.")
+
+
+def _memory(of: Any) -> str:
+    return f"storehouse_failed_{of.dag_id}"
+
+
+def _named(task: Any) -> str:
+    return task.task_id + (f"[{task.map_index}]" if task.map_index is not None and task.map_index >= 0 else "")
+
+
+def _said(context: Any) -> str:
+    error = context.get("exception")
+    if error is None:
+        return "the worker ended without a word: it was killed, ran out of memory, or its machine is gone"
+    if isinstance(error, AirflowTaskTimeout):
+        return f"not done within {context['task'].execution_timeout}, its execution_timeout, and stopped"
+    if isinstance(error, TaskDeferralTimeout):
+        return "it waited in the triggerer for longer than it may: see whether the triggerer is well"
+    # dbt says where in its first line, and what in the second. A database's DETAIL may have a person's data.
+    lines = [line.strip() for line in str(error).strip().splitlines() if not line.strip().startswith("DETAIL")]
+    return (" ".join(lines[:2]) or type(error).__name__)[:FIRST_WORDS]
+
+
+def _where(context: Any, entry: str) -> list[str]:
+    return [
+        f"Interval: {_interval(context)}",
+        f"Log: {context['ti'].log_url}",
+        f"Runbook: {settings().runbook_url}#{entry}",
+    ]
 
 
 def _urls() -> list[str]:

@@ -1,23 +1,31 @@
 """Waiting for a source: one check each, and the operator that repeats it without holding a worker."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import fsspec
 import httpx
-import psycopg
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from psycopg import sql
 
-from storehouse.errors import StorehouseError
+from extract_load.databases import open_shop
+from storehouse.errors import StorehouseError, TransientError
 from storehouse.settings import settings
 
-ANSWER_WITHIN = 10  # seconds
+ANSWER_WITHIN = 10  # seconds, an API
+READ_WITHIN = 40  # seconds, the shop's statement: behind a lock it would wait for ever
+LOOK_WITHIN = 60  # seconds, a look at any source
 MINUTE = timedelta(minutes=1)
+# Past the deadline Airflow ends a wait itself, when the triggerer doesn't.
+GRACE = timedelta(minutes=10)
+
+_MAY_PASS = (TransientError, httpx.HTTPError, OSError, BotoCoreError, ClientError)
 
 
 def why_not_ready(source: str, until: datetime | None, from_: datetime | None = None) -> str | None:
@@ -26,36 +34,58 @@ def why_not_ready(source: str, until: datetime | None, from_: datetime | None = 
     Args:
         source: `shop`, `marketplace`, `reviews` or `stores`.
         until: the end of the interval to land; None asks only whether the source answers.
-        from_: its beginning; with it the shop must have changed orders in the interval.
+        from_: its beginning; with it the shop must have an order that changed then or later.
+
+    Raises:
+        StorehouseError: waiting will not help: a wrong password, a table that is missing, a URL that is none.
     """
     try:
-        return CHECKS[source](until, from_)
-    except StorehouseError as error:
-        return str(error)
-    except (psycopg.Error, httpx.HTTPError, OSError) as error:
-        return f"{type(error).__name__}: {error}"
+        missing = CHECKS[source](until, from_)
+    except (PermissionError, NoCredentialsError) as error:
+        raise StorehouseError(_without_password(f"{source} can't be read: {error}. Check its credentials.")) from None
+    except _MAY_PASS as error:
+        missing = str(error) if isinstance(error, TransientError) else f"{type(error).__name__}: {error}"
+    return missing and _without_password(missing)
+
+
+def _without_password(said: str) -> str:
+    return re.sub(r"(?<=://)[^/\s]*@", "", said)
 
 
 def _shop(until: datetime | None, from_: datetime | None) -> str | None:
-    with psycopg.connect(settings().shop_conninfo(), connect_timeout=ANSWER_WITHIN) as connection:
+    with open_shop() as shop, shop.speaking():
         if not (until and from_ and from_ < until):
             return None
+        shop.execute(f"set statement_timeout to '{READ_WITHIN}s'")
+        # A change after the interval will do: then the database has reached its end, and it was a quiet one. Not one
+        # that is dated in the future. The maximum is the end of an index; a range might be looked for in the table.
         orders = sql.Identifier(settings().shop_schema, "orders")
-        # As extract-load reads them: a time without zone is UTC.
-        connection.execute("set timezone to 'UTC'")
-        changed = sql.SQL("select exists (select from {} where updated_at >= %s and updated_at < %s)").format(orders)
-        if connection.execute(changed, [from_, until]).fetchone()[0]:
+        reached = sql.SQL("select max(updated_at) >= %s from {} where updated_at <= greatest(now(), %s)").format(orders)
+        if shop.execute(reached, [from_, until]).fetchone()[0]:
             return None
-    return f"the shop has no order that changed from {from_:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}"
+    return f"the shop has no order that changed from {from_:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}, or later"
 
 
-def _api(url: str) -> str | None:
-    answer = httpx.get(f"{url.rstrip('/')}/health", timeout=ANSWER_WITHIN)
-    return None if answer.status_code == 200 else f"{answer.request.url} answers {answer.status_code}"
+def _api(url: str, setting: str) -> str | None:
+    try:
+        answer = httpx.get(f"{url.rstrip('/')}/health", timeout=ANSWER_WITHIN)
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+        # Not in httpx's words: they may quote the password.
+        raise StorehouseError(f"{setting} is not a URL. One looks like https://host/path.") from None
+    if answer.status_code == 200:
+        return None
+    said = _without_password(f"{answer.request.url} answers {answer.status_code}")
+    # As extract-load sees it.
+    if answer.status_code == 429 or answer.status_code >= 500:
+        return said
+    raise StorehouseError(f"{said}. Check {setting}, with user and password if it needs them (docs/sources.md).")
 
 
 def _stores(until: datetime | None, _: datetime | None) -> str | None:
-    files, root = fsspec.url_to_fs(settings().resolved_stores_url())
+    try:
+        files, root = fsspec.url_to_fs(settings().resolved_stores_url())
+    except (ValueError, ImportError) as error:
+        raise StorehouseError(f"STORES_URL: {error}. Give a folder or s3://bucket/path.") from None
     wanted = f"{root.rstrip('/')}/sales"
     if until:
         wanted += f"/{until.astimezone(UTC) - timedelta(days=1):year=%Y/month=%m/day=%d}/complete.flag"
@@ -64,14 +94,18 @@ def _stores(until: datetime | None, _: datetime | None) -> str | None:
 
 CHECKS: dict[str, Callable[[datetime | None, datetime | None], str | None]] = {
     "shop": _shop,
-    "marketplace": lambda *_: _api(settings().resolved_marketplace_url()),
-    "reviews": lambda *_: _api(settings().resolved_reviews_url()),
+    "marketplace": lambda *_: _api(settings().resolved_marketplace_url(), "MARKETPLACE_URL"),
+    "reviews": lambda *_: _api(settings().resolved_reviews_url(), "REVIEWS_URL"),
     "stores": _stores,
 }
 
 
 class SourceReady(BaseTrigger):
-    """Asks every `every` seconds until the source is ready or the deadline is past; the event says what is missing."""
+    """Asks every `every` seconds until the source is ready, or can't be, or the deadline is past.
+
+    The event is None when the source is ready. Else it says under `missing` what is, or under `broken` why to ask on
+    is no use.
+    """
 
     def __init__(
         self, source: str, until: datetime | None, from_: datetime | None, deadline: datetime, every: float
@@ -85,14 +119,24 @@ class SourceReady(BaseTrigger):
         return "storehouse.readiness.SourceReady", self.arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: None when ready, else what was missing at the deadline."""
+        """Yield one event."""
         source, until, from_, deadline, every = self.arguments.values()
-        while missing := await asyncio.to_thread(why_not_ready, source, until, from_):
-            self.log.info("%s is not ready: %s", source, missing)
-            if datetime.now(UTC) >= deadline:
+        look: asyncio.Task | None = None
+        while True:
+            # A look that hangs is looked at again, not doubled: it has one of the few threads of the triggerer.
+            look = look or asyncio.create_task(asyncio.to_thread(why_not_ready, source, until, from_))
+            done, _ = await asyncio.wait([look], timeout=LOOK_WITHIN)
+            try:
+                missing = look.result() if done else f"{source} gave no answer within {LOOK_WITHIN} s"
+            except StorehouseError as error:
+                yield TriggerEvent({"broken": str(error)})
+                return
+            if not missing or datetime.now(UTC) >= deadline:
                 break
+            look = None if done else look
+            self.log.info("%s is not ready: %s", source, missing)
             await asyncio.sleep(every)
-        yield TriggerEvent(missing)
+        yield TriggerEvent(missing and {"missing": missing})
 
 
 class WaitForSource(BaseOperator):
@@ -115,16 +159,22 @@ class WaitForSource(BaseOperator):
             datetime.fromisoformat(asked) if (asked := params.get(name)) else context.get(f"data_interval_{edge}")
             for name, edge in (("from", "start"), ("until", "end"))
         )
-        if missing := why_not_ready(source, until, from_):
+        try:
+            missing = why_not_ready(source, until, from_)
+        except StorehouseError as error:
+            raise AirflowFailException(str(error)) from error
+        if missing:
             self.log.info("%s is not ready, waiting: %s", self.source, missing)
             deadline = datetime.now(UTC) + self.timeout
             trigger = SourceReady(source, until, from_, deadline, self.every.total_seconds())
-            self.defer(trigger=trigger, method_name="resume")
+            self.defer(trigger=trigger, method_name="resume", timeout=self.timeout + GRACE)
 
-    def resume(self, context: Any, event: str | None) -> None:
+    def resume(self, context: Any, event: dict[str, str] | None) -> None:
         """Fail with what was missing, if anything was."""
-        if event:
-            raise AirflowFailException(
-                f"Source {self.source} was not ready within {self.timeout}: {event}. "
-                "Bring it back, then clear this task: nothing was landed, and the next run closes the gap."
-            )
+        if not event:
+            return
+        raise AirflowFailException(
+            event.get("broken")
+            or f"Source {self.source} was not ready within {self.timeout}: {event['missing']}. "
+            "Bring it back, then clear this task: nothing was landed, and the next run closes the gap."
+        )

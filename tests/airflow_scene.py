@@ -1,9 +1,12 @@
 """The scene of the DAGs' tests: a home of their own, and a real Airflow over the demo shop."""
 
+import http.server
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +38,30 @@ OUR_VARIABLES = tuple(
     ]
 )
 RUN_WITHIN = 600
+
+
+class Notices(http.server.BaseHTTPRequestHandler):
+    """A web hook: keeps what it is sent."""
+
+    received: list[dict] = []  # noqa: RUF012
+
+    def do_POST(self) -> None:
+        self.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def web_hook() -> Iterator[str]:
+    """Where `Notices` listens, as Apprise reads it."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Notices)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    Notices.received.clear()
+    yield f"json://127.0.0.1:{server.server_port}"
+    server.shutdown()
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:

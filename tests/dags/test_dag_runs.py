@@ -1,6 +1,5 @@
 """Real runs under a real scheduler, as `make airflow` starts it: of each DAG, of one that fails, and its recovery."""
 
-import http.server
 import json
 import os
 import re
@@ -8,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +14,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from airflow_scene import Airflow, environment, parse, run, running_airflow, start_the_demo
+from airflow_scene import Airflow, Notices, environment, parse, run, running_airflow, start_the_demo, web_hook
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LARGE_LOAD_ROWS = 3000
@@ -27,26 +25,10 @@ create trigger refuse before insert or update on core.fct_payments for each row 
 """
 
 
-class Notices(http.server.BaseHTTPRequestHandler):
-    """A web hook: keeps what it is sent."""
-
-    received: list[dict] = []  # noqa: RUF012
-
-    def do_POST(self) -> None:
-        self.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
-def hook() -> Iterator[http.server.HTTPServer]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Notices)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
+def hook() -> Iterator[str]:
+    with web_hook() as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +39,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def airflow(home: Path, hook: http.server.HTTPServer) -> Iterator[Airflow]:
+def airflow(home: Path, hook: str) -> Iterator[Airflow]:
     """The demo shop after twelve small days, and Airflow over it. Ten days take the large build, three the small one.
 
     Every run is late. One of the notices' two services is dead.
     """
     env = environment(
         home,
-        NOTIFY_URL=f"json://127.0.0.1:{hook.server_port} json://127.0.0.1:1",
+        NOTIFY_URL=f"{hook} json://127.0.0.1:1",
         LARGE_LOAD_ROWS=str(LARGE_LOAD_ROWS),
         LATE_HOURS="0.0003",
     )
@@ -124,7 +106,7 @@ def test_nothing_but_names_and_counts_travels_between_tasks(airflow: Airflow, sh
 
 
 def test_who_wants_to_know_is_told_of_a_run_that_is_late_and_goes_on(airflow: Airflow, shop_run: str) -> None:
-    (told,) = [notice for notice in Notices.received if notice["title"].startswith("shop_elt is not done after ")]
+    (told,) = notices("shop_elt is not done after ")
     assert shop_run in told["message"] and "runbook.md#a-run-is-late" in told["message"], told
 
 
@@ -190,8 +172,9 @@ def test_a_failed_model_shows_its_error_its_descendants_are_upstream_failed_and_
     assert airflow.query("airflow", "select try_number from task_instance where task_id = 'dbt.fct_payments'"
                          " and run_id = %s", run_id) == [(1,)]  # fmt: skip
 
-    told = [notice for notice in Notices.received if "dbt.fct_payments" in notice["title"]]
-    assert len(told) == 1, Notices.received
+    told = notices("shop_elt failed")
+    assert [notice["title"] for notice in told] == ["shop_elt failed: dbt.fct_payments"], Notices.received
+    assert notices("shop_elt is well again") == []
     for words in ("the accountant says no", "Interval: ", f"/runs/{quote(run_id)}", "runbook.md#a-model-failed"):
         assert words in told[0]["message"], told[0]
 
@@ -207,7 +190,18 @@ def test_a_failed_model_shows_its_error_its_descendants_are_upstream_failed_and_
     assert airflow.finish("shop_elt", run_id) == "success", airflow.states("shop_elt", run_id)
     states = airflow.states("shop_elt", run_id)
     assert {task for task, state in states.items() if state != "success"} == {"dbt.build_large"}
-    assert any(notice["title"] == "shop_elt is well again" for notice in Notices.received)
+    for _ in range(60):
+        if recovered := notices("shop_elt is well again"):
+            break
+        time.sleep(1)
+    assert run_id in recovered[0]["message"]
+    assert airflow.call("GET", "variables")["variables"] == [], "that it failed is forgotten"
+    assert notices("shop_elt failed") == told
+
+
+def notices(title: str) -> list[dict]:
+    """Those with a title that begins so."""
+    return [notice for notice in Notices.received if notice["title"].startswith(title)]
 
 
 def test_the_maintenance_audits_vacuums_and_documents(airflow: Airflow, home: Path) -> None:

@@ -42,6 +42,7 @@ dags = {
         "max_active_runs": dag.max_active_runs,
         "deadline": [alert.interval.total_seconds() for alert in dag.deadline or []],
         "params": sorted(dag.params),
+        "tells": bool(dag.on_failure_callback and dag.on_success_callback),
     }
     for dag in bag.dags.values()
 }
@@ -93,11 +94,12 @@ def test_all_dags_import_within_two_seconds_after_airflow(seen: dict, home: Path
     assert min(seen["took"], look_at_the_dags(home)["took"]) < IMPORTED_WITHIN
 
 
-def test_every_dag_says_what_it_is_runs_once_at_a_time_and_has_a_deadline(seen: dict) -> None:
+def test_every_dag_says_what_it_is_and_how_it_ends_runs_once_at_a_time_and_has_a_deadline(seen: dict) -> None:
     for name, dag in seen["dags"].items():
         assert dag["tags"] and dag["doc"], name
         assert dag["max_active_runs"] == 1, name
         assert dag["deadline"] == [4 * 3600], name
+        assert dag["tells"], name
 
 
 def test_scheduled_dags_have_intervals_in_utc_and_the_customers_marts_wait_for_assets(seen: dict, home: Path) -> None:
@@ -114,7 +116,7 @@ def test_every_task_has_an_owner_retries_with_backoff_a_timeout_and_tells_of_its
         assert task["owner"] not in ("", "airflow"), name
         assert task["retries"] >= 2 and task["backoff"], name
         assert task["timeout"], name
-        assert task["tells"] or name.endswith(".report"), name
+        assert task["tells"], name
 
 
 def test_what_uses_the_warehouse_or_an_api_has_a_pool(seen: dict) -> None:

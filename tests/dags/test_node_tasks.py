@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import psycopg
 import pytest
 from houses import House
 
@@ -204,6 +205,24 @@ def test_a_wait_outlives_a_database_of_airflow_that_is_away_for_a_while(
     monkeypatch.setattr(watch, "PATIENCE", 0)
     with pytest.raises(RuntimeError, match="can't be looked up"):
         asyncio.run(look_twice(watch))
+
+
+def test_a_warehouse_that_is_away_or_hangs_is_told_once_and_asked_again(
+    watch: ModuleType, new_house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from storehouse import node_results
+
+    monkeypatch.setattr(watch.Look, "_read_states", lambda look: {"dbt.build": None})
+    monkeypatch.setattr(watch, "IDLE_EVERY", 0.01)
+    monkeypatch.setattr(node_results, "STATEMENT_WITHIN", 1)
+    node_results.begin("shop_elt", "a run")
+    with psycopg.connect(new_house.warehouse) as other:
+        other.execute("lock table orchestration.node_results")
+        asyncio.run(look_twice(watch))
+    (told,) = caplog.records
+    assert "statement timeout" in told.message and "each node's task builds again" in told.message
+    asyncio.run(look_twice(watch))
+    assert caplog.records == [told]
 
 
 async def look_twice(watch: ModuleType) -> None:

@@ -170,6 +170,12 @@ def test_an_api_url_without_a_scheme(complaint, configure):
     assert "REVIEWS_URL is not a URL" in complaint("reviews")
 
 
+def test_an_api_url_that_is_none_and_has_a_password(complaint, configure):
+    configure(REVIEWS_URL="https://us:hunter2/x@reviews.example.com")
+    said = complaint("reviews")
+    assert "REVIEWS_URL is not a URL" in said and "hunter2" not in said
+
+
 def test_a_truncated_parquet(complaint, stores):
     write_day(stores, "2026-01-05", a_parquet=b"PAR1" + b"\0" * 100)
     assert "day=05/a.parquet can't be read" in complaint("stores")
