@@ -7,7 +7,7 @@ Runs when `shop_elt` and `feedback_elt` have both published since its last run: 
 from airflow.sdk import Asset, dag
 
 from storehouse.dbt_tasks import dbt_build
-from storehouse.landing import BUILDS, RULES, build_params, report
+from storehouse.landing import RULES, build_params, report
 
 MODELS = [
     "path:models/marts/customers",
@@ -26,7 +26,7 @@ MODELS = [
 )
 def customer_marts() -> None:
     """The picture of the pipeline."""
-    dbt_build(select=MODELS, pool=BUILDS) >> report()
+    dbt_build(select=MODELS) >> report()
 
 
 customer_marts()

@@ -9,7 +9,7 @@ from airflow.sdk import Asset, TriggerRule, dag, task
 
 from publish import product_ratings
 from storehouse.dbt_tasks import dbt_build
-from storehouse.landing import BUILDS, RULES, every, land, params, parts, report
+from storehouse.landing import RULES, every, land, no_vain_retries, params, parts, report
 from storehouse.settings import settings
 
 # With all that they stand on, the judgement of the loads included: it waits for no run of the shop.
@@ -29,10 +29,11 @@ def feedback_elt() -> None:
     @task(outlets=[Asset("feedback_marts")])
     def publish() -> None:
         """Every model and test is well: on to those who read the marts."""
-        print(product_ratings())
+        with no_vain_retries():
+            print(product_ratings())
 
     landed = land.expand(part=parts("reviews"))
-    built = dbt_build(select=MODELS, pool=BUILDS, trigger_rule=TriggerRule.ALL_DONE)
+    built = dbt_build(select=MODELS, trigger_rule=TriggerRule.ALL_DONE)
     landed >> built >> publish() >> report()
 
 

@@ -14,7 +14,8 @@ import psycopg
 from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from storehouse.landing import MAINTENANCE, RULES, every
+from storehouse.errors import judged
+from storehouse.landing import MAINTENANCE, RULES, every, no_vain_retries
 from storehouse.settings import PROJECT, settings
 
 
@@ -26,7 +27,8 @@ def maintenance() -> None:
     def audit() -> None:
         from storehouse.audit import audit
 
-        verdicts = audit()
+        with no_vain_retries():
+            verdicts = audit()
         print(*(verdict.line for verdict in verdicts), sep="\n")
         # A mart that waits for its next run is behind, not wrong: the verdict has a note.
         if wrong := [verdict.line for verdict in verdicts if verdict.differences and not verdict.note]:
@@ -41,7 +43,10 @@ def maintenance() -> None:
     def docs() -> None:
         folder = settings().home / "docs"
         command = [sys.executable, "-m", "storehouse", "dbt", "docs", "generate", "--static", "--quiet"]
-        subprocess.run([*command, "--target-path", str(folder)], cwd=PROJECT, check=True)
+        done = subprocess.run([*command, "--target-path", str(folder)], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+        with no_vain_retries():
+            if done.returncode:
+                raise judged(f"dbt's documentation could not be written: {done.stdout}")
 
     audit() >> vacuum()
     docs()

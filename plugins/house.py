@@ -4,6 +4,7 @@ The deadline's reference is registered, and a run's deadline counts while it run
 shows as `upstream_failed`: the tasks of dbt's nodes end in the triggerer, which knows success, failure and `skipped`;
 when a run has failed, its scheduler gives each skipped task below a failed one the state that it would have had, so
 that "clear failed tasks" takes it along.
+So it does to nodes below a failed test about several nodes: that test is in `tests`, which is drawn below all nodes.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,12 @@ class Listener:
         found = dag_run.get_task_instances(session=object_session(dag_run))
         tasks = {task.task_id: task for task in found if task.map_index < 0}
         broken = {name for name, task in tasks.items() if task.state in BROKEN}
+        # But for a selection, every node is due.
+        if "dbt.tests" in broken and not (dag_run.conf or {}).get("selection"):
+            nodes = {name for name in tasks if name.startswith("dbt.")} - {"dbt.build", "dbt.build_large"}
+            for name in nodes:
+                if tasks[name].state == "skipped":
+                    tasks[name].state = "upstream_failed"
         upstream = {name: dag_run.dag.get_task(name).upstream_task_ids for name in tasks}
         while below := {name for name in tasks if tasks[name].state == "skipped" and upstream[name] & broken}:
             for name in below:

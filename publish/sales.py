@@ -25,7 +25,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from publish.warehouse import EXPORT_LOCK, snapshot
-from storehouse.errors import StorehouseError
+from storehouse.errors import StorehouseError, TransientError, judged
 from storehouse.settings import settings
 
 logger = logging.getLogger("publish")
@@ -211,8 +211,8 @@ class _Target:
     def _at(self, path: str) -> str:
         return f"{self.base}/{path}"
 
-    def _not_what_was_written(self, path: str, found: str) -> StorehouseError:
-        return StorehouseError(
+    def _not_what_was_written(self, path: str, found: str) -> TransientError:
+        return TransientError(
             f"{self.url}/{path} does not hold what was written: {found}. "
             "Run it again, it writes the day anew; if it stays so, the store is not to be trusted."
         )
@@ -223,7 +223,7 @@ class _Target:
             yield
         except _AWAY as error:
             said = next(iter(str(error).splitlines()), type(error).__name__).rstrip(". ")
-            raise StorehouseError(
+            raise judged(
                 f"{self.url}/{path} can't be read or written: {said}. "
                 "Check SALES_EXPORT_URL and, for s3://, AWS_ENDPOINT_URL and the AWS credentials."
             ) from error

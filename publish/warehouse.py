@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import errors
 
-from storehouse.errors import StorehouseError
+from storehouse.errors import judged
 from storehouse.settings import settings
 
 # Held by one export at a time.
@@ -21,7 +21,8 @@ def snapshot(lock: int | None = None) -> Iterator[psycopg.Connection]:
         lock: wait for this advisory lock before the snapshot is taken; it is held to the end.
 
     Raises:
-        StorehouseError: no connection, no mart, or no right to read it.
+        TransientError: no connection, for now.
+        StorehouseError: no mart, or no right to read it.
     """
     try:
         with psycopg.connect(settings().warehouse_conninfo("reporting"), autocommit=True) as connection:
@@ -42,4 +43,4 @@ def snapshot(lock: int | None = None) -> Iterator[psycopg.Connection]:
                 advice = "The role needs what `reporting` has: deploy/roles.sql."
             case _:
                 advice = "Check WAREHOUSE_HOST, _PORT and REPORTING_USER (or WAREHOUSE_USER) and the password."
-        raise StorehouseError(f"The warehouse can't be read: {said.rstrip('. ')}. {advice}") from error
+        raise judged(f"The warehouse can't be read: {said.rstrip('. ')}. {advice}") from error

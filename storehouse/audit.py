@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from storehouse import transform
-from storehouse.errors import StorehouseError
+from storehouse.errors import StorehouseError, judged
 from storehouse.local import say
 from storehouse.settings import settings
 
@@ -59,7 +59,7 @@ def audit(select: str | None = None) -> list[Verdict]:
             say("audit", f"rebuilding {len(models)} models in the schemas {SCRATCH}_…")
             chosen = [f"+{model.name},config.materialized:converging" for model in models]
             if failures := transform.build(["run", "--select", *chosen], target=SCRATCH):
-                raise StorehouseError("The audit could not rebuild every model:\n  " + "\n  ".join(failures))
+                raise judged("The audit could not rebuild every model:\n  " + "\n  ".join(failures))
             with psycopg.connect(settings().warehouse_conninfo()) as warehouse:
                 # One snapshot for all tables: the warehouse may move on, what is compared does not.
                 warehouse.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

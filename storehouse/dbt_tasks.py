@@ -8,22 +8,24 @@ failed, or is tried again, or was cleared: then it runs that node alone.
 import gc
 import json
 import os
-import re
 import shutil
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import BaseOperator, TaskGroup, TriggerRule
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 from airflow.triggers.base import StartTriggerArgs
 from cosmos import DbtTaskGroup, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import DbtResourceType, LoadMode, TestBehavior
 from cosmos.dbt.graph import DbtNode
 
 from storehouse import node_results, transform
-from storehouse.errors import StorehouseError, TransientError
+from storehouse.errors import MAY_PASS, StorehouseError
+from storehouse.landing import BUILDS, no_vain_retries
 from storehouse.node_results import TESTS
 from storehouse.settings import PROJECT, settings
 from storehouse.summary import count_tests
@@ -32,12 +34,8 @@ from storehouse.transform import target_folder
 # Unit tests test the code, not the day: they are in `make test`. Tests tagged `audit` read all of history.
 NOT_DAILY = ["resource_type:unit_test", "tag:audit"]
 NO_TASKS = ["resource_type:operation", "resource_type:exposure"]
-# What dbt says when the same again may succeed.
-MAY_PASS = re.compile(
-    r"connection|could not connect|timed? ?out|deadlock|could not serialize|shutting down|starting up|terminating"
-    r"|too many clients|recovery mode|canceling statement due to (conflict|lock)",
-    re.IGNORECASE,
-)
+# Of a build, whatever its size: a full refresh reads all of raw, in a DAG without a large build too.
+LONGEST_BUILD = timedelta(hours=4)
 LONGEST_WAIT = timedelta(hours=12)  # of a node's task, the waiting for the sources before the build included
 
 
@@ -55,7 +53,7 @@ def dbt_build(
         select: in dbt's selection syntax; all by default.
         exclude: likewise.
         large: of a second task `build_large`, for days with many rows: a branch before the group chooses one of both.
-        build: of the task `build`, as of any operator: `pool`, `trigger_rule`, …
+        build: of the task `build`, as of any operator: `trigger_rule`, …
 
     Raises:
         StorehouseError: the manifest is not there, or no key to mask personal data with.
@@ -83,8 +81,12 @@ def dbt_build(
     )
     chosen = {"select": list(select), "exclude": [*NOT_DAILY, *exclude], "task_group": group}
     leaves = list(group.get_leaves())
-    leaves >> DbtNodeTask(task_id=TESTS, node=TESTS, **chosen)
+    # In the builds' pool too: when they run alone they end the run, and its end forgets what others' tests look at.
+    # A node that runs alone ends none, and shares the warehouse with a build model by model. In the pool a broken one
+    # would wait for the end of the build to say so.
+    leaves >> DbtNodeTask(task_id=TESTS, node=TESTS, pool=BUILDS, **chosen)
     roots = list(group.get_roots())
+    build = {"pool": BUILDS, "execution_timeout": LONGEST_BUILD} | build
     DbtBuild(task_id="build", **chosen, **build) >> roots
     if large:
         DbtBuild(task_id="build_large", **chosen, **build | large) >> roots
@@ -102,6 +104,22 @@ def _node_task(node: DbtNode, dag: object, task_group: TaskGroup, task_id: str, 
     )
 
 
+class TooLong(AirflowTaskTimeout, KeyboardInterrupt):
+    """The task's time is over. At an interrupt dbt ends its queries; at Airflow's own alarm it would wait for them."""
+
+
+@contextmanager
+def _an_alarm_that_dbt_hears() -> Iterator[None]:
+    def ring(*_: object) -> None:
+        raise TooLong
+
+    airflows = signal.signal(signal.SIGALRM, ring)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, airflows)
+
+
 class DbtTask(BaseOperator):
     """A task that runs `dbt build` in its own process."""
 
@@ -114,8 +132,9 @@ class DbtTask(BaseOperator):
         """Run it; returns what failed, a line each.
 
         Raises:
-            TransientError: dbt could not begin, and may the next time.
-            StorehouseError: dbt could not begin: the project is broken.
+            AirflowFailException: it did not end in time.
+            TransientError: dbt could not begin or broke off, and may not the next time.
+            StorehouseError: dbt could not begin, or broke off: the project is broken.
         """
         run = context["dag_run"]
         target.mkdir(parents=True, exist_ok=True)
@@ -126,11 +145,22 @@ class DbtTask(BaseOperator):
             DBT_TARGET_PATH=str(target),
         )
         try:
-            return transform.build(["build", *arguments], listen)
+            with _an_alarm_that_dbt_hears():
+                return transform.build(["build", *arguments], listen)
         except StorehouseError as error:
-            raise (TransientError(str(error)) if MAY_PASS.search(str(error)) else error) from error
+            if isinstance(error.__cause__, TooLong):
+                raise AirflowFailException(
+                    f"dbt did not end within {self.execution_timeout} and was stopped. What it built stays: clear the "
+                    "task to go on from there. More time for a build: LONGEST_BUILD in storehouse/dbt_tasks.py."
+                ) from error
+            raise
         finally:
             gc.collect()
+
+    def asked(self, context: Any) -> tuple[list[str], list[str]]:
+        """What a run by hand asks for: a selection in dbt's syntax, and dbt's flags."""
+        params = context["params"]
+        return (params.get("selection") or "").split(), ["--full-refresh"] * bool(params.get("full_refresh"))
 
 
 class DbtBuild(DbtTask):
@@ -145,22 +175,23 @@ class DbtBuild(DbtTask):
 
     def execute(self, context: Any) -> dict[str, int]:
         """Returns how many nodes succeeded, failed and were skipped."""
-        run, params = context["dag_run"], context["params"]
+        run = context["dag_run"]
         # Read before dbt gets a folder of its own for what it compiles.
         graph = target_folder()
         target = settings().home / "dbt" / run.dag_id
-        arguments = _selection(self.select, (params.get("selection") or "").split(), self.exclude)
-        arguments += ["--full-refresh"] * bool(params.get("full_refresh"))
+        selection, flags = self.asked(context)
+        arguments = _selection(self.select, selection, self.exclude) + flags
         arguments += ["--threads", str(self.threads)] * bool(self.threads)
-        try:
+        with no_vain_retries():
             node_results.begin(run.dag_id, run.run_id)
             manifest = json.loads((graph / "manifest.json").read_text())
             recorder = node_results.Recorder(run.dag_id, run.run_id, target, manifest)
             failures = self.build(context, target, arguments, is_last=True, listen=recorder)
-        except TransientError:
-            raise
-        except StorehouseError as error:
-            raise AirflowFailException(str(error)) from error
+            if not json.loads((target / "run_results.json").read_text())["results"]:
+                raise StorehouseError(
+                    f"Nothing to build: no model of {run.dag_id} is in the selection {' '.join(selection)!r}. Trigger "
+                    "the DAG that has them, or with names as this DAG's graph shows them; what landed stays landed."
+                )
         for failure in failures:
             self.log.error("%s", failure)
         # For the report, which another machine may make; and where `dbt build` by hand would have left it.
@@ -214,11 +245,16 @@ class DbtNodeTask(DbtTask):
         if (whole / "partial_parse.msgpack").exists():
             target.mkdir(parents=True, exist_ok=True)
             shutil.copy(whole / "partial_parse.msgpack", target)
+        selection, flags = self.asked(context)
         if self.node == TESTS:
-            arguments = ["--resource-type", "test", *_selection(self.select, [], self.exclude)]
+            arguments = ["--resource-type", "test", *_selection(self.select, selection, self.exclude)]
         else:
-            arguments = _selection(self.select, [], self.exclude, tests="cautious")
-        return "\n".join(self.build(context, target, arguments, is_last=self.node == TESTS))
+            arguments = _selection(self.select, [], self.exclude, tests="cautious") + flags
+        with no_vain_retries():
+            failures = self.build(context, target, arguments, is_last=self.node == TESTS)
+        if not failures:
+            node_results.record(context["dag_run"].dag_id, context["dag_run"].run_id, self.node)
+        return "\n".join(failures)
 
 
 def _selection(select: list[str], also: list[str], exclude: list[str], tests: str = "buildable") -> list[str]:

@@ -1,6 +1,8 @@
 """What every DAG of the house has in common, and the task group that lands a part of a source."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +18,7 @@ from airflow.sdk import (
 from airflow.sdk.exceptions import AirflowFailException
 
 from extract_load import load, partitions
-from storehouse import notices
+from storehouse import node_results, notices
 from storehouse.errors import StorehouseError, TransientError
 from storehouse.readiness import WaitForSource
 from storehouse.settings import settings
@@ -89,6 +91,17 @@ def build_params() -> dict[str, Param]:
     }
 
 
+@contextmanager
+def no_vain_retries() -> Iterator[None]:
+    """What can't pass by itself fails the task for good, in its own words; a TransientError is tried again."""
+    try:
+        yield
+    except TransientError:
+        raise
+    except StorehouseError as error:
+        raise AirflowFailException(str(error)) from error
+
+
 @task(map_index_template="{{ task.op_kwargs.part }}", multiple_outputs=False, pool=SOURCES)
 def extract_load(
     part: str,
@@ -101,13 +114,9 @@ def extract_load(
     rows = Counter[str]()
     from_, until = (params[name] and datetime.fromisoformat(params[name]) for name in ("from", "until"))
     run_id = f"{dag_run.dag_id} {dag_run.run_id}"
-    try:
+    with no_vain_retries():
         for landed in load(source, from_, until or data_interval_end, partition=partition or None, run_id=run_id):
             rows[landed.table] += landed.rows
-    except TransientError:
-        raise
-    except StorehouseError as error:
-        raise AirflowFailException(str(error)) from error
     return dict(rows)
 
 
@@ -121,8 +130,10 @@ def land(part: str) -> Any:
 
 
 @task.branch(trigger_rule=TriggerRule.ALL_DONE, retries=2)
-def size(landed: Any) -> str:
-    """The small build or the large one, by the rows that landed. A source that stayed away holds nobody up."""
+def size(landed: Any, params: dict[str, Any] | None = None) -> str:
+    """The small build or the large one, by the rows to read. A source that stayed away holds nobody up."""
+    if (params or {}).get("full_refresh"):
+        return "dbt.build_large"  # it reads all that ever landed
     # Of a run that landed one part alone, Airflow gives that part's counts, not a list with them.
     counts = [landed] if isinstance(landed, dict) else landed or ()
     rows = sum(sum(tables.values()) for tables in counts if tables)
@@ -135,5 +146,11 @@ def report(ti: Any = None, dag_run: Any = None) -> None:
     tests = next(filter(None, ti.xcom_pull(["dbt.build", "dbt.build_large"], key="tests")), {})
     print(summarise(f"{dag_run.dag_id} {dag_run.run_id}", tests))
     states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
-    if broken := sorted(name for name, state in states.items() if state in ("failed", "upstream_failed")):
-        raise notices.Told(f"{len(broken)} tasks did not succeed: {', '.join(broken)}")
+    # A skipped task is well, unless the build had it in its selection; and every build that ends well is tested.
+    unbuilt = node_results.unbuilt(dag_run.dag_id, dag_run.run_id)
+    due = {"dbt.tests", *(f"dbt.{node_results.name(node)}" for node in unbuilt)}
+    broken = {name for name, state in states.items() if state in ("failed", "upstream_failed")}
+    if lacking := sorted(broken | {name for name in due if states.get(name) != "success"}):
+        # What failed has told why.
+        error = notices.Told if broken else AirflowFailException
+        raise error(f"{len(lacking)} tasks did not succeed: {', '.join(lacking)}")

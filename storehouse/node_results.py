@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 
-from storehouse.errors import TransientError
+from storehouse.errors import MAY_PASS, TransientError
 from storehouse.settings import settings
 from storehouse.transform import NOT_DAILY_TAGS
 
@@ -23,6 +23,12 @@ KEPT_DAYS = 30
 # A connection that hangs would hold the triggerer up.
 STATEMENT_WITHIN = 30  # seconds
 LIVENESS = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+WRITE = (
+    "insert into orchestration.node_results values (%s, %s, %s, %s, %s, clock_timestamp())"
+    " on conflict (dag_id, run_id, node) do update set status = excluded.status,"
+    " message = excluded.message, recorded_at = excluded.recorded_at"
+)
+BUILT = {"model", "seed", "snapshot", "test"}  # and not an exposure, which is skipped when what it shows is
 WENT_WELL = {"success", "pass", "warn", "no-op", "reused"}
 WENT_WRONG = {"error", "fail", "runtime error", "partial success"}
 
@@ -76,6 +82,23 @@ def read(dag_id: str, run_id: str) -> dict[str, Result]:
     return {node: Result(*rest) for node, *rest in rows}
 
 
+def record(dag_id: str, run_id: str, node: str) -> None:
+    """The node, or `tests`, succeeded when it ran alone: those below it stand on it."""
+    with _connect() as warehouse:
+        warehouse.execute(WRITE, [dag_id, run_id, node, SUCCESS, ""])
+
+
+def unbuilt(dag_id: str, run_id: str) -> set[str]:
+    """The nodes of a run's selection that did not succeed: neither in the build, nor alone since."""
+    results = read(dag_id, run_id)
+    return {node for node, result in results.items() if result.status != SUCCESS and node not in (TESTS, BUILD)}
+
+
+def name(node: str) -> str:
+    """Of a node, by its unique id: what its task is called."""
+    return node.rpartition(".")[2]
+
+
 class Recorder:
     """A callback for dbt's events: records each node's result, together with those of the tests about it alone."""
 
@@ -100,6 +123,8 @@ class Recorder:
         if event.info.name != "NodeFinished":
             return
         node, result = event.data.node_info, event.data.run_result
+        if node.resource_type not in BUILT:
+            return
         with self.lock:
             self._take(node.unique_id, node.resource_type, node.node_name, result)
             self._send()
@@ -113,6 +138,9 @@ class Recorder:
         with self.lock:
             for node in self.messages.keys() - {TESTS}:
                 self._settle(node, SUCCESS)
+            # Trouble that may pass is not told beside a failure that won't: the tests would be tried again in vain.
+            if lasting := [words for words in self.messages.get(TESTS, []) if not MAY_PASS.search(words)]:
+                self.messages[TESTS] = lasting
             is_whole = self.counts[SUCCESS] == sum(self.counts.values())
             self._settle(TESTS, SUCCESS if is_whole else SKIPPED)
             self.unsent.append((BUILD, SUCCESS, ""))
@@ -161,12 +189,7 @@ class Recorder:
         try:
             self.warehouse = self.warehouse or _connect()
             with self.warehouse.cursor() as cursor:
-                cursor.executemany(
-                    "insert into orchestration.node_results values (%s, %s, %s, %s, %s, clock_timestamp())"
-                    " on conflict (dag_id, run_id, node) do update set status = excluded.status,"
-                    " message = excluded.message, recorded_at = excluded.recorded_at",
-                    [(*self.run, *row) for row in self.unsent],
-                )
+                cursor.executemany(WRITE, [(*self.run, *row) for row in self.unsent])
             self.unsent.clear()
         except (psycopg.Error, TransientError) as error:
             logger.warning("The result of a node could not be recorded yet: %s", error)

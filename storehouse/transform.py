@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
-from storehouse.errors import StorehouseError
+from storehouse.errors import StorehouseError, judged
 from storehouse.local import say
 from storehouse.settings import PROJECT, settings
 
@@ -25,6 +25,7 @@ class Progress:
         """`every`: seconds between two lines; on a terminal the line is written over."""
         self.every = 0.1 if sys.stderr.isatty() else every
         self.told_at = 0.0
+        self.reached = ""  # `3 of 50`, once a node has ended
 
     def __call__(self, event: object) -> None:
         """Take one event."""
@@ -32,9 +33,10 @@ class Progress:
             return
         # A test's event has its own word for the total.
         index, total = event.data.index, getattr(event.data, "num_models", None) or event.data.total
+        self.reached = f"{index} of {total}"
         if time.monotonic() - self.told_at > self.every or index == total:
             self.told_at = time.monotonic()
-            line = f"{'transform':<14}{index} of {total}  {event.data.node_info.node_name:<60.60}"
+            line = f"{'transform':<14}{self.reached}  {event.data.node_info.node_name:<60.60}"
             terminal = sys.stderr.isatty() and index != total
             print(line.rstrip(), end="\r" if terminal else "\n", file=sys.stderr, flush=True)
 
@@ -58,11 +60,14 @@ def build(arguments: list[str], listen: Callable[[object], None] | None = None, 
         target: of profiles.yml, when it is not the default one.
 
     Raises:
-        StorehouseError: dbt could not begin: no connection, a broken project.
+        TransientError: dbt could not begin or broke off, and may not the next time: no connection.
+        StorehouseError: dbt could not begin, or broke off: a broken project or hook.
     """
-    done = _invoke(arguments, [Progress(), *([listen] if listen else [])], target)
+    progress = Progress()
+    done = _invoke(arguments, [progress, *([listen] if listen else [])], target)
     if not hasattr(done.result, "results"):
-        raise StorehouseError(f"dbt {arguments[0]} could not begin: {done.exception or done.result}")
+        how = f"broke off after {progress.reached} nodes" if progress.reached else "could not begin"
+        raise judged(f"dbt {arguments[0]} {how}: {done.exception or done.result}") from done.exception
     return [
         f"{result.node.name}: {_first_words(result.message or result.status)}{_where_to_look(result)}"
         for result in done.result.results

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import httpx
+import psycopg
 import pytest
 from airflow_scene import Airflow, Notices, environment, parse, run, running_airflow, start_the_demo, web_hook
 
@@ -22,6 +23,18 @@ SABOTAGE = """
 create function public.refuse() returns trigger language plpgsql as
     $$ begin raise exception 'the accountant says no'; end $$;
 create trigger refuse before insert or update on core.fct_payments for each row execute function public.refuse();
+"""
+
+# The first statement that makes anything for the model loses a deadlock; a sequence knows no rollback.
+DEADLOCK = """
+create sequence public.deadlocks;
+create function public.deadlock_once() returns event_trigger language plpgsql as $$
+begin
+    if current_query() like '%model.storehouse.int_product_days__rated"%' and nextval('public.deadlocks') = 1 then
+        raise exception 'deadlock detected' using errcode = '40P01';
+    end if;
+end $$;
+create event trigger deadlock_once on ddl_command_start execute function public.deadlock_once();
 """
 
 
@@ -56,12 +69,22 @@ def airflow(home: Path, hook: str) -> Iterator[Airflow]:
 
 
 @pytest.fixture(scope="module")
-def shop_run(airflow: Airflow) -> str:
-    """The first run of the shop. The feedback's is on at the same time: neither needs what the other builds."""
+def first_runs(airflow: Airflow) -> dict[str, str]:
+    """The first runs of the shop and the feedback, at the same time: neither needs what the other builds.
+
+    A model of the feedback's meets a deadlock.
+    """
+    with psycopg.connect(airflow.server.conninfo("storehouse")) as warehouse:
+        warehouse.execute(DEADLOCK)
     runs = {dag: airflow.trigger(dag, logical_date="2026-01-11T00:00:00Z") for dag in ("feedback_elt", "shop_elt")}
     for dag, run_id in runs.items():
         assert airflow.finish(dag, run_id) == "success", airflow.states(dag, run_id)
-    return runs["shop_elt"]
+    return runs
+
+
+@pytest.fixture(scope="module")
+def shop_run(first_runs: dict[str, str]) -> str:
+    return first_runs["shop_elt"]
 
 
 def test_a_run_lands_its_interval_builds_every_node_tests_and_reports(airflow: Airflow, shop_run: str) -> None:
@@ -87,13 +110,28 @@ def test_a_run_lands_its_interval_builds_every_node_tests_and_reports(airflow: A
     assert "fct_orders: " in airflow.log("shop_elt", shop_run, "dbt.fct_orders")
 
 
+WORKERS = "select task_id from task_instance where run_id = %s and dag_id = %s and task_id ~ '^dbt' and pid is not null"
+
+
 def test_the_nodes_tasks_take_no_worker(airflow: Airflow, shop_run: str) -> None:
-    workers = airflow.query(
-        "airflow",
-        "select task_id from task_instance where run_id = %s and task_id ~ '^dbt' and pid is not null",
-        shop_run,
-    )
-    assert workers == [("dbt.build_large",)]
+    assert airflow.query("airflow", WORKERS, shop_run, "shop_elt") == [("dbt.build_large",)]
+    # They all wait before it begins, `tests` among them, which would need the slot of the builds to run.
+    started = "select start_date from task_instance where run_id = %s and dag_id = 'shop_elt' and task_id ~ '^dbt' and"
+    waiting = airflow.query("airflow", f"{started} pid is null and state = 'success'", shop_run)
+    assert len(waiting) > 40
+    assert max(waiting) < airflow.query("airflow", f"{started} pid is not null", shop_run)[0]
+
+
+def test_after_a_deadlock_a_node_and_what_stands_on_it_run_alone_then_the_tests_and_all_is_published(
+    airflow: Airflow, first_runs: dict[str, str]
+) -> None:
+    run_id = first_runs["feedback_elt"]
+    assert airflow.query("storehouse", "select last_value > 1 from public.deadlocks") == [(True,)]
+    assert set(airflow.states("feedback_elt", run_id).values()) == {"success"}
+    ran = {task.removeprefix("dbt.") for (task,) in airflow.query("airflow", WORKERS, run_id, "feedback_elt")}
+    assert ran == {"build", "int_product_days__rated", "int_products__rated", "product_ratings", "tests"}
+    assert "deadlock detected" in airflow.log("feedback_elt", run_id, "dbt.int_product_days__rated")
+    assert airflow.query("storehouse", "select count(*) > 0 from feedback.product_ratings") == [(True,)]
 
 
 def test_nothing_but_names_and_counts_travels_between_tasks(airflow: Airflow, shop_run: str) -> None:
@@ -134,7 +172,7 @@ def test_a_run_by_hand_lands_and_builds_what_it_is_asked_for(airflow: Airflow, s
     parts = {name: state for name, state in states.items() if name.startswith("land.extract_load")}
     assert sorted(parts.values()) == ["skipped"] * 4 + ["success"]
     nodes = {name for name, state in states.items() if name.startswith("dbt.") and state == "success"}
-    assert nodes == {"dbt.build", "dbt.fct_orders", "dbt.tests"}
+    assert nodes == {"dbt.build_large", "dbt.fct_orders", "dbt.tests"}
     after = tables()
     assert after[0] != before[0] and after[1] == before[1]
 

@@ -126,9 +126,12 @@ def test_what_uses_the_warehouse_or_an_api_has_a_pool(seen: dict) -> None:
             assert task["pool"] in pools, name
 
 
-def test_dbt_builds_one_at_a_time(seen: dict) -> None:
-    builds = {task["pool"] for name, task in seen["tasks"].items() if name.endswith((".build", ".build_large"))}
-    assert builds == {"builds"}
+def test_dbt_builds_one_at_a_time_and_has_hours(seen: dict) -> None:
+    builds = [task for name, task in seen["tasks"].items() if name.endswith((".build", ".build_large"))]
+    assert {task["timeout"] for task in builds} == {4 * 3600}
+    # The tests end a run when they run alone: no build may go on meanwhile.
+    tests = [task for name, task in seen["tasks"].items() if name.endswith(".tests")]
+    assert {task["pool"] for task in builds + tests} == {"builds"} and len(tests) == 3
     assert json.loads((PROJECT / "storehouse" / "pools.json").read_text())["builds"]["slots"] == 1
 
 

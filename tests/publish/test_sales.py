@@ -16,7 +16,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from real_redis import wait_until
 
 import publish
-from storehouse.errors import StorehouseError
+from storehouse.errors import StorehouseError, TransientError
 
 
 def sell(marts: Callable[[str], None], days: int, orders: int = 1, first: str = "2026-01-30") -> None:
@@ -225,7 +225,7 @@ def test_a_store_that_keeps_something_else_is_found_out_and_the_next_export_mend
     sell(marts, 2)
     LossyFileSystem.store.clear()
     LossyFileSystem.keep = staticmethod(keep)
-    with pytest.raises(StorehouseError, match=f"day=30/sales.parquet does not hold what was written.*{words}"):
+    with pytest.raises(TransientError, match=f"day=30/sales.parquet does not hold what was written.*{words}"):
         publish.daily_sales()
     LossyFileSystem.keep = staticmethod(lambda content: content)
     assert publish.daily_sales() == (2, 0, 0, 4)
@@ -238,6 +238,26 @@ def test_a_store_that_is_not_there_is_one_clear_message(marts, bucket, configure
     _, said = command.communicate(timeout=300)
     assert command.returncode == 1
     assert "s3://nowhere/exports" in said and "Check SALES_EXPORT_URL" in said and "Traceback" not in said
+
+
+def test_a_store_or_a_warehouse_that_is_away_is_trouble_that_may_pass_and_a_missing_mart_is_not(
+    marts, tmp_path, configure, monkeypatch
+):
+    sell(marts, 1)
+    for name, value in (("ACCESS_KEY_ID", "any"), ("SECRET_ACCESS_KEY", "any"), ("MAX_ATTEMPTS", "1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    configure(SALES_EXPORT_URL="s3://marts/exports")
+    with pytest.raises(TransientError, match="can't be read or written"):
+        publish.daily_sales()
+    configure(SALES_EXPORT_URL=tmp_path)
+    marts("drop table sales.agg_daily_sales")
+    with pytest.raises(StorehouseError, match="The mart is not built yet") as missing:
+        publish.daily_sales()
+    assert not isinstance(missing.value, TransientError)
+    configure(WAREHOUSE_PORT=1)
+    with pytest.raises(TransientError, match="The warehouse can't be read"):
+        publish.daily_sales()
 
 
 def test_a_type_that_parquet_would_blur_is_named(marts, tmp_path, configure):
