@@ -431,7 +431,7 @@ def test_what_a_failed_test_about_several_nodes_kept_from_being_built_shows_it(
     tasks = [SimpleNamespace(task_id=name, map_index=-1, state=state) for name, state in states.items()]
     upstream = {"publish": {"dbt.tests"}, "dbt.fct_orders": {"dbt.build_large"}, "dbt.tests": {"dbt.fct_orders"}}
     dag = SimpleNamespace(get_task=lambda name: SimpleNamespace(upstream_task_ids=upstream.get(name, set())))
-    run = SimpleNamespace(conf=conf, dag=dag, get_task_instances=lambda session: tasks)
+    run = SimpleNamespace(conf=conf, dag=dag, deadlines=[], get_task_instances=lambda session: tasks)
     house.Listener().on_dag_run_failed(run, "")
     assert {task.task_id: task.state for task in tasks} == states | {
         "dbt.fct_orders": shown,
