@@ -2,7 +2,7 @@
 ### Once a week: is what stands here what raw says, and is it in good order?
 
 `audit` rebuilds every model from raw beside the warehouse and compares; a difference fails it, with key and column.
-`vacuum` frees and analyses, `docs` writes dbt's documentation to `docs/` in the house's home.
+`vacuum` frees and analyses, `docs` writes dbt's documentation to `DOCS_URL`, or to `docs/` in the house's home.
 Nothing is ever dropped from raw: docs/decisions/0005 says why.
 """
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from datetime import timedelta
 
-import psycopg
+import fsspec
 from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
@@ -34,14 +34,19 @@ def maintenance() -> None:
 
     @task(pool=MAINTENANCE, execution_timeout=timedelta(hours=4))
     def vacuum() -> None:
-        with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
-            warehouse.execute("vacuum (analyze)")
+        from storehouse import vacuum
+
+        vacuum.vacuum()
 
     @task
     def docs() -> None:
         folder = settings().home / "docs"
         command = [sys.executable, "-m", "storehouse", "dbt", "docs", "generate", "--static", "--quiet"]
         subprocess.run([*command, "--target-path", str(folder)], cwd=PROJECT, check=True)
+        if url := settings().docs_url:
+            files, root = fsspec.url_to_fs(url)
+            files.makedirs(root, exist_ok=True)
+            files.put_file(str(folder / "static_index.html"), f"{root}/index.html")
 
     audit() >> vacuum()
     docs()

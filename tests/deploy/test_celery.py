@@ -21,6 +21,7 @@ from storehouse.settings import PROJECT
 
 WITHIN = 300  # seconds
 WORKERS = ("one", "two")
+PRELOADED = ("scheduler", "dag-processor", "celery")
 POLICY = """
 from datetime import timedelta
 
@@ -47,7 +48,7 @@ class Machines:
         name = f"{machine}-{command[0]}"
         with (self.folder / f"{name}.log").open("wb") as log:
             self.parts[name] = subprocess.Popen(
-                [sys.executable, "-m", "airflow", *command],
+                [sys.executable, "-m", "storehouse.preloaded" if command[0] in PRELOADED else "airflow", *command],
                 cwd=PROJECT,
                 env=self.environment(machine),
                 stdout=log,
