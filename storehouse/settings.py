@@ -234,12 +234,15 @@ def settings() -> Settings:
         StorehouseError: a value is not what it should be; the message names the variable.
     """
     folder = os.environ.get("STOREHOUSE_SECRETS") or None
-    if folder and not Path(folder).is_dir():
-        raise StorehouseError(
-            f"STOREHOUSE_SECRETS={folder!r} is not a folder. Mount the secrets there, a file a variable, or unset it."
-        )
     try:
+        if folder:
+            next(Path(folder).iterdir(), None)  # pydantic only warns when it is not there
         return Settings(_secrets_dir=folder)
+    except OSError as error:
+        raise StorehouseError(
+            f"STOREHOUSE_SECRETS: {error.filename}: {error.strerror}. "
+            "Mount the secrets there, a file a variable, readable for this user, or unset it."
+        ) from error
     except ValidationError as error:
         wrong = "; ".join(f"{e['loc'][0].upper()}={e['input']!r}: {e['msg']}" for e in error.errors())
         raise StorehouseError(f"A setting in the environment is wrong. {wrong}") from error
