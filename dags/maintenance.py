@@ -2,7 +2,7 @@
 ### Once a week: is what stands here what raw says, and is it in good order?
 
 `audit` rebuilds every model from raw beside the warehouse and compares; a difference fails it, with key and column.
-`vacuum` frees and analyses, `docs` writes dbt's documentation to `docs/` in the house's home.
+`vacuum` frees and analyses, `docs` writes dbt's documentation to `DOCS_URL`, or to `docs/` in the house's home.
 Nothing is ever dropped from raw: docs/decisions/0005 says why.
 """
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 from datetime import timedelta
 
-import psycopg
+import fsspec
 from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
@@ -36,8 +36,9 @@ def maintenance() -> None:
 
     @task(pool=MAINTENANCE, execution_timeout=timedelta(hours=4))
     def vacuum() -> None:
-        with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
-            warehouse.execute("vacuum (analyze)")
+        from storehouse import vacuum
+
+        vacuum.vacuum()
 
     @task
     def docs() -> None:
@@ -47,6 +48,10 @@ def maintenance() -> None:
         with no_vain_retries():
             if done.returncode:
                 raise judged(f"dbt's documentation could not be written: {done.stdout}")
+        if url := settings().docs_url:
+            files, root = fsspec.url_to_fs(url)
+            files.makedirs(root, exist_ok=True)
+            files.put_file(str(folder / "static_index.html"), f"{root}/index.html")
 
     audit() >> vacuum()
     docs()

@@ -10,9 +10,9 @@
 do $$
 declare
     raw_schemas constant text[] = '{raw, raw_shop, raw_marketplace, raw_reviews, raw_stores}';
-    -- dbt makes these, and grants marts and operations to reporting; where they stand already, they change hands.
+    -- A build makes these, and dbt grants marts and operations to reporting; where they stand, they change hands.
     built_schemas constant text[] = '{staging, quarantine, intermediate, core, sales, customers, feedback, operations,
-        seeds, snapshots, test_failures, converge}';
+        seeds, snapshots, test_failures, converge, orchestration}';
     here constant text = current_database();
     name text;
     item record;

@@ -77,14 +77,7 @@ def open_shop() -> Database:
 
 
 def _connect(conninfo: str, name: str, setting: str) -> Database:
-    try:
-        place = conninfo_to_dict(conninfo)
-    except psycopg.ProgrammingError:
-        # Not in libpq's words: they may quote the password.
-        raise StorehouseError(
-            f"{setting} is not a PostgreSQL connection string. One looks like "
-            "postgresql://user:password@host:5432/database"
-        ) from None
+    place = conninfo_to_dict(conninfo)
     address = f"{place.get('host', 'localhost')}:{place.get('port', 5432)}/{place.get('dbname', '')}"
     where = f"{name} {address}" + (f" (as {place['user']})" if "user" in place else "")
     try:

@@ -29,23 +29,14 @@ METADATA = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 HEALTHY_WITHIN = 180  # seconds; a cold start on two busy cores takes about 40
 STOP_WITHIN = 20  # seconds; running tasks that take longer are killed, and leave nothing half-landed
 
-# Airflow with what a task needs imported before its worker is forked, so that no task pays for it.
-PRELOADED = """
-import gc
-import airflow.__main__, airflow.providers.standard.decorators.python, airflow.sdk.execution_time.task_runner
-import cosmos.airflow.task_group, cosmos.operators.local
-import dbt.adapters.postgres, dbt.cli.main, dbt.task.build, openlineage.client
-import extract_load, storehouse.dbt_tasks, storehouse.landing
-gc.freeze()
-airflow.__main__.main()
-"""
 AIRFLOW = [sys.executable, "-m", "airflow"]
+PRELOADED = [sys.executable, "-m", "storehouse.preloaded"]
 # The parts that stay, in the order of their start. First the API: a task that the scheduler starts before it answers
 # would be lost. Logs are read from the folder: no log server listens.
 PARTS = {
     "api-server": [*AIRFLOW, "api-server"],
-    "scheduler": [sys.executable, "-c", PRELOADED, "scheduler", "--skip-serve-logs"],
-    "dag-processor": [sys.executable, "-c", PRELOADED, "dag-processor"],
+    "scheduler": [*PRELOADED, "scheduler", "--skip-serve-logs"],
+    "dag-processor": [*PRELOADED, "dag-processor"],
     "triggerer": [*AIRFLOW, "triggerer", "--skip-serve-logs"],
 }
 

@@ -58,8 +58,7 @@ def dbt_build(
     Raises:
         StorehouseError: the manifest is not there, or no key to mask personal data with.
     """
-    # A task reads this file too, and runs dbt in its own process.
-    os.environ.update(settings().session_environment())
+    settings().session_environment()  # for its error: dbt itself gets the key where it runs, and nobody else
     manifest = target_folder() / "manifest.json"
     if not manifest.exists():
         raise StorehouseError(f"The dbt graph is not there: {manifest}. Make it with: make manifest")

@@ -1,4 +1,4 @@
-"""Every setting, in one typed place: the environment, with the embedded default behind it."""
+"""Every setting, in one typed place: the environment, a folder of secrets, the embedded default, in this order."""
 
 import os
 import re
@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from psycopg.conninfo import make_conninfo
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -17,10 +18,13 @@ from storehouse.server import SUPERUSER, Server
 
 PROJECT = Path(__file__).resolve().parent.parent
 PII_KEY = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
+KEY_OPTION = re.compile(r" ?-c storehouse\.pii_key=\S*")
 
 
 class Settings(BaseSettings):
-    """Where everything is and how it is read; each field is an environment variable of that name.
+    """Where everything is and how it is read.
+
+    Each field is an environment variable of that name, or else a file of that name in the folder `STOREHOUSE_SECRETS`.
 
     The warehouse without `WAREHOUSE_HOST` is the embedded server; a source without its URL is the demo shop's.
     """
@@ -28,6 +32,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True)
 
     storehouse_home: Path = PROJECT / ".storehouse"
+    storehouse_secrets: Path | None = Field(default=None, description="a folder of settings, a file a variable")
     storehouse_port: int = Field(default=0, ge=0, le=65535, description="port of the embedded server, 0: a free one")
 
     warehouse_host: str | None = None
@@ -50,6 +55,7 @@ class Settings(BaseSettings):
     redis_url: str | None = None
     ratings_ttl_hours: float = Field(default=72, gt=0, description="how long ratings stand in Redis without a new run")
     sales_export_url: str | None = None
+    docs_url: str | None = Field(default=None, description="a folder or bucket for dbt's documentation")
 
     overlap_minutes: int = Field(default=60, ge=0, description="how far `updated_at` reads behind its watermark")
     http_timeout_seconds: float = Field(default=30, gt=0)
@@ -115,14 +121,21 @@ class Settings(BaseSettings):
     def session_environment(self) -> dict[str, str]:
         """`PGOPTIONS` of dbt's sessions: the masking key, which stands in no SQL, log or file, and what reads cost.
 
+        Every other connection is made from a conninfo below, which says its options itself: none of them has the key.
+
         Raises:
             StorehouseError: the warehouse is one's own and has no usable `PII_KEY`. The message has nothing of the key.
         """
-        options = re.sub(r" ?-c storehouse\.pii_key=\S*", "", os.environ.get("PGOPTIONS", ""))
+        options = self._options()
         # A run looks up keys. PostgreSQL's default, 4, is a spinning disk's: it would read history instead.
         if "random_page_cost" not in options:
             options += " -c random_page_cost=1.1"
         return {"PGOPTIONS": f"{options} -c storehouse.pii_key={self._pii_key()}".strip()}
+
+    @staticmethod
+    def _options() -> str:
+        """What `PGOPTIONS` says beside the key."""
+        return KEY_OPTION.sub("", os.environ.get("PGOPTIONS", ""))
 
     def _pii_key(self) -> str:
         if self.pii_key:
@@ -169,11 +182,23 @@ class Settings(BaseSettings):
             dbname=place["WAREHOUSE_DATABASE"],
             connect_timeout=10,
             application_name="storehouse",
+            options=self._options(),
         )
 
     def shop_conninfo(self) -> str:
-        """A libpq connection string to the shop's database."""
-        return self.shop_database_url or self.server.conninfo("shop")
+        """A libpq connection string to the shop's database. `PGOPTIONS` is the warehouse's: none of it goes there.
+
+        Raises:
+            StorehouseError: `SHOP_DATABASE_URL` is not one. The message has nothing of it: it may have a password.
+        """
+        try:
+            place = conninfo_to_dict(self.shop_database_url or self.server.conninfo("shop"))
+        except ProgrammingError:
+            raise StorehouseError(
+                "SHOP_DATABASE_URL is not a PostgreSQL connection string. One looks like "
+                "postgresql://user:password@host:5432/database"
+            ) from None
+        return make_conninfo(**{"options": ""} | place)
 
     def resolved_marketplace_url(self) -> str:
         """The marketplace API's base URL."""
@@ -208,8 +233,16 @@ def settings() -> Settings:
     Raises:
         StorehouseError: a value is not what it should be; the message names the variable.
     """
+    folder = os.environ.get("STOREHOUSE_SECRETS") or None
     try:
-        return Settings()
+        if folder:
+            next(Path(folder).iterdir(), None)  # pydantic only warns when it is not there
+        return Settings(_secrets_dir=folder)
+    except OSError as error:
+        raise StorehouseError(
+            f"STOREHOUSE_SECRETS: {error.filename}: {error.strerror}. "
+            "Mount the secrets there, a file a variable, readable for this user, or unset it."
+        ) from error
     except ValidationError as error:
         wrong = "; ".join(f"{e['loc'][0].upper()}={e['input']!r}: {e['msg']}" for e in error.errors())
         raise StorehouseError(f"A setting in the environment is wrong. {wrong}") from error

@@ -62,6 +62,7 @@ def airflow(home: Path, hook: str) -> Iterator[Airflow]:
         NOTIFY_URL=f"{hook} json://127.0.0.1:1",
         LARGE_LOAD_ROWS=str(LARGE_LOAD_ROWS),
         LATE_HOURS="0.0003",
+        DOCS_URL=str(home / "site"),
     )
     start_the_demo(home, until="2026-01-12", size=0.05)
     with running_airflow(home, env) as airflow:
@@ -249,7 +250,7 @@ def test_the_maintenance_audits_vacuums_and_documents(airflow: Airflow, home: Pa
     assert "core.fct_orders" in log and " 0 different" in log
     vacuumed = "select last_vacuum is not null from pg_stat_all_tables where relid = 'core.fct_orders'::regclass"
     assert airflow.query("storehouse", vacuumed) == [(True,)]
-    assert (home / "docs" / "static_index.html").stat().st_size > 100_000
+    assert (home / "site" / "index.html").stat().st_size > 100_000
 
 
 def test_a_source_that_stays_away_fails_its_part_and_the_rest_is_built(airflow: Airflow, home: Path) -> None:

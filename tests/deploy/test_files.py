@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib.util import find_spec
 
 import yaml
 
@@ -23,6 +24,12 @@ def test_the_image_has_a_package_for_every_executor_and_login_that_is_described(
 
 def test_every_variable_of_ours_that_the_guides_name_is_a_setting():
     text = "".join((PROJECT / "docs" / name).read_text() for name in ("deploy.md", "publish.md"))
-    ours = r"\b(?:WAREHOUSE|EXTRACT|REPORTING|SHOP|STORES|REDIS|RATINGS|SALES|STOREHOUSE)_[A-Z_]+\b"
-    named = {name.lower() for name in re.findall(ours, text)}
+    ours = "WAREHOUSE|EXTRACT|REPORTING|SHOP|STORES|REDIS|RATINGS|SALES|STOREHOUSE|NOTIFY|RUNBOOK|DOCS|PII"
+    named = {name.lower() for name in re.findall(rf"\b(?:{ours})_[A-Z_]+\b", text)}
     assert named and named <= Settings.model_fields.keys()
+
+
+def test_every_module_of_ours_that_the_guides_start_is_there():
+    text = (PROJECT / "docs" / "deploy.md").read_text() + (PROJECT / "deploy" / "values.yaml").read_text()
+    named = set(re.findall(r"python -m (storehouse[.\w]*)", text))
+    assert "storehouse.preloaded" in named and all(find_spec(name) for name in named)

@@ -23,6 +23,20 @@ INNER = (
     "converge.inputs",
     "quarantine.refused_records",
 )
+BEGIN_A_BUILD_ON_AIRFLOW = "from storehouse import node_results; node_results.begin('shop_elt', 'a run')"
+SESSION_OPTIONS = "from storehouse.settings import settings; print(settings().session_environment()['PGOPTIONS'])"
+# Who is asked, in a process that has read a DAG's file, as every task's has.
+WHO_IS_TOLD_THE_KEY = """
+import dags.shop_elt
+from extract_load import databases
+from publish.warehouse import snapshot
+from storehouse import node_results
+
+with databases.open_shop() as shop, databases.open_warehouse() as extract, snapshot() as reporting:
+    for place in (shop, extract, reporting, node_results._connect()):
+        key = place.execute("select current_setting('storehouse.pii_key', true)").fetchone()[0]
+        print("TOLD", place.info.user, place.info.dbname, key or "nothing")
+"""
 
 
 class Warehouse:
@@ -50,8 +64,21 @@ class Warehouse:
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
         """`python -m …` in that environment."""
-        command, environment = [sys.executable, "-m", *arguments], self.environment | variables
+        return self._python("-m", *arguments, **variables)
+
+    def said(self, code: str, **variables: str) -> str:
+        """What the code prints in that environment."""
+        done = self._python("-c", code, **variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def _python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+        command, environment = [sys.executable, *arguments], self.environment | variables
         return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600)
+
+    def query(self, statement: str) -> list[tuple]:
+        with psycopg.connect(self.server.conninfo(self.name)) as connection:
+            return connection.execute(statement).fetchall()
 
     def connect(self, role: str) -> psycopg.Connection:
         return psycopg.connect(
@@ -171,6 +198,37 @@ def test_passwords_may_come_from_a_password_file(warehouse, tmp_path):
     assert [warehouse.run(*command.split(), **none).returncode for command in commands] == [0, 0, 0]
 
 
+def test_settings_may_be_files_that_a_vault_keeps(warehouse, tmp_path):
+    secrets = tmp_path / "secrets"
+    gone = warehouse.run("extract_load", "shop", STOREHOUSE_SECRETS=str(secrets))
+    assert gone.returncode == 1 and f"{secrets}: No such file or directory. Mount" in gone.stderr, gone.stderr
+    # As Kubernetes mounts them: links to the folder of the moment.
+    names = ("SHOP_DATABASE_URL", "EXTRACT_PASSWORD", "WAREHOUSE_PASSWORD", "PII_KEY")
+    (secrets / "..2026").mkdir(parents=True)
+    (secrets / "..data").symlink_to("..2026")
+    for name in names:
+        (secrets / "..2026" / name).write_text(warehouse.environment[name] + "\n")
+        (secrets / name).symlink_to(f"..data/{name}")
+    mounted = dict.fromkeys(names, "") | {"STOREHOUSE_SECRETS": str(secrets)}
+    for command in ("extract_load shop", "storehouse dbt run --select stg_shop__orders"):
+        done = warehouse.run(*command.split(), **mounted)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_key_of_personal_data_is_told_to_dbts_sessions_alone(warehouse, tmp_path):
+    for options in ("", warehouse.said(SESSION_OPTIONS).strip()):
+        said = warehouse.said(WHO_IS_TOLD_THE_KEY, PGOPTIONS=options, AIRFLOW_HOME=str(tmp_path))
+        told = [line.removeprefix("TOLD ") for line in said.splitlines() if line.startswith("TOLD ")]
+        everybody = ["owner webshop", *(f"{role} {warehouse.name}" for role in ("extract", "reporting", "transform"))]
+        assert told == [f"{who} nothing" for who in everybody]
+
+
+def test_the_weekly_vacuum_reaches_every_table_whoever_owns_it(warehouse):
+    said = warehouse.said("from storehouse.vacuum import vacuum; vacuum()")
+    assert warehouse.query("select relid::regclass::text from pg_stat_user_tables where last_vacuum is null") == []
+    assert "WARNING" not in said, said
+
+
 def test_nobody_else_connects(warehouse):
     with psycopg.connect(warehouse.server.conninfo(), autocommit=True) as connection:
         connection.execute(f"create role stranger login password '{PASSWORD}'")
@@ -183,7 +241,11 @@ def test_a_warehouse_that_one_user_has_built_is_handed_over_and_runs_on(make, wa
     alone = {"WAREHOUSE_USER": "owner", "EXTRACT_USER": "owner", "REPORTING_USER": "owner"}
     first = old.run("storehouse", "run", **alone)
     assert first.returncode == 0, first.stdout + first.stderr
+    old.said(BEGIN_A_BUILD_ON_AIRFLOW, **alone)
     give_roles(old)
+    old.said(BEGIN_A_BUILD_ON_AIRFLOW)
+    # A schema that the script does not know stays with whoever made it.
+    assert old.query("select nspname from pg_namespace where nspowner = 'owner'::regrole") == []
     assert old.run("demo", "advance", "--days", "1").returncode == 0
     second = old.run("storehouse", "run")
     assert second.returncode == 0, second.stdout + second.stderr

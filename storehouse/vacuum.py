@@ -1,0 +1,25 @@
+"""The warehouse's housekeeping, done by those who own the tables."""
+
+import psycopg
+
+from storehouse.settings import settings
+
+# Of a superuser: all there is, PostgreSQL's own included.
+OWNED = """
+select oid::regclass::text from pg_class
+where relkind in ('r', 'm') and relpersistence != 't' and pg_has_role(relowner, 'usage')
+order by 1
+"""
+
+
+def vacuum() -> None:
+    """Free dead rows and refresh the planner's statistics, as extract and as transform: each may only its own tables.
+
+    What PostgreSQL has to say is printed.
+    """
+    for conninfo in dict.fromkeys(settings().warehouse_conninfo(duty) for duty in ("extract", "transform")):
+        with psycopg.connect(conninfo, autocommit=True) as warehouse:
+            warehouse.add_notice_handler(lambda notice: print(f"{notice.severity}: {notice.message_primary}"))
+            if owned := [name for (name,) in warehouse.execute(OWNED)]:
+                warehouse.execute(f"vacuum (analyze) {', '.join(owned)}")
+                print(f"{warehouse.info.user}: {len(owned)} tables vacuumed and analysed")
