@@ -191,49 +191,77 @@ def test_the_customers_marts_are_built_when_the_shop_and_the_feedback_are_publis
     assert airflow.query("storehouse", "select count(*) > 0 from customers.customer_lifetime_value") == [(True,)]
 
 
-def test_a_failed_model_shows_its_error_its_descendants_are_upstream_failed_and_after_the_fix_the_run_is_completed(
-    airflow: Airflow, shop_run: str, home: Path
-) -> None:
+@pytest.fixture(scope="module")
+def failed_run(airflow: Airflow, shop_run: str, home: Path) -> str:
+    """A run of the shop in which one model failed."""
     assert run(environment(home), "-m", "demo", "advance", "--days", "1").returncode == 0
-    sabotaged = subprocess.run(
-        [sys.executable, "-m", "storehouse", "psql"], env=environment(home), input=SABOTAGE, text=True, check=True
-    )
-    assert sabotaged.returncode == 0
+    type_in_psql(home, SABOTAGE)
     run_id = airflow.trigger("shop_elt")
     assert airflow.finish("shop_elt", run_id) == "failed"
-    states = airflow.states("shop_elt", run_id)
+    return run_id
+
+
+def type_in_psql(home: Path, script: str) -> None:
+    command = [sys.executable, "-m", "storehouse", "psql"]
+    subprocess.run(command, env=environment(home), input=script, text=True, check=True)
+
+
+def test_a_failed_model_shows_its_error_and_its_descendants_are_upstream_failed(
+    airflow: Airflow, failed_run: str
+) -> None:
+    states = airflow.states("shop_elt", failed_run)
     assert {task for task, state in states.items() if state == "failed"} == {"dbt.fct_payments", "report"}
     below = {task for task, state in states.items() if state == "upstream_failed"}
     assert {"dbt.fct_orders", "dbt.agg_daily_sales", "dbt.tests", "publish"} <= below
     assert states["dbt.dim_customers"] == states["dbt.build"] == "success" and states["dbt.build_large"] == "skipped"
-    log = airflow.log("shop_elt", run_id, "dbt.fct_payments")
+    log = airflow.log("shop_elt", failed_run, "dbt.fct_payments")
     assert "the accountant says no" in log and "fct_payments.sql" in log
-    assert airflow.query("airflow", "select try_number from task_instance where task_id = 'dbt.fct_payments'"
-                         " and run_id = %s", run_id) == [(1,)]  # fmt: skip
+    tries = "select try_number from task_instance where task_id = 'dbt.fct_payments' and run_id = %s"
+    assert airflow.query("airflow", tries, failed_run) == [(1,)]
 
-    told = notices("shop_elt failed")
-    assert [notice["title"] for notice in told] == ["shop_elt failed: dbt.fct_payments"], Notices.received
+    (told,) = notices("shop_elt failed")
+    assert told["title"] == "shop_elt failed: dbt.fct_payments"
     assert notices("shop_elt is well again") == []
-    for words in ("the accountant says no", "Interval: ", f"/runs/{quote(run_id)}", "runbook.md#a-model-failed"):
-        assert words in told[0]["message"], told[0]
+    for words in ("the accountant says no", "Interval: ", f"/runs/{quote(failed_run)}", "runbook.md#a-model-failed"):
+        assert words in told["message"], told
 
-    subprocess.run(
-        [sys.executable, "-m", "storehouse", "psql"],
-        env=environment(home),
-        input="drop function public.refuse cascade",
-        text=True,
-        check=True,
-    )
-    body = {"dry_run": False, "dag_run_id": run_id, "only_failed": True, "reset_dag_runs": True}
+
+@pytest.mark.skipif(not BROWSER, reason="no chromium here: apt-get install chromium")
+def test_the_ui_shows_a_green_run_and_one_with_a_failed_model(
+    airflow: Airflow, shop_run: str, failed_run: str, home: Path
+) -> None:
+    """Keeps the screens in SCREENS, when that is set."""
+    folder = Path(os.environ.get("SCREENS", home))
+    for name, run_id, state in (("green", shop_run, "Success"), ("failed", failed_run, "Failed")):
+        page = f"{airflow.url}/dags/shop_elt/runs/{run_id}"
+        shown = browse(home, page, "--dump-dom", "--virtual-time-budget=30000")
+        (folder / f"{name}.html").write_text(shown)
+        assert "dbt" in shown and state in shown, name
+        browse(
+            home, page, f"--screenshot={folder / name}.png", "--window-size=1800,1100", "--virtual-time-budget=30000"
+        )
+        assert (folder / f"{name}.png").stat().st_size > 20_000
+
+
+def browse(home: Path, page: str, *arguments: str) -> str:
+    """What a headless browser gives for a page."""
+    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={home / 'browser'}"]
+    return subprocess.run([*command, *arguments, page], capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def test_after_the_fix_a_failed_run_is_completed(airflow: Airflow, failed_run: str, home: Path) -> None:
+    told = notices("shop_elt failed")
+    type_in_psql(home, "drop function public.refuse cascade")
+    body = {"dry_run": False, "dag_run_id": failed_run, "only_failed": True, "reset_dag_runs": True}
     airflow.call("POST", "dags/shop_elt/clearTaskInstances", **body)
-    assert airflow.finish("shop_elt", run_id) == "success", airflow.states("shop_elt", run_id)
-    states = airflow.states("shop_elt", run_id)
+    assert airflow.finish("shop_elt", failed_run) == "success", airflow.states("shop_elt", failed_run)
+    states = airflow.states("shop_elt", failed_run)
     assert {task for task, state in states.items() if state != "success"} == {"dbt.build_large"}
     for _ in range(60):
         if recovered := notices("shop_elt is well again"):
             break
         time.sleep(1)
-    assert run_id in recovered[0]["message"]
+    assert failed_run in recovered[0]["message"]
     assert airflow.call("GET", "variables")["variables"] == [], "that it failed is forgotten"
     assert notices("shop_elt failed") == told
 
@@ -274,27 +302,6 @@ def test_a_source_that_stays_away_fails_its_part_and_the_rest_is_built(airflow: 
     states = airflow.states("shop_elt", run_id)
     assert states["land.wait[1]"] == "skipped" and states["land.extract_load[0]"] == "upstream_failed"
     assert states["dbt.fct_orders"] == states["publish"] == "success"
-
-
-@pytest.mark.skipif(not BROWSER, reason="no chromium here: apt-get install chromium")
-def test_the_ui_shows_a_green_run_and_the_states_of_a_failed_one(airflow: Airflow, shop_run: str, home: Path) -> None:
-    """Keeps the screens in SCREENS, when that is set."""
-    folder = Path(os.environ.get("SCREENS", home))
-    failed = [run["dag_run_id"] for run in airflow.call("GET", "dags/shop_elt/dagRuns?state=failed")["dag_runs"]]
-    for name, run_id, expected in (("green", shop_run, {"Success"}), ("failed", failed[-1], {"Failed", "Success"})):
-        page = f"{airflow.url}/dags/shop_elt/runs/{run_id}"
-        shown = browse(home, page, "--dump-dom", "--virtual-time-budget=30000")
-        assert "dbt" in shown and all(state in shown for state in expected), name
-        browse(
-            home, page, f"--screenshot={folder / name}.png", "--window-size=1800,1100", "--virtual-time-budget=30000"
-        )
-        assert (folder / f"{name}.png").stat().st_size > 20_000
-
-
-def browse(home: Path, page: str, *arguments: str) -> str:
-    """What a headless browser gives for a page."""
-    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={home / 'browser'}"]
-    return subprocess.run([*command, *arguments, page], capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def test_ctrl_c_stops_airflow_and_leaves_the_rest_running(airflow: Airflow) -> None:
