@@ -213,7 +213,8 @@ def _parquet_lines(stream: BinaryIO, load: Load) -> Iterator[tuple[int, str]]:
     parquet = pq.ParquetFile(stream)
     _check_columns(parquet.schema_arrow.names, load, "schema")
     numbers = itertools.count(1)
-    for batch in parquet.iter_batches(BATCH_ROWS):
+    # With threads of Arrow's own, a process may abort when it ends (apache/arrow#34314).
+    for batch in parquet.iter_batches(BATCH_ROWS, use_threads=False):
         plain = {name: _plain(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
         for record in pa.table(plain).to_pylist():
             yield next(numbers), payload(json.dumps(record, ensure_ascii=False, default=str))

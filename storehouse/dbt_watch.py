@@ -26,6 +26,7 @@ IDLE_EVERY = 2.0  # seconds, before it
 # Seconds between two times that the tasks hear the news, until the build ends. Airflow sends the DAG processor a
 # callback for each task that a trigger ends, and reads the DAG's file for those that come together: so they do.
 TELL_EVERY = 8.0
+WRITTEN_WITHIN = 0.3  # seconds: the triggerer drops what a trigger has logged and it has not read when the trigger ends
 PATIENCE = 300  # seconds without an answer of Airflow's database; then the waits fail
 
 logger = logging.getLogger(__name__)
@@ -146,6 +147,7 @@ class NodeResult(BaseTrigger):
             is_alone = _ended(look) is not None and task.try_number > 1
             while (event := self._decide(look, is_alone)) is None:
                 await look.next()
+        await asyncio.sleep(WRITTEN_WITHIN)
         yield event
 
     def _decide(self, look: Look, is_alone: bool) -> TriggerEvent | None:

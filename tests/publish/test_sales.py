@@ -60,7 +60,9 @@ def read(target) -> pa.Table:
     system, root = target
     system.invalidate_cache()
     partitions = pa.dataset.HivePartitioning(pa.schema({"year": pa.int32(), "month": pa.int32(), "day": pa.int32()}))
-    return pa.dataset.dataset(f"{root}/sales", filesystem=system, format="parquet", partitioning=partitions).to_table()
+    return pa.dataset.dataset(f"{root}/sales", filesystem=system, format="parquet", partitioning=partitions).to_table(
+        use_threads=False
+    )
 
 
 def test_every_day_is_a_file_in_its_place_and_the_folder_is_one_table(marts, target):
