@@ -23,10 +23,10 @@ run: $(PACKAGES)
 publish: $(INSTALLED)
 	@$(BIN)/python -m publish all
 
-## test       every test, three files at a time; ARGS= goes to pytest ("-n 0": one at a time)
+## test       every test, two files at a time; ARGS= goes to pytest ("-n 0": one at a time)
 .PHONY: test
 test: $(PACKAGES)
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 ## bench      does a day cost what changed? 1 million against 10 million orders; needs an empty STOREHOUSE_HOME, 45 GB
 .PHONY: bench
