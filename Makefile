@@ -23,7 +23,7 @@ run: $(PACKAGES)
 publish: $(INSTALLED)
 	@$(BIN)/python -m publish all
 
-## test       every test, two files at a time; ARGS= goes to pytest ("-n 0": one at a time)
+## test       the tests, two files at a time; ARGS= goes to pytest ("-n 0": one at a time)
 .PHONY: test
 test: $(PACKAGES)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
