@@ -33,7 +33,7 @@ def connect() -> Iterator[psycopg.Connection]:
     try:
         if house.shop_database_url is None:
             house.server.ensure_database("shop")
-        connection = psycopg.connect(house.shop_conninfo(), connect_timeout=10)
+        connection = psycopg.connect(house.shop_conninfo())
     except psycopg.OperationalError as error:
         raise StorehouseError(
             f"The demo shop's database can't be reached: {_one_line(error)}. "

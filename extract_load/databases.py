@@ -81,7 +81,7 @@ def _connect(conninfo: str, name: str, setting: str) -> Database:
     address = f"{place.get('host', 'localhost')}:{place.get('port', 5432)}/{place.get('dbname', '')}"
     where = f"{name} {address}" + (f" (as {place['user']})" if "user" in place else "")
     try:
-        database = Database.connect(**{"connect_timeout": 10, "keepalives_idle": 30} | place, autocommit=True)
+        database = Database.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
         said = _sentence(error)
         advice = next((words for sign, words in _CONNECT_ADVICE.items() if sign in said), "Check the connection")

@@ -21,7 +21,7 @@ def snapshot(lock: int | None = None) -> Iterator[psycopg.Connection]:
         lock: wait for this advisory lock before the snapshot is taken; it is held to the end.
 
     Raises:
-        TransientError: no connection, for now.
+        TransientError: the server is away or busy.
         StorehouseError: no mart, or no right to read it.
     """
     try:

@@ -20,9 +20,7 @@ SUCCESS, FAILED, SKIPPED = "success", "failed", "skipped"
 TESTS = "tests"  # the tests that are about several nodes
 BUILD = "build"  # recorded last: the build ran to its end
 KEPT_DAYS = 30
-# A connection that hangs would hold the triggerer up.
-STATEMENT_WITHIN = 30  # seconds
-LIVENESS = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+STATEMENT_WITHIN = 30  # seconds: a statement that hangs would hold the triggerer up
 WRITE = (
     "insert into orchestration.node_results values (%s, %s, %s, %s, %s, clock_timestamp())"
     " on conflict (dag_id, run_id, node) do update set status = excluded.status,"
@@ -214,5 +212,5 @@ def _tests_about_one_node(manifest: Mapping) -> dict[str, str]:
 
 
 def _connect() -> psycopg.Connection:
-    bounds = {"options": f"-c statement_timeout={STATEMENT_WITHIN}s", **LIVENESS}
-    return psycopg.connect(settings().warehouse_conninfo(), autocommit=True, **bounds)
+    bound = f"-c statement_timeout={STATEMENT_WITHIN}s"
+    return psycopg.connect(settings().warehouse_conninfo(), autocommit=True, options=bound, tcp_user_timeout=60_000)

@@ -18,6 +18,8 @@ from storehouse.server import SUPERUSER, Server
 
 PROJECT = Path(__file__).resolve().parent.parent
 PII_KEY = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
+# Of every connection: a server that is gone without a word is noticed within a minute or so.
+LIVENESS = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 KEY_OPTION = re.compile(r" ?-c storehouse\.pii_key=\S*")
 
 
@@ -180,9 +182,9 @@ class Settings(BaseSettings):
             user=user,
             password=password or None,
             dbname=place["WAREHOUSE_DATABASE"],
-            connect_timeout=10,
             application_name="storehouse",
             options=self._options(),
+            **LIVENESS,
         )
 
     def shop_conninfo(self) -> str:
@@ -198,7 +200,7 @@ class Settings(BaseSettings):
                 "SHOP_DATABASE_URL is not a PostgreSQL connection string. One looks like "
                 "postgresql://user:password@host:5432/database"
             ) from None
-        return make_conninfo(**{"options": ""} | place)
+        return make_conninfo(**{"options": ""} | LIVENESS | place)
 
     def resolved_marketplace_url(self) -> str:
         """The marketplace API's base URL."""

@@ -143,6 +143,13 @@ def set_policy(home: Path, policy: str) -> None:
     (config / "airflow_local_settings.py").write_text(policy)
 
 
+# Policies for `set_policy`.
+TRY_AGAIN_SOON = """
+from datetime import timedelta
+
+def task_policy(task):
+    task.retry_delay, task.retry_exponential_backoff = timedelta(seconds=5), 0
+"""
 NO_RUN_IS_DUE = """
 from datetime import timedelta
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from airflow_scene import Airflow, environment, parse, run, set_policy
+from airflow_scene import TRY_AGAIN_SOON, Airflow, environment, parse, run, set_policy
 from houses import House
 from test_kills import SEED, leftovers, loads_that_are_not_whole, lost_orders
 
@@ -44,12 +44,6 @@ IMPATIENT = {
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "5",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "20",
 }
-POLICY = """
-from datetime import timedelta
-
-def task_policy(task):
-    task.retry_delay, task.retry_exponential_backoff = timedelta(seconds=5), 0
-"""
 
 
 @dataclass(frozen=True)
@@ -185,7 +179,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 @pytest.fixture(scope="module")
 def services(house: House) -> Iterator[Services]:
-    set_policy(house.home, POLICY)
+    set_policy(house.home, TRY_AGAIN_SOON)
     for step in (["db", "migrate"], ["pools", "import", str(PROJECT / "storehouse" / "pools.json")]):
         done = run(house.environment, "-m", "storehouse.airflow", *step)
         assert done.returncode == 0, done.stdout + done.stderr

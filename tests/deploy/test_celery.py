@@ -13,7 +13,17 @@ from pathlib import Path
 
 import httpx
 import pytest
-from airflow_scene import NO_RUN_IS_DUE, Airflow, environment, own_sources, parse, run, set_policy, start_the_demo
+from airflow_scene import (
+    NO_RUN_IS_DUE,
+    TRY_AGAIN_SOON,
+    Airflow,
+    environment,
+    own_sources,
+    parse,
+    run,
+    set_policy,
+    start_the_demo,
+)
 from real_redis import Redis
 
 from storehouse.server import Server, free_port
@@ -22,12 +32,6 @@ from storehouse.settings import PROJECT
 WITHIN = 300  # seconds
 WORKERS = ("one", "two")
 PRELOADED = ("scheduler", "dag-processor", "celery")
-POLICY = """
-from datetime import timedelta
-
-def task_policy(task):
-    task.retry_delay, task.retry_exponential_backoff = timedelta(seconds=5), 0
-"""
 
 
 @dataclass
@@ -84,7 +88,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     parse(home)
     for worker in WORKERS:
         shutil.copytree(home / "target", folder / worker / "target")
-    set_policy(home, NO_RUN_IS_DUE + POLICY)
+    set_policy(home, NO_RUN_IS_DUE + TRY_AGAIN_SOON)
     start_the_demo(home, until="2026-01-03", size=0.05)
     server = Server(home / "postgres")
     server.ensure_database("airflow")
