@@ -137,6 +137,11 @@ class DbtTask(BaseOperator):
         """
         run = context["dag_run"]
         target.mkdir(parents=True, exist_ok=True)
+        # What dbt parsed for the whole DAG, or for `make run`, need not be parsed again.
+        for folder in (settings().home / "dbt" / run.dag_id, target_folder()):
+            for parsed in folder.glob("partial_parse.msgpack"):
+                if not (target / parsed.name).exists():
+                    shutil.copy(parsed, target)
         os.environ.update(
             # One bound for all tasks of a run, and a new one when it is cleared.
             CONVERGE_RUN_ID=f"{run.dag_id} {run.run_id} {run.clear_number}",
@@ -239,11 +244,7 @@ class DbtNodeTask(DbtTask):
 
     def _run_alone(self, context: Any) -> str:
         self.log.info("Running %s alone.", self.node)
-        home = settings().home / "dbt"
-        whole, target = home / context["dag_run"].dag_id, home / f"{context['dag_run'].dag_id}.{self.task_id}"
-        if (whole / "partial_parse.msgpack").exists():
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copy(whole / "partial_parse.msgpack", target)
+        target = settings().home / "dbt" / f"{context['dag_run'].dag_id}.{self.task_id}"
         selection, flags = self.asked(context)
         if self.node == TESTS:
             arguments = ["--resource-type", "test", *_selection(self.select, selection, self.exclude)]

@@ -170,8 +170,9 @@ def own_sources(home: Path) -> dict[str, str]:
 
 
 def start_the_demo(home: Path, until: str, size: float) -> None:
-    """The embedded server and the demo shop, played to the end of a day."""
-    for command in ("storehouse start", f"demo advance --until {until} --size {size}"):
+    """The embedded server, the demo shop, played to the end of a day, and dbt's manifest."""
+    demo = f"demo advance --until {until} --size {size}"
+    for command in ("storehouse start", demo, "storehouse dbt parse --quiet"):
         done = run(environment(home), "-m", *command.split())
         assert done.returncode == 0, done.stderr
 

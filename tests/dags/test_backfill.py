@@ -16,7 +16,6 @@ from airflow_scene import (
     Airflow,
     environment,
     own_sources,
-    parse,
     run,
     running_airflow,
     set_policy,
@@ -36,7 +35,6 @@ FIRST, LAST = START, START + timedelta(days=DAYS - 1)
 def env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The demo shop as anybody's sources: then the DAGs have their schedules. No run is due but the backfill's."""
     home = tmp_path_factory.mktemp("home")
-    parse(home)
     set_policy(home, NO_RUN_IS_DUE)
     start_the_demo(home, until=str(LAST + timedelta(days=1)), size=SIZE)
     return environment(home, **own_sources(home), AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION="True")

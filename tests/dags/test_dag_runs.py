@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 import psycopg
 import pytest
-from airflow_scene import Airflow, Notices, environment, parse, run, running_airflow, start_the_demo, web_hook
+from airflow_scene import Airflow, Notices, environment, run, running_airflow, start_the_demo, web_hook
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LARGE_LOAD_ROWS = 3000
@@ -47,9 +47,7 @@ def hook() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    parse(home)
-    return home
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ from airflow_scene import (
     Airflow,
     environment,
     own_sources,
-    parse,
     run,
     set_policy,
     start_the_demo,
@@ -85,11 +84,10 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     """A machine for scheduler and databases, and two workers."""
     folder = tmp_path_factory.mktemp("machines")
     home = folder / "front"
-    parse(home)
-    for worker in WORKERS:
-        shutil.copytree(home / "target", folder / worker / "target")
     set_policy(home, NO_RUN_IS_DUE + TRY_AGAIN_SOON)
     start_the_demo(home, until="2026-01-03", size=0.05)
+    for worker in WORKERS:
+        shutil.copytree(home / "target", folder / worker / "target")
     server = Server(home / "postgres")
     server.ensure_database("airflow")
     broker = Redis(folder)
