@@ -28,7 +28,7 @@ publish: $(INSTALLED)
 test: $(PACKAGES)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-## bench      does a day cost what changed? 1 million against 10 million orders; needs an empty STOREHOUSE_HOME, 45 GB
+## bench      does a day cost what changed? 1 million against 10 million orders; needs an empty STOREHOUSE_HOME, 50 GB
 .PHONY: bench
 bench: $(PACKAGES)
 	@$(BIN)/python -m bench.scale $(ARGS)

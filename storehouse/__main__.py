@@ -102,7 +102,8 @@ def _psql(_: argparse.Namespace, rest: list[str]) -> int:
 
 def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
     place = settings().dbt_environment() | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_PROJECT_DIR": str(PROJECT)}
-    os.execve(Path(sys.executable).parent / "dbt", ["dbt", *rest], os.environ | place)
+    logs = {"DBT_LOG_PATH": str(settings().home / "logs")}
+    os.execve(Path(sys.executable).parent / "dbt", ["dbt", *rest], logs | os.environ | place)
 
 
 def _summary(_: argparse.Namespace, __: list[str]) -> int:

@@ -61,7 +61,7 @@ def dbt_build(
     settings().session_environment()  # for its error: dbt itself gets the key where it runs, and nobody else
     manifest = target_folder() / "manifest.json"
     if not manifest.exists():
-        raise StorehouseError(f"The dbt graph is not there: {manifest}. Make it with: make manifest")
+        raise StorehouseError(f"The dbt graph is not there: {manifest}. Make it with: .venv/bin/dbt parse")
     shown = dict.fromkeys((DbtResourceType.MODEL, DbtResourceType.SEED, DbtResourceType.SNAPSHOT), _node_task)
     group = DbtTaskGroup(
         group_id=group_id,

@@ -159,4 +159,4 @@ def test_every_node_of_the_dbt_graph_has_a_task(seen: dict, home: Path) -> None:
 def test_without_the_manifest_the_import_error_says_how_to_make_it(home: Path) -> None:
     errors = look_at_the_dags(home, DBT_TARGET_PATH=str(home / "nothing"))["errors"]
     assert len(errors) == 3
-    assert all(error.splitlines()[-1].endswith("Make it with: make manifest") for error in errors)
+    assert all(error.splitlines()[-1].endswith("Make it with: .venv/bin/dbt parse") for error in errors)
