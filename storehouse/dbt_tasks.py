@@ -80,9 +80,9 @@ def dbt_build(
     )
     chosen = {"select": list(select), "exclude": [*NOT_DAILY, *exclude], "task_group": group}
     leaves = list(group.get_leaves())
-    # In the builds' pool too: when they run alone they end the run, and its end forgets what others' tests look at.
-    # A node that runs alone ends none, and shares the warehouse with a build model by model. In the pool a broken one
-    # would wait for the end of the build to say so.
+    # In the builds' pool too: when they run alone they end the run, and its end forgets what tests of others look at
+    # where both DAGs build a model. A node that runs alone ends none, and shares the warehouse with a build model by
+    # model. In the pool a broken one would wait for the end of the build to say so.
     leaves >> DbtNodeTask(task_id=TESTS, node=TESTS, pool=BUILDS, **chosen)
     roots = list(group.get_roots())
     build = {"pool": BUILDS, "execution_timeout": LONGEST_BUILD} | build
@@ -145,7 +145,8 @@ class DbtTask(BaseOperator):
         os.environ.update(
             # One bound for all tasks of a run, and a new one when it is cleared.
             CONVERGE_RUN_ID=f"{run.dag_id} {run.run_id} {run.clear_number}",
-            CONVERGE_RUN_ENDS=str(is_last).lower(),
+            # A selection leaves tests out that look at what it built, and at something else.
+            CONVERGE_RUN_ENDS="" if is_last and not self.asked(context)[0] else "false",
             DBT_TARGET_PATH=str(target),
         )
         try:

@@ -142,7 +142,7 @@ def size(landed: Any, params: dict[str, Any] | None = None) -> str:
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def report(ti: Any = None, dag_run: Any = None) -> None:
-    """The summary of the run, which fails when anything in it did."""
+    """The summary of the run, which fails when anything in it did, or when what landed was not built."""
     tests = next(filter(None, ti.xcom_pull(["dbt.build", "dbt.build_large"], key="tests")), {})
     print(summarise(f"{dag_run.dag_id} {dag_run.run_id}", tests))
     states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
@@ -154,3 +154,7 @@ def report(ti: Any = None, dag_run: Any = None) -> None:
         # What failed has told why.
         error = notices.Told if broken else AirflowFailException
         raise error(f"{len(lacking)} tasks did not succeed: {', '.join(lacking)}")
+    if node_results.has_landed_since(dag_run.dag_id, dag_run.run_id):
+        raise AirflowFailException(
+            "What landed last came after the build. Clear `dbt.build` with all below it, or leave it to the next run."
+        )

@@ -92,6 +92,17 @@ def unbuilt(dag_id: str, run_id: str) -> set[str]:
     return {node for node, result in results.items() if result.status != SUCCESS and node not in (TESTS, BUILD)}
 
 
+def has_landed_since(dag_id: str, run_id: str) -> bool:
+    """True when a load of the run is beyond what its last build has read: its task was cleared, the build's was not."""
+    with _connect() as warehouse:
+        (later,) = warehouse.execute(
+            "select max(load_id) > (select max(bound) from converge.runs where starts_with(run_id, %(run)s || ' '))"
+            " from raw.loads where run_id = %(run)s",
+            {"run": f"{dag_id} {run_id}"},
+        ).fetchone()
+    return bool(later)
+
+
 def name(node: str) -> str:
     """Of a node, by its unique id: what its task is called."""
     return node.rpartition(".")[2]

@@ -289,22 +289,32 @@ def test_a_source_that_stays_away_fails_its_part_and_the_rest_is_built(airflow: 
     conf = {"parts": ["shop", "stores"], "from": "2031-01-01T00:00:00Z", "until": "2031-01-02T00:00:00Z"}
     # An interval in the future: the shop has no order in it. Nobody waits for hours here: the wait is failed by hand.
     run_id = airflow.trigger("shop_elt", conf=conf)
-    for _ in range(120):
-        states = airflow.states("shop_elt", run_id)
-        if states.get("land.wait[0]") == "deferred":
-            break
-        time.sleep(1)
-    assert states["land.wait[0]"] == "deferred"
-    for index in (0, 4):
-        airflow.call(
-            "PATCH",
-            f"dags/shop_elt/dagRuns/{run_id}/taskInstances/land.wait/{index}",
-            new_state="failed",
-        )
+    end_the_waits(airflow, run_id, shop="failed", stores="failed")
     assert airflow.finish("shop_elt", run_id) == "failed"
     states = airflow.states("shop_elt", run_id)
     assert states["land.wait[1]"] == "skipped" and states["land.extract_load[0]"] == "upstream_failed"
     assert states["dbt.fct_orders"] == states["publish"] == "success"
+
+    airflow.call("POST", "dags/shop_elt/clearTaskInstances", dry_run=False, dag_run_id=run_id, only_failed=True)
+    end_the_waits(airflow, run_id, shop="success", stores="success")
+    assert airflow.finish("shop_elt", run_id) == "failed"
+    states = airflow.states("shop_elt", run_id)
+    assert {task for task, state in states.items() if state == "failed"} == {"report"}, states
+    assert "came after the build" in airflow.log("shop_elt", run_id, "report", attempt=2)
+
+
+def end_the_waits(airflow: Airflow, run_id: str, **states: str) -> None:
+    """When both wait, in the triggerer, and nothing has been reported yet."""
+    waits = {"shop": "land.wait[0]", "stores": "land.wait[4]"}
+    for _ in range(120):
+        now = airflow.states("shop_elt", run_id)
+        if {now.get(wait) for wait in waits.values()} == {"deferred"}:
+            break
+        time.sleep(1)
+    assert {now[wait] for wait in waits.values()} == {"deferred"} and not now["report"], now
+    for source, state in states.items():
+        path = waits[source].removesuffix("]").replace("[", "/")
+        airflow.call("PATCH", f"dags/shop_elt/dagRuns/{run_id}/taskInstances/{path}", new_state=state)
 
 
 def test_ctrl_c_stops_airflow_and_leaves_the_rest_running(airflow: Airflow) -> None:

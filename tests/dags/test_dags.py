@@ -142,7 +142,7 @@ def test_the_shop_is_landed_sized_built_published_and_reported(seen: dict) -> No
     assert upstream["dbt.build"] == upstream["dbt.build_large"] == ["size"]
     assert "dbt.build" in upstream["dbt.currencies"]
     assert {"dbt.fct_payments", "dbt.fct_order_items"} <= set(upstream["dbt.fct_orders"])
-    assert upstream["publish"] == ["dbt.tests"] and upstream["report"] == ["publish"]
+    assert upstream["publish"] == ["dbt.tests"] and upstream["report"] == ["land.extract_load", "publish"]
     assert {"from", "until", "parts", "full_refresh", "selection"} == set(seen["dags"]["shop_elt"]["params"])
 
 

@@ -287,3 +287,23 @@ def test_a_build_tests_what_changed_and_what_a_failed_run_left_untested(shop: Sh
     assert not shop.results("build")[name][0]
     shop.execute("delete from main_converge.main_shop__orders")
     assert shop.dbt("build")[name] == "pass"
+
+
+def test_a_run_of_some_models_that_ends_well_leaves_to_the_next_what_others_left_untested(shop: Shop) -> None:
+    shop.write("tests/no_month_is_large.sql", """
+        select * from {{ ref('monthly_sales') }}
+        where amount > 1000 and {{ converge.is_tested(ref('monthly_sales'), 'order_month', 'region') }}
+    """)  # fmt: skip
+    shop.land(items=[item("a", 3, 9999)])
+    assert not shop.results("build")["no_month_is_large"][0]
+    shop.dbt("build", "--select", "stg_items")
+    assert not shop.results("build")["no_month_is_large"][0]
+
+
+def test_a_run_of_tests_alone_ends_what_they_look_at(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.land(items=[item("a", 3, 1)])
+    monkeypatch.setenv("CONVERGE_RUN_ENDS", "false")
+    shop.run()
+    monkeypatch.delenv("CONVERGE_RUN_ENDS")
+    shop.dbt("build", "--resource-type", "test")
+    assert log(shop, "orders") == [] and log(shop, "monthly_sales") == [2]

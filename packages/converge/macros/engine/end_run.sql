@@ -2,15 +2,24 @@
 {%- if execute and flags.WHICH in ('run', 'build', 'retry') -%}
     {#-
         What every reader has consumed, and what describes a table that is gone, is history nobody needs.
-        A run that failed may have left changes untested: then the logs stay (see `is_tested`). So they do until the last
-        of many invocations that are one run: CONVERGE_RUN_ENDS is `false` for the others.
+        A run that failed may have left changes untested: then the logs stay (see `is_tested`). For the same reason a
+        run of some models, however well, speaks for those alone, and one of nothing but tests for what they look at.
+        Of many invocations that are one run, CONVERGE_RUN_ENDS is `true` for the last, which speaks for all, and
+        `false` for the others.
     -#}
-    {%- set is_well = env_var('CONVERGE_RUN_ENDS', 'true') == 'true' and not results | selectattr('status', 'in', ['error', 'fail', 'runtime error']) | list -%}
+    {%- set ends = env_var('CONVERGE_RUN_ENDS', '') -%}
+    {%- set is_well = ends != 'false' and not results | selectattr('status', 'in', ['error', 'fail', 'runtime error']) | list -%}
+    {%- set built = results | map(attribute='node') | rejectattr('resource_type', 'equalto', 'test') | map(attribute='unique_id') | list -%}
+    {%- if not built -%}
+        {%- for result in results -%}{%- do built.extend(result.node.depends_on.nodes) -%}{%- endfor -%}
+    {%- endif -%}
     {%- set inputs, runs = converge.state_table('inputs'), converge.state_table('runs') -%}
     {#- A table that is no model any more holds nothing back. -#}
-    {%- set readers = ['null::oid'] -%}
+    {%- set readers, ended = ['null::oid'], ['null::oid'] -%}
     {%- for node in graph.nodes.values() if node.config.materialized == 'converging' -%}
-        {%- do readers.append("to_regclass('" ~ api.Relation.create(schema=node.schema, identifier=node.alias) ~ "')::oid") -%}
+        {%- set oid = "to_regclass('" ~ api.Relation.create(schema=node.schema, identifier=node.alias) ~ "')::oid" -%}
+        {%- do readers.append(oid) -%}
+        {%- if ends == 'true' or node.unique_id in built -%}{%- do ended.append(oid) -%}{%- endif -%}
     {%- endfor -%}
     {%- set consumed = run_query("
         select own.input_oid::regclass::text as log, min(coalesce(reader.bound, own.bound)) as version
@@ -18,7 +27,7 @@
         inner join pg_class as log on own.input_oid = log.oid and log.relnamespace = to_regnamespace('" ~ inputs.include(identifier=false) ~ "')
         left join " ~ inputs ~ " as reader
             on own.relation = reader.input_oid and reader.relation in (" ~ readers | join(', ') ~ ")
-        where own.input = '(self)' and own.bound > 1
+        where own.input = '(self)' and own.bound > 1 and own.relation in (" ~ ended | join(', ') ~ ")
         group by own.input_oid
         order by own.input_oid
     ") -%}
