@@ -18,7 +18,7 @@ import redis
 from psycopg import sql
 from redis import exceptions
 
-from publish.warehouse import snapshot
+from publish.warehouse import RATINGS_LOCK, snapshot
 from storehouse.errors import StorehouseError
 from storehouse.settings import settings
 
@@ -87,45 +87,47 @@ def publish() -> Published:
 
 
 def _publish(client: redis.Redis) -> Published:
-    now = datetime.now(UTC)
-    generation = f"{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
     lives = timedelta(hours=settings().ratings_ttl_hours)
     # Asked first: when Redis is away, the warehouse is not read.
     client.ping()
-    try:
-        products = _write(client, generation, lives)
+    # One at a time, to the switch: an older one that is slow must not put its ratings in the place of newer ones.
+    with snapshot(RATINGS_LOCK) as warehouse:
+        now = datetime.now(UTC)
+        generation = f"{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
+        try:
+            products = _write(client, warehouse, generation, lives)
+        except Exception:
+            _retire(client, generation)
+            raise
         if not products:
             return _nothing(logging.WARNING, "feedback.product_ratings is empty: readers keep what they have")
+        # When the answer is lost, the switch may have been made: what may be live is not retired.
         with client.pipeline(transaction=True) as pipeline:
             pipeline.hget(LIVE, "generation")
             switch = {"generation": generation, "products": products, "published_at": now.isoformat(timespec="seconds")}
             pipeline.hset(LIVE, mapping=switch)
             pipeline.expire(LIVE, lives)
             before = pipeline.execute()[0]
-    except Exception:
-        _retire(client, generation)
-        raise
-    if before:
+    if before and before != generation:
         _retire(client, before)
     logger.info("ratings   %s products, generation %s", f"{products:,}", generation)
     return Published(products, generation)
 
 
-def _write(client: redis.Redis, generation: str, lives: timedelta) -> int:
+def _write(client: redis.Redis, warehouse: psycopg.Connection, generation: str, lives: timedelta) -> int:
     """Write a generation that no reader knows of yet; returns how many products it has."""
     products = 0
-    with snapshot() as warehouse:
-        for batch in _batches(warehouse):
-            products += len(batch)
-            # A transaction: nothing is ever there without its end.
-            with client.pipeline(transaction=True) as pipeline:
-                pipeline.sadd(_key(generation), *(record["product_id"] for record in batch))
-                pipeline.expire(_key(generation), lives)
-                for record in batch:
-                    key = _key(generation, record["product_id"])
-                    pipeline.hset(key, mapping=record)
-                    pipeline.expire(key, lives)
-                pipeline.execute()
+    for batch in _batches(warehouse):
+        products += len(batch)
+        # A transaction: nothing is ever there without its end.
+        with client.pipeline(transaction=True) as pipeline:
+            pipeline.sadd(_key(generation), *(record["product_id"] for record in batch))
+            pipeline.expire(_key(generation), lives)
+            for record in batch:
+                key = _key(generation, record["product_id"])
+                pipeline.hset(key, mapping=record)
+                pipeline.expire(key, lives)
+            pipeline.execute()
     if products != (held := client.scard(_key(generation))):
         raise StorehouseError(
             f"Redis holds {held:,} of {products:,} products that were just written: something else writes to {LIVE}*, "

@@ -9,12 +9,13 @@ from psycopg import errors
 from storehouse.errors import judged
 from storehouse.settings import settings
 
-# Held by one export at a time.
-EXPORT_LOCK = 0x5EED_0003
+# Held by one publisher at a time.
+EXPORT_LOCK = 0x5EED_0004
+RATINGS_LOCK = 0x5EED_0005
 
 
 @contextmanager
-def snapshot(lock: int | None = None) -> Iterator[psycopg.Connection]:
+def snapshot(lock: int) -> Iterator[psycopg.Connection]:
     """A transaction that sees the marts as they are at its beginning.
 
     Args:
@@ -26,8 +27,7 @@ def snapshot(lock: int | None = None) -> Iterator[psycopg.Connection]:
     """
     try:
         with psycopg.connect(settings().warehouse_conninfo("reporting"), autocommit=True) as connection:
-            if lock is not None:
-                connection.execute("select pg_advisory_lock(%s)", [lock])
+            connection.execute("select pg_advisory_lock(%s)", [lock])
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             with connection.transaction():

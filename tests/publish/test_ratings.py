@@ -1,12 +1,17 @@
 """Ratings in a real Redis, read as docs/publish.md tells readers to."""
 
+import select
+import socket
+import socketserver
 import threading
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
 from real_redis import wait_until
 
 import publish
+from publish.warehouse import RATINGS_LOCK
 from storehouse.errors import StorehouseError
 
 MANY = 10_000
@@ -120,6 +125,53 @@ def test_redis_that_dies_half_way_is_a_warning_and_the_next_run_publishes(half_w
     assert "Redis does not take the ratings" in said and "the next run publishes all" in said
     redis_server.start()
     assert publish.product_ratings().products == MANY
+
+
+class LosesTheAnswer(socketserver.BaseRequestHandler):
+    """Between a client and Redis: the switch arrives, and the line is cut before its answer comes back."""
+
+    def handle(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.server.redis_port)) as redis:
+            while True:
+                for source in select.select([self.request, redis], [], [])[0]:
+                    if not (said := source.recv(65536)):
+                        return
+                    if source is redis:
+                        self.request.sendall(said)
+                        continue
+                    redis.sendall(said)
+                    if b"published_at" in said:
+                        redis.recv(65536)
+                        return
+
+
+def test_a_switch_whose_answer_is_lost_leaves_readers_whole_ratings_that_last(marts, redis_server, configure):
+    rate(marts, 10, reviews=1)
+    old = publish.product_ratings().generation
+    rate(marts, 10, reviews=2)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), LosesTheAnswer) as line:
+        line.redis_port = redis_server.port
+        threading.Thread(target=line.serve_forever, daemon=True).start()
+        configure(REDIS_URL=redis_server.url.replace(str(redis_server.port), str(line.server_address[1])))
+        assert "does not take the ratings" in publish.product_ratings().note
+        line.shutdown()
+    live = redis_server.client.hget("storehouse:ratings", "generation")
+    assert live != old and {found["reviews"] for found in read(redis_server, "P-1", "P-10")} == {"2"}
+    assert min(map(redis_server.client.ttl, redis_server.client.keys(f"storehouse:ratings:{live}*"))) > 48 * 3600
+
+
+def test_of_two_publishers_the_second_waits_and_its_newer_ratings_stay(marts, redis_server, start, house):
+    rate(marts, MANY, reviews=1)
+    with psycopg.connect(house.warehouse) as other:
+        other.execute("select pg_advisory_xact_lock(%s)", [RATINGS_LOCK])
+        commands = [start("ratings"), start("ratings")]
+        waiting = "select count(*) = 2 from pg_locks where locktype = 'advisory' and not granted"
+        wait_until(lambda: house.query(waiting) == [(True,)])
+        rate(marts, MANY, reviews=2)
+    assert [command.wait(300) for command in commands] == [0, 0]
+    assert {found["reviews"] for found in read(redis_server, "P-1", f"P-{MANY}")} == {"2"}
+    live = redis_server.client.hget("storehouse:ratings", "generation")
+    assert redis_server.client.ttl(f"storehouse:ratings:{live}") > 48 * 3600
 
 
 def test_redis_that_is_down_is_a_warning_and_the_result_says_so(marts, redis_server, start):
