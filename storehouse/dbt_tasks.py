@@ -24,7 +24,7 @@ from cosmos.constants import DbtResourceType, LoadMode, TestBehavior
 from cosmos.dbt.graph import DbtNode
 
 from storehouse import node_results, transform
-from storehouse.errors import MAY_PASS, StorehouseError
+from storehouse.errors import StorehouseError, may_pass
 from storehouse.landing import BUILDS, no_vain_retries
 from storehouse.node_results import TESTS
 from storehouse.settings import PROJECT, settings
@@ -235,13 +235,13 @@ class DbtNodeTask(DbtTask):
             AirflowException: it may.
         """
         message = event["message"]
-        if not message or MAY_PASS.search(message):
+        if not message or may_pass(message):
             if message:
                 self.log.warning("%s", message)
             message = self._run_alone(context)
         if message:
             self.log.error("%s", message)
-            raise (AirflowException if MAY_PASS.search(message) else AirflowFailException)(message)
+            raise (AirflowException if may_pass(message) else AirflowFailException)(message)
 
     def _run_alone(self, context: Any) -> str:
         self.log.info("Running %s alone.", self.node)

@@ -15,7 +15,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from storehouse import node_results
-from storehouse.errors import MAY_PASS, TransientError
+from storehouse.errors import TransientError, may_pass
 from storehouse.node_results import BUILD, FAILED, SKIPPED, SUCCESS, TESTS, Result
 
 TERMINAL = {"success", "failed", "skipped", "upstream_failed", "removed"}
@@ -213,7 +213,7 @@ class NodeResult(BaseTrigger):
 
 
 def _may_pass(result: Result) -> bool:
-    return result.status == FAILED and bool(MAY_PASS.search(result.message))
+    return result.status == FAILED and may_pass(result.message)
 
 
 def _is_build(task_id: str, group: str) -> bool:

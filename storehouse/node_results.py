@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 
-from storehouse.errors import MAY_PASS, TransientError
+from storehouse.errors import TransientError, may_pass, without_rows
 from storehouse.settings import settings
 from storehouse.transform import NOT_DAILY_TAGS
 
@@ -148,7 +148,7 @@ class Recorder:
             for node in self.messages.keys() - {TESTS}:
                 self._settle(node, SUCCESS)
             # Trouble that may pass is not told beside a failure that won't: the tests would be tried again in vain.
-            if lasting := [words for words in self.messages.get(TESTS, []) if not MAY_PASS.search(words)]:
+            if lasting := [words for words in self.messages.get(TESTS, []) if not may_pass(words)]:
                 self.messages[TESTS] = lasting
             is_whole = self.counts[SUCCESS] == sum(self.counts.values())
             self._settle(TESTS, SUCCESS if is_whole else SKIPPED)
@@ -157,7 +157,7 @@ class Recorder:
         return self.counts
 
     def _take(self, unique_id: str, kind: str, name: str, result: object) -> None:
-        words = f"{name}: {result.message or result.status} in {result.execution_time:.2f} s"
+        words = f"{name}: {without_rows(result.message) or result.status} in {result.execution_time:.2f} s"
         went_wrong = result.status in WENT_WRONG
         if went_wrong:
             words += self._where_the_sql_is(name)

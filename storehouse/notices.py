@@ -13,6 +13,7 @@ from airflow.sdk import Variable
 from airflow.sdk.definitions.deadline import BaseDeadlineReference
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferralTimeout
 
+from storehouse.errors import without_rows
 from storehouse.settings import settings
 
 CONNECTION = "storehouse_notices"
@@ -134,8 +135,8 @@ def _said(context: Any) -> str:
         return f"not done within {context['task'].execution_timeout}, its execution_timeout, and stopped"
     if isinstance(error, TaskDeferralTimeout):
         return "it waited in the triggerer for longer than it may: see whether the triggerer is well"
-    # dbt says where in its first line, and what in the second. A database's DETAIL may have a person's data.
-    lines = [line.strip() for line in str(error).strip().splitlines() if not line.strip().startswith("DETAIL")]
+    # dbt says where in its first line, and what in the second.
+    lines = [line.strip() for line in without_rows(str(error)).strip().splitlines()]
     return (" ".join(lines[:2]) or type(error).__name__)[:FIRST_WORDS]
 
 

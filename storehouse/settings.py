@@ -18,7 +18,7 @@ from storehouse.server import SUPERUSER, Server
 
 PROJECT = Path(__file__).resolve().parent.parent
 PII_KEY = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
-# Of every connection: a server that is gone without a word is noticed within a minute or so.
+# Of every connection but dbt's: a server that is gone without a word is noticed within a minute or so.
 LIVENESS = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 KEY_OPTION = re.compile(r" ?-c storehouse\.pii_key=\S*")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
-from storehouse.errors import StorehouseError, judged
+from storehouse.errors import StorehouseError, judged, without_rows
 from storehouse.local import say
 from storehouse.settings import PROJECT, settings
 
@@ -67,7 +67,8 @@ def build(arguments: list[str], listen: Callable[[object], None] | None = None, 
     done = _invoke(arguments, [progress, *([listen] if listen else [])], target)
     if not hasattr(done.result, "results"):
         how = f"broke off after {progress.reached} nodes" if progress.reached else "could not begin"
-        raise judged(f"dbt {arguments[0]} {how}: {done.exception or done.result}") from done.exception
+        said = without_rows(str(done.exception or done.result))
+        raise judged(f"dbt {arguments[0]} {how}: {said}") from done.exception
     return [
         f"{result.node.name}: {_first_words(result.message or result.status)}{_where_to_look(result)}"
         for result in done.result.results
@@ -91,7 +92,7 @@ def names(arguments: list[str]) -> set[str]:
 
 def _first_words(message: str) -> str:
     """What happened, without the stack of macros that it happened in; the rest is in the log."""
-    return " ".join(message.split("\n  > in macro")[0].split())[:500]
+    return " ".join(without_rows(message).split("\n  > in macro")[0].split())[:500]
 
 
 def _where_to_look(result: object) -> str:

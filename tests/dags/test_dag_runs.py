@@ -22,7 +22,7 @@ LARGE_LOAD_ROWS = 3000
 STATE_SHOWN = re.compile(r'truncated-text" title="([\w.]+)".*?"state-badge".*?</svg>([\w ]+)<', re.DOTALL)
 SABOTAGE = """
 create function public.refuse() returns trigger language plpgsql as
-    $$ begin raise exception 'the accountant says no'; end $$;
+    $$ begin raise exception 'the accountant says no' using detail = 'Failing row contains (Ada)'; end $$;
 create trigger refuse before insert or update on core.fct_payments for each row execute function public.refuse();
 """
 
@@ -223,6 +223,9 @@ def test_a_failed_model_shows_its_error_and_its_descendants_are_upstream_failed(
     assert notices("shop_elt is well again") == []
     for words in ("the accountant says no", "Interval: ", f"/runs/{quote(failed_run)}", "runbook.md#a-model-failed"):
         assert words in told["message"], told
+    # PostgreSQL's detail quotes rows, which may have a person's data.
+    messages = airflow.query("storehouse", "select string_agg(message, ' ') from orchestration.node_results")
+    assert "accountant" in str(messages) and "Ada" not in f"{messages} {told}"
 
 
 @pytest.mark.skipif(not BROWSER, reason="no chromium here: apt-get install chromium")

@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -374,6 +375,11 @@ def test_what_runs_alone_is_asked_what_the_run_is_asked_and_what_became_of_it_is
 
     from storehouse import landing, node_results
 
+    with psycopg.connect(house.warehouse) as warehouse:
+        warehouse.execute("create schema raw; create table raw.loads (load_id, run_id) as values (7, 'shop_elt a run')")
+        warehouse.execute("create schema if not exists converge")
+        warehouse.execute("create table if not exists converge.runs (run_id text, bound bigint)")
+        warehouse.execute("insert into converge.runs values ('shop_elt a run 0', 7), ('shop_elt a run2 0', 8)")
     asked = []
     monkeypatch.setattr(tasks.transform, "build", lambda arguments, *_: asked.append(" ".join(arguments)) or [])
     with DAG("shop_elt", schedule=None):
@@ -408,16 +414,34 @@ def test_what_runs_alone_is_asked_what_the_run_is_asked_and_what_became_of_it_is
     assert node_results.read("shop_elt", "a run")["tests"].status == "success"
     states |= {"dbt.fct_orders": "success", "dbt.tests": "success"}
     report(ti, context()["dag_run"])
+    with psycopg.connect(house.warehouse) as warehouse:
+        warehouse.execute("update converge.runs set bound = 6 where run_id = 'shop_elt a run 0'")
+    with pytest.raises(Exception, match="What landed last came after the build"):
+        report(ti, context()["dag_run"])
 
 
-def test_what_can_not_pass_fails_a_task_for_good_and_trouble_is_tried_again(tasks: ModuleType) -> None:
+@pytest.mark.parametrize(
+    ("said", "passes"),
+    [
+        ("a wrong URL", False),
+        ("the connection was lost", True),
+        ("SSL SYSCALL error: EOF detected", True),
+        ('could not translate host name "db" to address: Temporary failure in name resolution', True),
+        ('could not translate host name "db" to address: Name or service not known', False),
+        ('connection to server at "db" failed: FATAL: password authentication failed for user "x"', False),
+        ('column "connection_id" does not exist', False),
+    ],
+)
+def test_what_can_not_pass_fails_a_task_for_good_and_trouble_is_tried_again(
+    tasks: ModuleType, said: str, passes: bool
+) -> None:
     from airflow.sdk.exceptions import AirflowFailException
 
     from storehouse.errors import TransientError, judged
 
-    for said, becomes in (("a wrong URL", AirflowFailException), ("the connection was lost", TransientError)):
-        with pytest.raises(becomes, match=said), tasks.no_vain_retries():
-            raise judged(said)
+    becomes = TransientError if passes else AirflowFailException
+    with pytest.raises(becomes, match=re.escape(said)), tasks.no_vain_retries():
+        raise judged(said)
 
 
 @pytest.mark.parametrize(("conf", "shown"), [({}, "upstream_failed"), ({"selection": "fct_payments"}, "skipped")])

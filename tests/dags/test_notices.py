@@ -127,7 +127,7 @@ def end_run(dag: object, reason: str) -> None:
 
 
 def test_a_task_that_fails_tells_what_where_and_what_to_do(dag: object) -> None:
-    end(dag, "publish", ValueError("first\nDETAIL: (ada@example.com)\nsecond\nthird"), map_index=0)
+    end(dag, "publish", ValueError("first\nsecond DETAIL:  (ada@example.com,\nAda)\nthird"), map_index=0)
     notice = words()
     assert notice.startswith(
         "shop_elt failed: publish[0]\nError: first second\nInterval: 2026-01-02 00:00 to 2026-01-03"
