@@ -27,7 +27,8 @@ IDLE_EVERY = 2.0  # seconds, before it
 # callback for each task that a trigger ends, and reads the DAG's file for those that come together: so they do.
 TELL_EVERY = 8.0
 WRITTEN_WITHIN = 0.3  # seconds: the triggerer drops what a trigger has logged and it has not read when the trigger ends
-PATIENCE = 300  # seconds without an answer of Airflow's database; then the waits fail
+# Seconds without an answer of Airflow's database, then the waits fail; or of the warehouse, then they go on without.
+PATIENCE = 300
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,8 @@ class Look:
             await self.news.wait()
 
     async def _go_on(self) -> None:
-        told_at, heard_at, is_away = float("-inf"), time.monotonic(), False
+        told_at, is_away = float("-inf"), False
+        heard_at = answered_at = time.monotonic()
         try:
             while True:
                 # The states first: when they say that the build ended, its results are all there.
@@ -89,9 +91,11 @@ class Look:
                     await asyncio.sleep(IDLE_EVERY)
                     continue
                 heard_at = time.monotonic()
-                # When the warehouse is away, the build ends in an error, and its state says so.
+                # When the warehouse stays away, the build ends in an error, and its state says so. One that ended well is
+                # not judged without its results: what nobody asked for would be built.
                 try:
                     results, is_away = await asyncio.to_thread(node_results.read, *self.run), False
+                    answered_at = time.monotonic()
                 except (psycopg.Error, TransientError) as error:
                     if not is_away:
                         logger.warning(
@@ -101,6 +105,9 @@ class Look:
                             error,
                         )
                     is_away = True
+                    if time.monotonic() < answered_at + PATIENCE:
+                        await asyncio.sleep(IDLE_EVERY)
+                        continue
                 # Both at once: a task that is late to hear must not see new states beside old results.
                 self.states, self.results = states, results
                 goes_on = any(state == "running" and _is_build(task, self.group) for task, state in states.items())
