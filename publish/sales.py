@@ -25,7 +25,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from publish.warehouse import EXPORT_LOCK, snapshot
-from storehouse.errors import StorehouseError, TransientError, judged
+from storehouse.errors import StorehouseError, TransientError, judged, without_password
 from storehouse.settings import settings
 
 logger = logging.getLogger("publish")
@@ -143,11 +143,12 @@ class _Target:
     """The folder or bucket above `sales/`; what goes wrong with it becomes one message."""
 
     def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
+        self.url = without_password(url.rstrip("/"))  # for people
         try:
-            self.system, self.base = fsspec.url_to_fs(self.url, skip_instance_cache=True)
+            self.system, self.base = fsspec.url_to_fs(url.rstrip("/"), skip_instance_cache=True)
         except (ValueError, ImportError) as error:
-            raise StorehouseError(f"SALES_EXPORT_URL={url}: {error}. Give a folder or s3://bucket/path.") from error
+            advice = "Give a folder or s3://bucket/path."
+            raise StorehouseError(f"SALES_EXPORT_URL={self.url}: {error}. {advice}") from error
 
     def read_manifest(self) -> dict[str, dict]:
         """Rows, bytes and content of each file, as the last export that ended well has left them."""

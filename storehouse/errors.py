@@ -36,3 +36,8 @@ def judged(message: str) -> StorehouseError:
 def without_rows(message: str) -> str:
     """What a database said, to where it quotes rows."""
     return _QUOTES_ROWS.sub("", message)
+
+
+def without_password(said: str) -> str:
+    """Without what stands before the host in a URL."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", said)

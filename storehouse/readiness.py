@@ -1,7 +1,6 @@
 """Waiting for a source: one check each, and the operator that repeats it without holding a worker."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from psycopg import sql
 
 from extract_load.databases import open_shop
-from storehouse.errors import StorehouseError, TransientError
+from storehouse.errors import StorehouseError, TransientError, without_password
 from storehouse.settings import settings
 
 ANSWER_WITHIN = 10  # seconds, an API
@@ -42,14 +41,10 @@ def why_not_ready(source: str, until: datetime | None, from_: datetime | None = 
     try:
         missing = CHECKS[source](until, from_)
     except (PermissionError, NoCredentialsError) as error:
-        raise StorehouseError(_without_password(f"{source} can't be read: {error}. Check its credentials.")) from None
+        raise StorehouseError(without_password(f"{source} can't be read: {error}. Check its credentials.")) from None
     except _MAY_PASS as error:
         missing = str(error) if isinstance(error, TransientError) else f"{type(error).__name__}: {error}"
-    return missing and _without_password(missing)
-
-
-def _without_password(said: str) -> str:
-    return re.sub(r"(?<=://)[^/\s]*@", "", said)
+    return missing and without_password(missing)
 
 
 def _shop(until: datetime | None, from_: datetime | None) -> str | None:
@@ -74,7 +69,7 @@ def _api(url: str, setting: str) -> str | None:
         raise StorehouseError(f"{setting} is not a URL. One looks like https://host/path.") from None
     if answer.status_code == 200:
         return None
-    said = _without_password(f"{answer.request.url} answers {answer.status_code}")
+    said = without_password(f"{answer.request.url} answers {answer.status_code}")
     # As extract-load sees it.
     if answer.status_code == 429 or answer.status_code >= 500:
         return said

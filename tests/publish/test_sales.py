@@ -233,6 +233,13 @@ def test_a_store_that_keeps_something_else_is_found_out_and_the_next_export_mend
     assert publish.daily_sales() == (2, 0, 0, 4)
 
 
+def test_a_store_that_is_unknown_is_one_clear_message_without_the_password(configure):
+    configure(SALES_EXPORT_URL="nowhere://ada:secret@host/exports")
+    with pytest.raises(StorehouseError, match="nowhere://host/exports: .*Give a folder") as error:
+        publish.daily_sales()
+    assert "secret" not in str(error.value)
+
+
 def test_a_store_that_is_not_there_is_one_clear_message(marts, bucket, configure, start):
     sell(marts, 1)
     configure(SALES_EXPORT_URL="s3://nowhere/exports")
