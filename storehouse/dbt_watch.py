@@ -91,8 +91,8 @@ class Look:
                     await asyncio.sleep(IDLE_EVERY)
                     continue
                 heard_at = time.monotonic()
-                # While the warehouse is away nothing is told: without the results of a build that ended well, what nobody
-                # asked for would be built. When it stays away, the build ends in an error, and its state says so.
+                # While the warehouse is away nothing is told: without the results of a build that ended well, nodes
+                # that nobody asked for would be built. When it stays away, the build ends in an error, in its state.
                 try:
                     results, is_away = await asyncio.to_thread(node_results.read, *self.run), False
                     answered_at = time.monotonic()
