@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -162,6 +163,10 @@ class DbtTask(BaseOperator):
         finally:
             gc.collect()
 
+    def count_tests(self, context: Any, target: Path) -> None:
+        """For the report, which another machine may make, and which takes the last count there is."""
+        context["ti"].xcom_push("tests", count_tests(target) | {"at": int(time.time())})
+
     def asked(self, context: Any) -> tuple[list[str], list[str]]:
         """What a run by hand asks for: a selection in dbt's syntax, and dbt's flags."""
         params = context["params"]
@@ -199,9 +204,8 @@ class DbtBuild(DbtTask):
                 )
         for failure in failures:
             self.log.error("%s", failure)
-        # For the report, which another machine may make; and where `dbt build` by hand would have left it.
-        context["ti"].xcom_push("tests", count_tests(target))
-        shutil.copy(target / "run_results.json", graph)
+        self.count_tests(context, target)
+        shutil.copy(target / "run_results.json", graph)  # where `dbt build` by hand would have left it
         return recorder.finish()
 
 
@@ -253,6 +257,8 @@ class DbtNodeTask(DbtTask):
             arguments = _selection(self.select, [], self.exclude, tests="cautious") + flags
         with no_vain_retries():
             failures = self.build(context, target, arguments, is_last=self.node == TESTS)
+        if self.node == TESTS:
+            self.count_tests(context, target)
         if not failures:
             node_results.record(context["dag_run"].dag_id, context["dag_run"].run_id, self.node)
         return "\n".join(failures)

@@ -143,7 +143,8 @@ def size(landed: Any, params: dict[str, Any] | None = None) -> str:
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def report(ti: Any = None, dag_run: Any = None) -> None:
     """The summary of the run, which fails when anything in it did, or when what landed was not built."""
-    tests = next(filter(None, ti.xcom_pull(["dbt.build", "dbt.build_large"], key="tests")), {})
+    counts = ti.xcom_pull(["dbt.build", "dbt.build_large", "dbt.tests"], key="tests")
+    tests = max(filter(None, counts), key=lambda count: count["at"], default={})
     print(summarise(f"{dag_run.dag_id} {dag_run.run_id}", tests))
     states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
     # A skipped task is well, unless the build had it in its selection; and every build that ends well is tested.
@@ -156,5 +157,5 @@ def report(ti: Any = None, dag_run: Any = None) -> None:
         raise error(f"{len(lacking)} tasks did not succeed: {', '.join(lacking)}")
     if node_results.has_landed_since(dag_run.dag_id, dag_run.run_id):
         raise AirflowFailException(
-            "What landed last came after the build. Clear `dbt.build` with all below it, or leave it to the next run."
+            "What landed last came after the build. Clear the build with all below it, or leave it to the next run."
         )

@@ -131,6 +131,9 @@ def test_after_a_deadlock_a_node_and_what_stands_on_it_run_alone_then_the_tests_
     ran = {task.removeprefix("dbt.") for (task,) in airflow.query("airflow", WORKERS, run_id, "feedback_elt")}
     assert ran == {"build", "int_product_days__rated", "int_products__rated", "product_ratings", "tests"}
     assert "deadlock detected" in airflow.log("feedback_elt", run_id, "dbt.int_product_days__rated")
+    passed = "select (value ->> 'passed')::int from xcom where run_id = %s and dag_id = 'feedback_elt' and task_id = %s"
+    build, alone = (airflow.query("airflow", passed, run_id, task)[0][0] for task in ("dbt.build", "dbt.tests"))
+    assert build < alone and f"tests: {alone} passed" in airflow.log("feedback_elt", run_id, "report")
     assert airflow.query("storehouse", "select count(*) > 0 from feedback.product_ratings") == [(True,)]
 
 
