@@ -1,6 +1,6 @@
 """SIGKILL to dbt, to extract-load, to a PostgreSQL backend and to the whole server, at random moments: nothing is lost.
 
-KILLS=n kills so often (`make chaos KILLS=100`); KILL_SEED=s draws the same moments again.
+KILLS=n kills so often (`make chaos KILLS=100`), by default each once; KILL_SEED=s draws the same moments again.
 """
 
 import os
@@ -23,7 +23,7 @@ from storehouse import audit, transform
 from storehouse.server import Server
 from storehouse.settings import PROJECT
 
-KILLS = int(os.environ.get("KILLS", "8"))
+KILLS = int(os.environ.get("KILLS", "4"))
 SEED = int(os.environ.get("KILL_SEED", random.randrange(2**32)))
 VICTIMS = ["dbt", "extract-load", "backend", "server"]
 BUILD = ["build", "--exclude-resource-type", "test", "unit_test"]

@@ -9,7 +9,7 @@
     -#}
     {%- set ends = env_var('CONVERGE_RUN_ENDS', '') -%}
     {%- set is_well = ends != 'false' and not results | selectattr('status', 'in', ['error', 'fail', 'runtime error']) | list -%}
-    {%- set built = results | map(attribute='node') | rejectattr('resource_type', 'equalto', 'test') | map(attribute='unique_id') | list -%}
+    {%- set built = results | map(attribute='node') | selectattr('resource_type', 'in', ['model', 'seed', 'snapshot']) | map(attribute='unique_id') | list -%}
     {%- if not built -%}
         {%- for result in results -%}{%- do built.extend(result.node.depends_on.nodes) -%}{%- endfor -%}
     {%- endif -%}
