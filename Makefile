@@ -2,10 +2,12 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-PYTHON ?= python3.11
+# Unset: uv takes a Python from 3.11 to 3.13 that is here, or brings one. Set: that one.
+PYTHON ?=
 HOME_DIR := $(or $(STOREHOUSE_HOME),.storehouse)
 BIN := .venv/bin
-UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
+# The uv on the PATH if it is 0.13 or later, else one of our own.
+UV := $(or $(shell uv --version 2>/dev/null | awk '{split($$2, v, "."); if (v[1] > 0 || v[2] >= 13) print "uv"}'),.tools/bin/uv)
 export PYTHONPATH := $(CURDIR)
 export DBT_PROFILES_DIR ?= $(CURDIR)
 export DO_NOT_TRACK := 1
@@ -126,14 +128,16 @@ clean:
 help:
 	@sed -n 's/^## /  make /p' Makefile
 
-$(UV):
-	@echo "uv is missing: installing it into .tools"
-	@$(PYTHON) -m venv .tools && .tools/bin/pip install --quiet uv
+.tools/bin/uv:
+	@echo "uv is missing or older than 0.13: installing it into .tools"
+	@python=$$(command -v $(PYTHON) python3 python | head -n 1) && \
+		"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && \
+		"$$python" -m venv .tools && .tools/bin/pip install --quiet "uv>=0.13,<1" || \
+		{ echo "To begin, have uv 0.13 or later, or Python 3.9 or later with its venv module (Debian: python3-venv)." >&2; exit 1; }
 
-$(INSTALLED): uv.lock pyproject.toml | $(UV)
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: no $(PYTHON) here. Set PYTHON=/path/to/python3.11"; exit 1; }
+$(INSTALLED): uv.lock pyproject.toml | $(filter .tools/%,$(UV))
 	@echo "installing the environment (once) …"
-	@$(UV) sync --frozen --quiet --python $(PYTHON)
+	@$(UV) sync --frozen --quiet $(if $(PYTHON),--python "$(PYTHON)")
 	@touch $@
 
 $(PACKAGES): $(INSTALLED) packages.yml
