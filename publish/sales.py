@@ -185,8 +185,9 @@ class _Target:
             self._put(path, buffer.getvalue())
             stored = self.system.cat_file(self._at(path))
         try:
-            # With threads of Arrow's own, one process in a hundred would abort when it ends (apache/arrow#34314).
-            held = pq.read_table(io.BytesIO(stored), use_threads=False, pre_buffer=False)
+            # Arrow's own threads, which `read_table` starts whatever it is told, may abort a process that ends
+            # (apache/arrow#34314).
+            held = pq.ParquetFile(io.BytesIO(stored), pre_buffer=False).read(use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise self._not_what_was_written(path, f"it can't be read: {error}") from error
         if (len(stored), held.num_rows) != (len(buffer.getvalue()), rows) or not held.equals(table):

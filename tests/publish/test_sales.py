@@ -1,5 +1,8 @@
 """Daily sales as Parquet, in a folder and on a real S3 server, read as docs/publish.md tells readers to."""
 
+import ast
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -17,6 +20,7 @@ from real_redis import wait_until
 
 import publish
 from storehouse.errors import StorehouseError, TransientError
+from storehouse.settings import PROJECT
 
 
 def sell(marts: Callable[[str], None], days: int, orders: int = 1, first: str = "2026-01-30") -> None:
@@ -193,6 +197,16 @@ def test_ratings_that_fail_do_not_hold_sales_back(marts, tmp_path, configure, st
     _, said = command.communicate(timeout=300)
     assert command.returncode == 1 and "publish ratings: REDIS_URL is no URL" in said
     assert read(fsspec.url_to_fs(str(tmp_path))).num_rows == 4
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in Linux' /proc")
+def test_publishing_starts_none_of_arrows_threads_which_may_abort_a_process_that_ends(marts, tmp_path, configure):
+    configure(SALES_EXPORT_URL=tmp_path)
+    sell(marts, 2)
+    count = "from pathlib import Path; print([t.read_text() for t in Path('/proc/self/task').glob('*/comm')])"
+    command = [sys.executable, "-c", f"import publish; publish.daily_sales(); {count}"]
+    threads = ast.literal_eval(subprocess.run(command, cwd=PROJECT, capture_output=True, check=True, text=True).stdout)
+    assert [name for name in threads if not name.startswith("jemalloc")] == [threads[0]]
 
 
 class LossyFileSystem(MemoryFileSystem):
