@@ -92,13 +92,18 @@ def names(arguments: list[str]) -> set[str]:
 
 def _first_words(message: str) -> str:
     """What happened, without the stack of macros that it happened in; the rest is in the log."""
-    return " ".join(without_rows(message).split("\n  > in macro")[0].split())[:500]
+    return " ".join(without_rows(message).split("\n  > in macro")[0].split())[:1500]
 
 
 def _where_to_look(result: object) -> str:
     """Of a test that found rows: how to read them."""
     is_kept = result.status == "fail" and result.node.should_store_failures
-    return f" To see them: select * from {result.node.relation_name.replace(chr(34), '')}" if is_kept else ""
+    return f" To see them: select * from {without_database(result.node.relation_name)}" if is_kept else ""
+
+
+def without_database(relation_name: str) -> str:
+    """`"shop"."core"."fct_orders"` as a person types it in that database: `core.fct_orders`."""
+    return relation_name.replace('"', "").split(".", 1)[1]
 
 
 @contextmanager
