@@ -22,7 +22,8 @@
             is_like(freight, no_amount),
         ],
         'discounted_too_much': [
-            'round(' ~ try_cast(discount, 'numeric') ~ ', 2) > ' ~ try_cast(quantity, 'numeric') ~ ' * round(' ~ try_cast(price, 'numeric') ~ ', 2)',
+            try_cast(quantity, 'numeric') ~ ' > 0 and ' ~ try_cast(price, 'numeric') ~ ' >= 0 and ' ~ try_cast(discount, 'numeric') ~ ' < 100000000 and '
+                ~ 'round(' ~ try_cast(discount, 'numeric') ~ ', 2) > ' ~ try_cast(quantity, 'numeric') ~ ' * round(' ~ try_cast(price, 'numeric') ~ ', 2)',
         ],
     } -%}
     {%- if is == 'duplicated' -%}

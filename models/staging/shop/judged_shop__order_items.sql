@@ -46,7 +46,7 @@ select
         ('unit_price_absurd', 'range', 'error', 'unit_price >= 100000000', 'The price is 100 million or more.'),
         ('amount_negative', 'range', 'error', 'discount_amount < 0 or freight_amount < 0', 'The discount or the freight is below zero.'),
         ('amount_absurd', 'range', 'error', 'discount_amount >= 100000000 or freight_amount >= 100000000', 'The discount or the freight is 100 million or more.'),
-        ('discount_above_price', 'range', 'error', 'round(cast(discount_amount as numeric), 2) > quantity * round(cast(unit_price as numeric), 2)', 'The discount is higher than the price of the goods.'),
+        ('discount_above_price', 'range', 'error', 'quantity > 0 and unit_price >= 0 and discount_amount < 100000000 and round(cast(discount_amount as numeric), 2) > quantity * round(cast(unit_price as numeric), 2)', 'The discount is higher than the price of the goods.'),
         ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
     ], of_key=['order_id_missing', 'order_id_malformed', 'line_number_missing', 'line_number_out_of_range'], is_deleted="_op = 'd'") }}
 from typed

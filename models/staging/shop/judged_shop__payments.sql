@@ -48,7 +48,7 @@ select
         ('status_missing', 'missing', 'error', 'clean_status is null', 'The payment has no status.'),
         ('status_unknown', 'reference', 'error', "clean_status not in ('authorized', 'captured', 'refunded', 'failed')", 'The status is not authorized, captured, refunded or failed.'),
         ('paid_at_impossible', 'range', 'error', is_no_date('paid_at'), 'The payment date is before 2000 or after 2099.'),
-        ('paid_in_future', 'range', 'error', 'paid_at > _latest_at', 'The payment date is later than its load can have seen.'),
+        ('paid_in_future', 'range', 'error', is_in_future('paid_at'), 'The payment date is later than its load can have seen.'),
         ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
         ('currency_missing', 'missing', 'warn', clean_code('currency') ~ ' is null', 'The payment has no currency: read as USD.'),
         ('installments_absurd', 'range', 'warn', 'installments not between 0 and 999', 'The instalments are below zero or over 999: read as unknown.'),
