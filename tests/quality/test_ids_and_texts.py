@@ -171,7 +171,10 @@ def test_a_review_of_blanks_is_not_written_and_outer_blanks_are_no_part_of_a_tex
     same = REVIEW | {"product_id": "blanks", "updated_at": WEDNESDAY.isoformat()}
     landed.land("reviews.reviews", [sent("reviews.reviews", same | r) for r in reviews], (WEDNESDAY, THURSDAY))
     build_and_audit()
-    rows = "select review_text, title, language, sentiment from core.fct_reviews where product_id = 'blanks' order by review_id"
+    rows = """
+        select review_text, title, language, sentiment from core.fct_reviews
+        where product_id = 'blanks' order by review_id
+    """
     assert house.query(rows) == [(None, None, "en", None), ("Good", "Good", "en", "positive")] * len(blanks)
     assert house.query("select reviews, written_reviews from feedback.product_ratings where product_id = 'blanks'") == [
         (2 * len(blanks), len(blanks))

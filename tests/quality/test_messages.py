@@ -31,7 +31,9 @@ def test_the_summary_names_the_tests_that_warned_with_their_counts_and_a_query(n
     extract_load.prepare()
     payment = {"payment_id": "1", "order_id": "nowhere", "amount": 1, "status": "captured", "updated_at": MONDAY}
     landed = Landed()
-    landed.land("shop.payments", [Record("shop.payments", payment | {"payment_id": n}) for n in "12"], (MONDAY, TUESDAY))
+    landed.land(
+        "shop.payments", [Record("shop.payments", payment | {"payment_id": n}) for n in "12"], (MONDAY, TUESDAY)
+    )
     later = (MONDAY.replace(day=14), MONDAY.replace(day=15))
     landed.land("shop.orders", [Record("shop.orders", ORDER | {"order_id": "1", "updated_at": later[0]})], later)
     landed.land("reviews.reviews", [sent("reviews.reviews", {})], later)
