@@ -1,6 +1,6 @@
 {% macro any_line(lines, is) -%}
     {#- True when a line of the array lacks what it needs, can't be read, can't be, or has the number of another (1 and "01" are one). -#}
-    {%- set number, product = json_field('line', 'line_number'), json_field('line', 'product_id') -%}
+    {%- set number, product = json_field('line', 'line_number'), json_id('line', 'product_id') -%}
     {%- set quantity, price = json_field('line', 'quantity'), json_field('line', 'unit_price') -%}
     {%- set discount, freight = json_field('line', 'discount_amount'), json_field('line', 'freight_amount') -%}
     {%- set no_amount = '(?:-[0-9.]*[1-9][0-9.]*|0*[1-9][0-9]{8,}(?:[.][0-9]+)?)' -%}
@@ -8,7 +8,7 @@
         'incomplete': [number ~ ' is null', product ~ ' is null', quantity ~ ' is null', price ~ ' is null'],
         'unreadable': [
             is_not_a('whole number', number),
-            'not ' ~ is_product_id(product),
+            is_no_id(product),
             is_not_a('whole number', quantity),
             is_not_a('number', price),
             is_not_a('number', discount),
@@ -22,7 +22,8 @@
             is_like(freight, no_amount),
         ],
         'discounted_too_much': [
-            'round(' ~ try_cast(discount, 'numeric') ~ ', 2) > ' ~ try_cast(quantity, 'numeric') ~ ' * round(' ~ try_cast(price, 'numeric') ~ ', 2)',
+            try_cast(quantity, 'numeric') ~ ' > 0 and ' ~ try_cast(price, 'numeric') ~ ' >= 0 and ' ~ try_cast(discount, 'numeric') ~ ' < 100000000 and '
+                ~ 'round(' ~ try_cast(discount, 'numeric') ~ ', 2) > ' ~ try_cast(quantity, 'numeric') ~ ' * round(' ~ try_cast(price, 'numeric') ~ ', 2)',
         ],
     } -%}
     {%- if is == 'duplicated' -%}

@@ -17,4 +17,7 @@ select
     _load_id,
     _row
 from {{ ref('judged_marketplace__orders') }}
-where _errors is null
+where
+    _errors is null
+    -- A deleted order may name no buyer, or nothing of them but the id.
+    and not _is_deleted

@@ -9,7 +9,7 @@ select
     buyer_country as country,
     source_status,
     currency,
-    cast(stated_amount as numeric(18, 2)) as stated_amount,
+    {{ cast_accepted('stated_amount', 'numeric(18, 2)') }} as stated_amount,
     discount_code,
     placed_at,
     updated_at,

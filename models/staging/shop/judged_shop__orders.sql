@@ -11,8 +11,8 @@ typed as (
 
     select
         landed.*,
-        trim(cast(order_id as varchar)) as source_order_id,
-        trim(cast(customer_id as varchar)) as source_customer_id,
+        {{ exact_id('order_id') }} as source_order_id,
+        {{ exact_id('customer_id') }} as source_customer_id,
         {{ clean_code('status', 'lower') }} as source_status,
         coalesce({{ clean_code('currency') }}, 'USD') as currency_code
     from {{ computed_once('landed') }}
@@ -22,36 +22,38 @@ typed as (
 select
     'web-' || source_order_id as order_id,
     source_order_id,
-    'web-' || source_customer_id as customer_id,
+    case when not {{ is_no_id('source_customer_id') }} then 'web-' || source_customer_id end as customer_id,
     source_status,
     currency_code as currency,
     total_amount as stated_amount,
-    discount_code,
+    {{ clean_text('discount_code') }} as discount_code,
     cast(placed_at as timestamptz) as placed_at,
     cast(approved_at as timestamptz) as approved_at,
     cast(shipped_at as timestamptz) as shipped_at,
     cast(delivered_at as timestamptz) as delivered_at,
     cast(created_at as timestamptz) as created_at,
     cast(updated_at as timestamptz) as updated_at,
-    coalesce(cast(updated_at as timestamptz), cast('1900-01-01' as timestamptz)) as _version_at,
+    {{ version_at('cast(updated_at as timestamptz)', "_op = 'd'") }} as _version_at,
     _op = 'd' as _is_deleted,
     _load_id,
     _row,
     source_order_id as _key,
     _record,
     {{ judge([
-        ('order_id_missing', 'missing', 'error', "source_order_id is null or source_order_id = ''", 'The order has no id.'),
-        ('customer_id_missing', 'missing', 'error', "source_customer_id is null or source_customer_id = ''", 'The order has no customer.'),
+        ('order_id_missing', 'missing', 'error', 'source_order_id is null', 'The order has no id.'),
+        ('order_id_malformed', 'type', 'error', is_no_id('source_order_id'), 'An id is at most 200 printable characters.'),
+        ('customer_id_missing', 'missing', 'error', 'source_customer_id is null', 'The order has no customer.'),
+        ('customer_id_malformed', 'type', 'error', is_no_id('source_customer_id'), 'An id is at most 200 printable characters.'),
         ('placed_at_missing', 'missing', 'error', 'placed_at is null', 'The order has no date.'),
         ('placed_at_impossible', 'range', 'error', is_no_date('placed_at'), 'The order date is before 2000 or after 2099.'),
-        ('placed_in_future', 'range', 'error', 'placed_at > _latest_at', 'The order date is later than its load can have seen.'),
+        ('placed_in_future', 'range', 'error', is_in_future('placed_at'), 'The order date is later than its load can have seen.'),
         ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
         ('status_missing', 'missing', 'error', 'source_status is null', 'The order has no status.'),
         ('status_unknown', 'reference', 'error', "source_status not in (select source_status from " ~ ref('order_statuses') ~ ")", 'The status is not in seeds/order_statuses.csv.'),
         ('currency_unknown', 'reference', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
         ('total_negative', 'range', 'error', 'total_amount < 0', 'The total is below zero.'),
         ('total_absurd', 'range', 'error', 'total_amount >= 100000000', 'The total is 100 million or more.'),
-        ('total_high', 'range', 'warn', 'total_amount > 50000', 'The total is over 50,000.'),
+        ('total_high', 'range', 'warn', 'total_amount > 50000 and total_amount < 100000000', 'The total is over 50,000.'),
         ('currency_missing', 'missing', 'warn', clean_code('currency') ~ ' is null', 'The order has no currency: read as USD.'),
-    ]) }}
+    ], of_key=['order_id_missing', 'order_id_malformed'], is_deleted="_op = 'd'") }}
 from typed

@@ -3,12 +3,12 @@
 
 select
     order_id,
-    line_number,
+    cast(line_number as integer) as line_number,
     product_id,
-    cast(quantity as integer) as quantity,
-    cast(unit_price as numeric(18, 2)) as unit_price,
-    cast(discount_amount as numeric(18, 2)) as discount_amount,
-    cast(freight_amount as numeric(18, 2)) as freight_amount,
+    {{ cast_accepted('quantity', 'integer') }} as quantity,
+    {{ cast_accepted('unit_price', 'numeric(18, 2)') }} as unit_price,
+    {{ cast_accepted('discount_amount', 'numeric(18, 2)') }} as discount_amount,
+    {{ cast_accepted('freight_amount', 'numeric(18, 2)') }} as freight_amount,
     _is_deleted,
     _version_at,
     _load_id,

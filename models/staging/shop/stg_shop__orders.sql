@@ -7,7 +7,7 @@ select
     customer_id,
     source_status,
     currency,
-    cast(stated_amount as numeric(18, 2)) as stated_amount,
+    {{ cast_accepted('stated_amount', 'numeric(18, 2)') }} as stated_amount,
     discount_code,
     placed_at,
     approved_at,

@@ -7,7 +7,7 @@ select
     order_id,
     method,
     cast(installments as integer) as installments,
-    cast(amount as numeric(18, 2)) as amount,
+    {{ cast_accepted('amount', 'numeric(18, 2)') }} as amount,
     currency,
     status,
     paid_at,

@@ -211,7 +211,7 @@ RETYPED = {
     },
     "reviews.reviews": {
         "review_id": (None, "review_id_missing"),
-        "product_id": ({"id": 1}, "product_id_malformed"),
+        "product_id": ("P\t1", "product_id_malformed"),
         "rating": ("five", "rating_unreadable"),
         "created_at": (1767225600, "created_at_unreadable"),
         "updated_at": (1767225600, "updated_at_unreadable"),
@@ -224,7 +224,7 @@ RETYPED = {
         "sold_at": ("05.01.2026 06:54", "sold_at_unreadable"),
         "updated_at": ("05.01.2026 06:54", "updated_at_unreadable"),
         "region": ("north", "region_unknown"),
-        "product_id": ("49 / 2", "product_id_malformed"),
+        "product_id": ("P\u200b1", "product_id_malformed"),
         "quantity": ("2 pieces", "quantity_unreadable"),
         "unit_price": ("252,56", "unit_price_unreadable"),
         "discount_amount": ("0 %", "discount_unreadable"),
