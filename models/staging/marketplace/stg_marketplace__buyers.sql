@@ -17,4 +17,7 @@ select
     _load_id,
     _row
 from {{ ref('judged_marketplace__orders') }}
-where _errors is null
+-- An order without a buyer is a guest's.
+where
+    _errors is null
+    and customer_id is not null
