@@ -1,6 +1,6 @@
 {% macro any_line(lines, is) -%}
     {#- True when a line of the array lacks what it needs, can't be read, can't be, or has the number of another (1 and "01" are one). -#}
-    {%- set number, product = json_field('line', 'line_number'), json_field('line', 'product_id') -%}
+    {%- set number, product = json_field('line', 'line_number'), json_id('line', 'product_id') -%}
     {%- set quantity, price = json_field('line', 'quantity'), json_field('line', 'unit_price') -%}
     {%- set discount, freight = json_field('line', 'discount_amount'), json_field('line', 'freight_amount') -%}
     {%- set below_zero = '-[0-9.]*[1-9][0-9.]*' -%}
@@ -10,7 +10,7 @@
         'incomplete': [number ~ ' is null', product ~ ' is null', quantity ~ ' is null', price ~ ' is null'],
         'unreadable': [
             is_not_a('whole number', number),
-            'not ' ~ is_product_id(product),
+            is_no_id(product),
             is_not_a('whole number', quantity),
             is_not_a('number', price),
             is_not_a('number', discount),

@@ -1,3 +1,3 @@
 {% macro clean_code(expression, letters='upper') -%}
-    nullif({{ letters }}(trim({{ expression }})), '')
+    {{ letters }}({{ clean_text(expression) }})
 {%- endmacro %}

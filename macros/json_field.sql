@@ -1,7 +1,3 @@
 {% macro json_field(document, path) -%}
-    {{ return(adapter.dispatch('json_field')(document, path)) }}
-{%- endmacro %}
-
-{% macro postgres__json_field(document, path) -%}
-    nullif(trim({{ document }} #>> '{ {{- path | replace('.', ',') -}} }'), '')
+    {{ clean_text(json_text(document, path)) }}
 {%- endmacro %}

@@ -55,6 +55,8 @@ web_countries as (
     from web_orders
     inner join {{ ref('stg_shop__customer_versions') }} as versions
         on web_orders.customer_id = versions.customer_id
+    -- A deleted customer may come without anything but their id.
+    where versions.country is not null or not versions._is_deleted
 
 ),
 

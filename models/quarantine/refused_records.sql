@@ -28,7 +28,11 @@ select
     source,
     table_name,
     -- A record without a key is nobody's version: it is known by where it landed.
-    source || '.' || table_name || coalesce('/' || _key, '@' || _load_id || ':' || _row) as record_id,
+    -- A key of any length is told by its begin and its hash: an index holds no more than 2,704 bytes.
+    source || '.' || table_name || coalesce(
+        '/' || case when length(_key) <= 600 then _key else left(_key, 64) || '…' || md5(_key) end,
+        '@' || _load_id || ':' || _row
+    ) as record_id,
     _key as record_key,
     staging_key,
     version_at,

@@ -143,7 +143,7 @@ class World:
             # Some lines belong to an order that is not there.
             "order_id": str(key % (orders + 10)),
             "line_number": key // (orders + 10) + 1,
-            "product_id": self.dice.choice(["P-1", "P-2", "P-39", "P 3", None]) if self._sometimes(0.2) else "P-7",
+            "product_id": self.dice.choice(["P-1", "P-1 ", "P.2/a", "P\t3", None]) if self._sometimes(0.2) else "P-7",
             "quantity": self.dice.choice([1, 1, 2, 3, 0, -1]),
             "unit_price": self._money() / self.dice.choice([1, 1, 1000]),
             "discount_amount": self.dice.choice([0, 0, 1.5, 20, -0.125]),
@@ -215,7 +215,7 @@ class World:
         payload = {
             "review_id": f"R-{key // 2}",
             "order_id": str(key % orders) if key % 2 else None,
-            "product_id": self.dice.choice(["P-1", "P-2", f"P-{key % 40}", "bad id"]),
+            "product_id": self.dice.choice(["P-1", "P-2", f"P-{key % 40}", "bad\u200bid"]),
             "customer_id": "1",
             "rating": self.dice.choice([0, 1, 2, 3, 4, 5, 6]),
             "text": text,

@@ -1,7 +1,6 @@
 """The marts as they must be, computed from what was landed in plain Python: no SQL of the project's, no dbt."""
 
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
@@ -66,7 +65,7 @@ def is_stale(changed: datetime, asked_from: datetime) -> bool:
 
 
 def is_product(value: str | None) -> bool:
-    return bool(value and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value))
+    return bool(value and value.isprintable())
 
 
 def at(text: str) -> datetime | None:
@@ -126,11 +125,20 @@ def content(record: Record) -> dict:
     return json.loads(record.values["payload"]) if "payload" in record.values else record.values
 
 
-def version(record: Record, load_id: int, row: int) -> tuple:
+def is_deleted(record: Record) -> bool:
+    values = content(record)
+    return record.op == "d" or values.get("deleted") is True or values.get("is_void") == "true"
+
+
+def version(record: Record, load_id: int, row: int, asked_from: datetime, seen_until: datetime) -> tuple:
     if record.table == "shop.products":
         return load_id, row
     moment = content(record)["updated_at"]
-    return (at(moment) if isinstance(moment, str) else moment), load_id, row
+    moment = at(moment) if isinstance(moment, str) else moment
+    # Deleted at a time that its load cannot have seen: before the end of what the load asked for.
+    if is_deleted(record) and (not moment or in_future(moment, seen_until) or is_stale(moment, asked_from)):
+        moment = seen_until
+    return moment, load_id, row
 
 
 class Oracle:
@@ -152,7 +160,7 @@ class Oracle:
         return [rate for rate_code, since, rate in self.rates if rate_code == code and since <= day][-1]
 
     def accepts(self, table: str, load_id: int, record: Record) -> bool:
-        return ACCEPTS[table](content(record), *self.landed.intervals[load_id])
+        return is_deleted(record) or ACCEPTS[table](content(record), *self.landed.intervals[load_id])
 
     def accepted(self, table: str) -> list[tuple[int, int, Record]]:
         return [row for row in self.landed.rows.get(table, []) if self.accepts(table, row[0], row[2])]
@@ -161,17 +169,11 @@ class Oracle:
         """The greatest accepted version of each key, without the deleted ones."""
         best: dict[object, tuple[tuple, Record]] = {}
         for load_id, row, record in self.accepted(table):
-            mine = version(record, load_id, row)
+            mine = version(record, load_id, row, *self.landed.intervals[load_id])
             name = key(content(record))
             if name not in best or mine > best[name][0]:
                 best[name] = (mine, record)
-        return {
-            name: content(record)
-            for name, (_, record) in best.items()
-            if record.op != "d"
-            and content(record).get("deleted") is not True
-            and content(record).get("is_void") != "true"
-        }
+        return {name: content(record) for name, (_, record) in best.items() if not is_deleted(record)}
 
     def loads(self) -> dict[int, tuple[int, int]]:
         """Accepted and refused rows of each load."""

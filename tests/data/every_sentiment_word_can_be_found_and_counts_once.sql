@@ -39,4 +39,4 @@ where
     rows_of_word > 1
     or words != 1
     or first_word is distinct from word
-    or language != lower(trim(language))
+    or language != {{ clean_code('language', 'lower') }}

@@ -11,10 +11,11 @@ read as (
 
     select
         landed.*,
-        {{ json_field('payload', 'order_id') }} as source_order_id,
+        payload ->> '_unreadable' is not null as is_unreadable,
+        {{ json_id('payload', 'order_id') }} as source_order_id,
         {{ json_field('payload', 'buyer') }} as buyer_text,
-        {{ json_field('payload', 'buyer.buyer_id') }} as buyer_id,
-        {{ json_field('payload', 'credited_order_id') }} as source_credited_order_id,
+        {{ json_id('payload', 'buyer.buyer_id') }} as buyer_id,
+        {{ json_id('payload', 'credited_order_id') }} as source_credited_order_id,
         {{ json_field('payload', 'placed_at') }} as placed_at_text,
         {{ json_field('payload', 'updated_at') }} as updated_at_text,
         {{ json_field('payload', 'deleted') }} as deleted_text,
@@ -35,6 +36,7 @@ typed as (
     select
         read.*,
         coalesce(source_currency, 'USD') as currency,
+        coalesce(lower(deleted_text) = 'true', false) as is_deleted,
         {{ try_cast('placed_at_text', 'timestamptz') }} as placed_at,
         {{ try_cast('updated_at_text', 'timestamptz') }} as updated_at,
         {{ try_cast('total_text', 'numeric') }} as stated_amount
@@ -45,7 +47,7 @@ typed as (
 select
     'mkt-' || source_order_id as order_id,
     source_order_id,
-    'mkt-' || buyer_id as customer_id,
+    case when not {{ is_no_id('buyer_id') }} then 'mkt-' || buyer_id end as customer_id,
     'mkt-' || source_credited_order_id as credited_order_id,
     {{ json_field('payload', 'buyer.email') }} as buyer_email,
     {{ json_field('payload', 'buyer.name') }} as buyer_name,
@@ -60,15 +62,17 @@ select
     updated_at,
     lines,
     coalesce(payments, cast('[]' as jsonb)) as payments,
-    coalesce(updated_at, cast('1900-01-01' as timestamptz)) as _version_at,
-    coalesce(lower(deleted_text) = 'true', false) as _is_deleted,
+    {{ version_at('updated_at', 'is_deleted') }} as _version_at,
+    is_deleted as _is_deleted,
     _load_id,
     _row,
     source_order_id as _key,
     _record,
     {{ judge([
-        ('record_unreadable', 'type', 'error', "payload ->> '_unreadable' is not null", 'The record could not be read.'),
+        ('record_unreadable', 'type', 'error', 'is_unreadable', 'The record could not be read.'),
         ('order_id_missing', 'missing', 'error', 'source_order_id is null', 'The order has no id.'),
+        ('order_id_malformed', 'type', 'error', is_no_id('source_order_id'), 'An id is at most 200 printable characters.'),
+        ('buyer_malformed', 'type', 'error', is_no_id('buyer_id'), 'An id is at most 200 printable characters.'),
         ('buyer_unreadable', 'type', 'error', "buyer_text is not null and jsonb_typeof(payload -> 'buyer') != 'object'", 'The buyer is not an object.'),
         ('region_missing', 'missing', 'error', 'region is null', 'The order has no region.'),
         ('region_unknown', 'reference', 'error', "region not in ('us', 'eu', 'apac')", 'The region is not us, eu or apac.'),
@@ -90,13 +94,13 @@ select
         ('lines_missing', 'missing', 'error', "lines_text is null or jsonb_array_length(lines) = 0", 'The order has no lines.'),
         ('lines_unreadable', 'type', 'error', 'lines_text is not null and lines is null', 'The lines are not a list.'),
         ('line_incomplete', 'missing', 'error', any_line('lines', is='incomplete'), 'A line has no number, product, quantity or price.'),
-        ('line_unreadable', 'type', 'error', any_line('lines', is='unreadable'), 'A number, quantity or amount of a line is none, or its product id is malformed.'),
+        ('line_unreadable', 'type', 'error', any_line('lines', is='unreadable'), 'A number, quantity or amount of a line is none, or its product id is not at most 200 printable characters.'),
         ('line_out_of_range', 'range', 'error', any_line('lines', is='out_of_range'), 'A number, quantity or amount of a line is too low or too high.'),
         ('line_discounted_too_much', 'range', 'error', any_line('lines', is='discounted_too_much'), 'The discount of a line is higher than the price of the goods.'),
         ('line_duplicated', 'duplicate', 'error', any_line('lines', is='duplicated'), 'Two lines have one number.'),
         ('payments_unreadable', 'type', 'error', 'payments_text is not null and payments is null', 'The payments are not a list.'),
         ('payment_incomplete', 'missing', 'error', any_payment('payments', is='incomplete'), 'A payment has no id, amount or status.'),
-        ('payment_unreadable', 'type', 'error', any_payment('payments', is='unreadable'), 'The amount of a payment is no number, or its date no date.'),
+        ('payment_unreadable', 'type', 'error', any_payment('payments', is='unreadable'), 'The amount of a payment is no number, its date no date, or its id not at most 200 printable characters other than /.'),
         ('payment_out_of_range', 'range', 'error', any_payment('payments', is='out_of_range'), 'A payment is below zero, of 100 million or more, before 2000 or after 2099.'),
         ('payment_in_future', 'range', 'error', any_payment('payments', is='in_future', until='_latest_at'), 'A payment is later than its load can have seen.'),
         ('payment_status_unknown', 'reference', 'error', any_payment('payments', is='of_no_status'), 'The status of a payment is not authorized, captured, refunded or failed.'),
@@ -105,5 +109,5 @@ select
         ('installments_unreadable', 'type', 'warn', any_payment('payments', is='installed_unreadably'), 'The instalments of a payment are not a number: read as unknown.'),
         ('total_high', 'range', 'warn', 'stated_amount > 50000', 'The total is over 50,000.'),
         ('currency_missing', 'missing', 'warn', 'source_currency is null', 'The order has no currency: read as USD.'),
-    ]) }}
+    ], of_key=['record_unreadable', 'order_id_missing', 'order_id_malformed'], is_deleted="is_deleted") }}
 from typed

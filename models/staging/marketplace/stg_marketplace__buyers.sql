@@ -17,7 +17,8 @@ select
     _load_id,
     _row
 from {{ ref('judged_marketplace__orders') }}
--- An order without a buyer is a guest's.
 where
     _errors is null
+    -- A guest's order names no buyer. A deleted one may name none, or nothing of them but the id.
     and customer_id is not null
+    and not _is_deleted

@@ -17,7 +17,7 @@ with orders as (
 select
     orders.order_id,
     cast(cast({{ json_field('line', 'line_number') }} as numeric) as integer) as line_number,
-    {{ json_field('line', 'product_id') }} as product_id,
+    {{ json_id('line', 'product_id') }} as product_id,
     cast(cast({{ json_field('line', 'quantity') }} as numeric) as integer) as quantity,
     {{ as_price(json_field('line', 'unit_price')) }} as unit_price,
     {{ as_price('coalesce(' ~ json_field('line', 'discount_amount') ~ ", '0')") }} as discount_amount,

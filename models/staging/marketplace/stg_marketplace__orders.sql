@@ -10,7 +10,7 @@ select
     buyer_country as country,
     source_status,
     currency,
-    {{ as_price('stated_amount') }} as stated_amount,
+    {{ as_price('stated_amount', of_judged=true) }} as stated_amount,
     discount_code,
     placed_at,
     updated_at,

@@ -19,8 +19,8 @@ with orders as (
 )
 
 select
-    orders.order_id || '/' || {{ json_field('payment', 'payment_id') }} as payment_id,
-    {{ json_field('payment', 'payment_id') }} as source_payment_id,
+    orders.order_id || '/' || {{ json_id('payment', 'payment_id') }} as payment_id,
+    {{ json_id('payment', 'payment_id') }} as source_payment_id,
     orders.order_id,
     orders.order_id || '/' || {{ json_field('payment', 'refunds_payment_id') }} as refunds_payment_id,
     coalesce({{ clean_code(json_field('payment', 'method'), 'lower') }}, 'unknown') as method,

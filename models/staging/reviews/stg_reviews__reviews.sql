@@ -7,7 +7,7 @@ select
     order_id,
     product_id,
     customer_id,
-    cast(rating as integer) as rating,
+    {{ cast_accepted('rating', 'integer') }} as rating,
     title,
     review_text,
     language,

@@ -11,33 +11,34 @@ typed as (
 
     select
         landed.*,
-        trim(cast(order_id as varchar)) as source_order_id,
-        trim(cast(product_id as varchar)) as clean_product_id
+        {{ exact_id('order_id') }} as source_order_id,
+        {{ exact_id('product_id') }} as exact_product_id
     from {{ computed_once('landed') }}
 
 )
 
 select
     'web-' || source_order_id as order_id,
-    cast(line_number as integer) as line_number,
-    clean_product_id as product_id,
+    line_number,
+    exact_product_id as product_id,
     quantity,
     unit_price,
     coalesce(discount_amount, 0) as discount_amount,
     coalesce(freight_amount, 0) as freight_amount,
     cast(created_at as timestamptz) as created_at,
-    coalesce(cast(updated_at as timestamptz), cast('1900-01-01' as timestamptz)) as _version_at,
+    {{ version_at('cast(updated_at as timestamptz)', "_op = 'd'") }} as _version_at,
     _op = 'd' as _is_deleted,
     _load_id,
     _row,
     source_order_id || '/' || line_number as _key,
     _record,
     {{ judge([
-        ('order_id_missing', 'missing', 'error', "source_order_id is null or source_order_id = ''", 'The line has no order.'),
+        ('order_id_missing', 'missing', 'error', 'source_order_id is null', 'The line has no order.'),
+        ('order_id_malformed', 'type', 'error', is_no_id('source_order_id'), 'An id is at most 200 printable characters.'),
         ('line_number_missing', 'missing', 'error', 'line_number is null', 'The line has no number.'),
         ('line_number_out_of_range', 'range', 'error', 'line_number not between 0 and 999999', 'The line number is below zero, a million or more.'),
-        ('product_id_missing', 'missing', 'error', "clean_product_id is null or clean_product_id = ''", 'The line has no product.'),
-        ('product_id_malformed', 'type', 'error', "clean_product_id != '' and not " ~ is_product_id('clean_product_id'), 'A product id is letters, digits, - and _, 64 at most.'),
+        ('product_id_missing', 'missing', 'error', 'exact_product_id is null', 'The line has no product.'),
+        ('product_id_malformed', 'type', 'error', is_no_id('exact_product_id'), 'An id is at most 200 printable characters.'),
         ('quantity_missing', 'missing', 'error', 'quantity is null', 'The line has no quantity.'),
         ('quantity_zero', 'range', 'error', 'quantity = 0', 'The quantity is zero.'),
         ('quantity_absurd', 'range', 'error', 'quantity not between -999999 and 999999', 'The quantity is a million or more, or as far below zero.'),
@@ -49,5 +50,5 @@ select
         ('amount_absurd', 'range', 'error', 'abs(discount_amount) >= 100000000 or abs(freight_amount) >= 100000000', 'The discount or the freight is 100 million or more.'),
         ('discount_above_price', 'range', 'error', is_discount_too_high('discount_amount', 'quantity', 'unit_price'), 'The discount is higher than the price of the goods.'),
         ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
-    ]) }}
+    ], of_key=['order_id_missing', 'order_id_malformed', 'line_number_missing', 'line_number_out_of_range'], is_deleted="_op = 'd'") }}
 from typed

@@ -11,8 +11,8 @@ typed as (
 
     select
         landed.*,
-        trim(cast(order_id as varchar)) as source_order_id,
-        nullif(trim(cast(customer_id as varchar)), '') as source_customer_id,
+        {{ exact_id('order_id') }} as source_order_id,
+        {{ exact_id('customer_id') }} as source_customer_id,
         {{ clean_code('status', 'lower') }} as source_status,
         coalesce({{ clean_code('currency') }}, 'USD') as currency_code
     from {{ computed_once('landed') }}
@@ -22,27 +22,29 @@ typed as (
 select
     'web-' || source_order_id as order_id,
     source_order_id,
-    'web-' || source_customer_id as customer_id,
+    case when not {{ is_no_id('source_customer_id') }} then 'web-' || source_customer_id end as customer_id,
     -- Optional: read from the record, so that a shop may lack the column.
-    'web-' || {{ json_field('_record', 'credited_order_id') }} as credited_order_id,
+    'web-' || {{ json_id('_record', 'credited_order_id') }} as credited_order_id,
     source_status,
     currency_code as currency,
     total_amount as stated_amount,
-    discount_code,
+    {{ clean_text('discount_code') }} as discount_code,
     cast(placed_at as timestamptz) as placed_at,
     cast(approved_at as timestamptz) as approved_at,
     cast(shipped_at as timestamptz) as shipped_at,
     cast(delivered_at as timestamptz) as delivered_at,
     cast(created_at as timestamptz) as created_at,
     cast(updated_at as timestamptz) as updated_at,
-    coalesce(cast(updated_at as timestamptz), cast('1900-01-01' as timestamptz)) as _version_at,
+    {{ version_at('cast(updated_at as timestamptz)', "_op = 'd'") }} as _version_at,
     _op = 'd' as _is_deleted,
     _load_id,
     _row,
     source_order_id as _key,
     _record,
     {{ judge([
-        ('order_id_missing', 'missing', 'error', "source_order_id is null or source_order_id = ''", 'The order has no id.'),
+        ('order_id_missing', 'missing', 'error', 'source_order_id is null', 'The order has no id.'),
+        ('order_id_malformed', 'type', 'error', is_no_id('source_order_id'), 'An id is at most 200 printable characters.'),
+        ('customer_id_malformed', 'type', 'error', is_no_id('source_customer_id'), 'An id is at most 200 printable characters.'),
         ('placed_at_missing', 'missing', 'error', 'placed_at is null', 'The order has no date.'),
         ('placed_at_impossible', 'range', 'error', is_no_date('placed_at'), 'The order date is before 2000 or after 2099.'),
         ('placed_in_future', 'range', 'error', 'placed_at > _latest_at', 'The order date is later than its load can have seen.'),
@@ -54,5 +56,5 @@ select
         ('total_absurd', 'range', 'error', 'total_amount >= 100000000 or total_amount <= -100000000', 'The total is 100 million or more.'),
         ('total_high', 'range', 'warn', 'total_amount > 50000', 'The total is over 50,000.'),
         ('currency_missing', 'missing', 'warn', clean_code('currency') ~ ' is null', 'The order has no currency: read as USD.'),
-    ]) }}
+    ], of_key=['order_id_missing', 'order_id_malformed'], is_deleted="_op = 'd'") }}
 from typed

@@ -11,8 +11,8 @@ typed as (
 
     select
         landed.*,
-        trim(cast(payment_id as varchar)) as source_payment_id,
-        trim(cast(order_id as varchar)) as source_order_id,
+        {{ exact_id('payment_id') }} as source_payment_id,
+        {{ exact_id('order_id') }} as source_order_id,
         {{ clean_code('status', 'lower') }} as clean_status,
         coalesce({{ clean_code('currency') }}, 'USD') as currency_code
     from {{ computed_once('landed') }}
@@ -22,25 +22,27 @@ typed as (
 select
     'web-' || source_payment_id as payment_id,
     source_payment_id,
-    'web-' || source_order_id as order_id,
+    case when not {{ is_no_id('source_order_id') }} then 'web-' || source_order_id end as order_id,
     -- Optional: read from the record, so that a shop may lack the column.
-    'web-' || {{ json_field('_record', 'refunds_payment_id') }} as refunds_payment_id,
+    'web-' || {{ json_id('_record', 'refunds_payment_id') }} as refunds_payment_id,
     coalesce({{ clean_code('method', 'lower') }}, 'unknown') as method,
-    installments,
+    case when installments between 0 and 999 then installments end as installments,
     amount,
     currency_code as currency,
     clean_status as status,
     cast(paid_at as timestamptz) as paid_at,
     cast(created_at as timestamptz) as created_at,
-    coalesce(cast(updated_at as timestamptz), cast('1900-01-01' as timestamptz)) as _version_at,
+    {{ version_at('cast(updated_at as timestamptz)', "_op = 'd'") }} as _version_at,
     _op = 'd' as _is_deleted,
     _load_id,
     _row,
     source_payment_id as _key,
     _record,
     {{ judge([
-        ('payment_id_missing', 'missing', 'error', "source_payment_id is null or source_payment_id = ''", 'The payment has no id.'),
-        ('order_id_missing', 'missing', 'error', "source_order_id is null or source_order_id = ''", 'The payment has no order.'),
+        ('payment_id_missing', 'missing', 'error', 'source_payment_id is null', 'The payment has no id.'),
+        ('payment_id_malformed', 'type', 'error', is_no_id('source_payment_id'), 'An id is at most 200 printable characters.'),
+        ('order_id_missing', 'missing', 'error', 'source_order_id is null', 'The payment has no order.'),
+        ('order_id_malformed', 'type', 'error', is_no_id('source_order_id'), 'An id is at most 200 printable characters.'),
         ('amount_missing', 'missing', 'error', 'amount is null', 'The payment has no amount.'),
         ('amount_negative', 'range', 'error', "amount < 0 and coalesce(clean_status, '') != 'refunded'", 'The amount is below zero.'),
         ('amount_absurd', 'range', 'error', 'amount >= 100000000 or amount <= -100000000', 'The amount is 100 million or more.'),
@@ -52,5 +54,6 @@ select
         ('paid_in_future', 'range', 'error', 'paid_at > _latest_at', 'The payment date is later than its load can have seen.'),
         ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
         ('currency_missing', 'missing', 'warn', clean_code('currency') ~ ' is null', 'The payment has no currency: read as USD.'),
-    ]) }}
+        ('installments_absurd', 'range', 'warn', 'installments not between 0 and 999', 'The instalments are below zero or over 999: read as unknown.'),
+    ], of_key=['payment_id_missing', 'payment_id_malformed'], is_deleted="_op = 'd'") }}
 from typed

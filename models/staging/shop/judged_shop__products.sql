@@ -11,17 +11,18 @@ typed as (
 
     select
         landed.*,
-        trim(cast(product_id as varchar)) as clean_product_id,
+        {{ exact_id('product_id') }} as exact_product_id,
         coalesce({{ clean_code('currency') }}, 'USD') as currency_code
-    from landed
+    from {{ computed_once('landed') }}
 
 )
 
 select
-    clean_product_id as product_id,
-    name,
+    exact_product_id as product_id,
+    {{ clean_text('name') }} as name,
     {{ clean_code('category', 'lower') }} as category,
-    price,
+    -- A deleted product stays in the marts, without what can't be its price.
+    case when not (_op = 'd' and {{ is_no_amount('price') }}) then price end as price,
     currency_code as currency,
     is_active,
     cast(created_at as timestamptz) as created_at,
@@ -29,14 +30,14 @@ select
     _op = 'd' as _is_deleted,
     _load_id,
     _row,
-    clean_product_id as _key,
+    exact_product_id as _key,
     _record,
     {{ judge([
-        ('product_id_missing', 'missing', 'error', "clean_product_id is null or clean_product_id = ''", 'The product has no id.'),
-        ('product_id_malformed', 'type', 'error', "clean_product_id != '' and not " ~ is_product_id('clean_product_id'), 'A product id is letters, digits, - and _, 64 at most.'),
+        ('product_id_missing', 'missing', 'error', 'exact_product_id is null', 'The product has no id.'),
+        ('product_id_malformed', 'type', 'error', is_no_id('exact_product_id'), 'An id is at most 200 printable characters.'),
         ('price_negative', 'range', 'error', 'price < 0', 'The price is below zero.'),
         ('price_absurd', 'range', 'error', 'price >= 100000000', 'The price is 100 million or more.'),
         ('currency_unknown', 'reference', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
         ('price_missing', 'missing', 'warn', 'price is null', 'The product has no price.'),
-    ]) }}
+    ], of_key=['product_id_missing', 'product_id_malformed'], is_deleted="_op = 'd'") }}
 from typed

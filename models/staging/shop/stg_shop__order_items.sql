@@ -3,12 +3,12 @@
 
 select
     order_id,
-    line_number,
+    cast(line_number as integer) as line_number,
     product_id,
-    cast(quantity as integer) as quantity,
-    {{ as_price('unit_price') }} as unit_price,
-    {{ as_price('discount_amount') }} as discount_amount,
-    {{ as_price('freight_amount') }} as freight_amount,
+    {{ cast_accepted('quantity', 'integer') }} as quantity,
+    {{ as_price('unit_price', of_judged=true) }} as unit_price,
+    {{ as_price('discount_amount', of_judged=true) }} as discount_amount,
+    {{ as_price('freight_amount', of_judged=true) }} as freight_amount,
     created_at,
     _is_deleted,
     _version_at,

@@ -8,7 +8,7 @@ select
     credited_order_id,
     source_status,
     currency,
-    {{ as_price('stated_amount') }} as stated_amount,
+    {{ as_price('stated_amount', of_judged=true) }} as stated_amount,
     discount_code,
     placed_at,
     approved_at,

@@ -8,7 +8,7 @@ select
     refunds_payment_id,
     method,
     cast(installments as integer) as installments,
-    {{ as_price('amount') }} as amount,
+    {{ as_price('amount', of_judged=true) }} as amount,
     currency,
     status,
     paid_at,

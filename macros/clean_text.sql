@@ -1,0 +1,3 @@
+{% macro clean_text(expression) -%}
+    nullif({{ trimmed(expression) }}, '')
+{%- endmacro %}
