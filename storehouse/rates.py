@@ -6,6 +6,7 @@ the mean of its days: US dollars for one unit. A month that is not over has none
 
 import csv
 import io
+import time
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ SOURCE = "ECB"
 FIRST_MONTH = date(2000, 1, 1)
 # The history has 2 MB and grows by 80 KB a year.
 MAX_BYTES = 50_000_000
+MAX_SECONDS = 300
 PLACES = Decimal("1e-10")
 
 Rate = tuple[str, date, Decimal]
@@ -83,11 +85,13 @@ def download() -> bytes:
         ):
             if response.status_code != 200:
                 raise StorehouseError(f"{_where()} answered with status {response.status_code}. {_CHECK}")
-            body = bytearray()
+            body, began = bytearray(), time.monotonic()
             for block in response.iter_bytes():
                 body += block
                 if len(body) > MAX_BYTES:
                     raise StorehouseError(f"{_where()} has more than {MAX_BYTES:,} bytes. {_CHECK}")
+                if time.monotonic() - began > MAX_SECONDS:
+                    raise StorehouseError(f"{_where()} takes longer than {MAX_SECONDS} s. {_CHECK}")
             return bytes(body)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         # Not in httpx's words: they may quote a password.
@@ -109,7 +113,10 @@ def read_days(body: bytes) -> Iterator[tuple[date, dict[str, Decimal]]]:
                 if member.file_size > MAX_BYTES:
                     raise StorehouseError(f"{_where()} unpacks to more than {MAX_BYTES:,} bytes. {_CHECK}")
                 body = archive.read(member)
-        for row in _rows(body.decode()):
+        rows = list(_rows(body.decode()))
+        if not rows:
+            raise ValueError
+        for row in rows:
             day = date.fromisoformat(row.pop("Date"))
             rates = {
                 code.strip(): Decimal(text) for code, text in row.items() if text and text.strip() not in ("", "N/A")
