@@ -60,6 +60,11 @@ test-backfill: $(PACKAGES)
 audit: $(PACKAGES)
 	@$(BIN)/python -m storehouse audit $(if $(SELECT),--select "$(SELECT)")
 
+## rates      monthly exchange rates of the ECB into seeds/exchange_rates.csv; CURRENCIES="SEK PLN" adds some
+.PHONY: rates
+rates: $(INSTALLED)
+	@$(BIN)/python -m storehouse rates $(CURRENCIES)
+
 ## forget     erase a person everywhere and prove it: CUSTOMER=web-123. At the source first (docs/privacy.md)
 .PHONY: forget
 forget: $(PACKAGES)

@@ -37,14 +37,14 @@ CHANNELS = (
     Channel(
         "web",
         0,
-        "no_customer negative_total absurd_total unknown_currency untidy_currency unknown_status far_future",
+        "no_status negative_total absurd_total unknown_currency untidy_currency unknown_status far_future",
         ("orders", "order_items", "payments", "reviews"),
     ),
     Channel(
         "marketplace",
         1,
         "no_order_id no_buyer no_lines negative_total absurd_total unknown_currency untidy_currency unknown_status "
-        "far_future unreadable_date malformed_product negative_quantity",
+        "far_future unreadable_date malformed_product zero_quantity",
         ("marketplace_orders",),
     ),
 )

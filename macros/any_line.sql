@@ -3,7 +3,9 @@
     {%- set number, product = json_field('line', 'line_number'), json_id('line', 'product_id') -%}
     {%- set quantity, price = json_field('line', 'quantity'), json_field('line', 'unit_price') -%}
     {%- set discount, freight = json_field('line', 'discount_amount'), json_field('line', 'freight_amount') -%}
-    {%- set no_amount = '(?:-[0-9.]*[1-9][0-9.]*|0*[1-9][0-9]{8,}(?:[.][0-9]+)?)' -%}
+    {%- set below_zero = '-[0-9.]*[1-9][0-9.]*' -%}
+    {%- set too_high = '-?0*[1-9][0-9]{8,}(?:[.][0-9]+)?' -%}
+    {%- set gives_back = is_like(quantity, '-[0-9]+') -%}
     {%- set conditions = {
         'incomplete': [number ~ ' is null', product ~ ' is null', quantity ~ ' is null', price ~ ' is null'],
         'unreadable': [
@@ -16,14 +18,15 @@
         ],
         'out_of_range': [
             is_like(number, '(?:-[0-9]*[1-9][0-9]*|0*[1-9][0-9]{6,})'),
-            is_like(quantity, '(?:0+|-[0-9]+|0*[1-9][0-9]{6,})'),
-            is_like(price, no_amount),
-            is_like(discount, no_amount),
-            is_like(freight, no_amount),
+            is_like(quantity, '-?(?:0+|0*[1-9][0-9]{6,})'),
+            is_like(price, '(?:' ~ below_zero ~ '|' ~ too_high ~ ')'),
+            is_like(discount, too_high),
+            is_like(freight, too_high),
+            '(not ' ~ gives_back ~ ' and (' ~ is_like(discount, below_zero) ~ ' or ' ~ is_like(freight, below_zero) ~ '))',
+            '(' ~ gives_back ~ ' and ' ~ try_cast(discount, 'numeric') ~ ' > 0)',
         ],
         'discounted_too_much': [
-            try_cast(quantity, 'numeric') ~ ' > 0 and ' ~ try_cast(price, 'numeric') ~ ' >= 0 and ' ~ try_cast(discount, 'numeric') ~ ' < 100000000 and '
-                ~ 'round(' ~ try_cast(discount, 'numeric') ~ ', 2) > ' ~ try_cast(quantity, 'numeric') ~ ' * round(' ~ try_cast(price, 'numeric') ~ ', 2)',
+            is_discount_too_high(try_cast(discount, 'numeric'), try_cast(quantity, 'numeric'), try_cast(price, 'numeric')),
         ],
     } -%}
     {%- if is == 'duplicated' -%}

@@ -6,8 +6,13 @@
         'incomplete': [id ~ ' is null', amount ~ ' is null', status ~ ' is null'],
         'unreadable': [is_no_id(id), id ~ " like '%/%'", is_not_a('number', amount), is_not_a('time', paid_at)],
         'installed_unreadably': [is_not_a('whole number', json_field('payment', 'installments'))],
-        'out_of_range': [is_no_amount(try_cast(amount, 'numeric')), is_no_date(try_cast(paid_at, 'timestamptz'))],
+        'out_of_range': [
+            is_no_amount('abs(' ~ try_cast(amount, 'numeric') ~ ')'),
+            '(' ~ try_cast(amount, 'numeric') ~ ' < 0 and coalesce(' ~ status ~ ", '') != 'refunded')",
+            is_no_date(try_cast(paid_at, 'timestamptz')),
+        ],
         'in_future': [is_in_future(try_cast(paid_at, 'timestamptz'), until)],
+        'captured_back': [status ~ " = 'captured' and " ~ json_field('payment', 'refunds_payment_id') ~ ' is not null'],
         'of_no_status': [status ~ " not in ('authorized', 'captured', 'refunded', 'failed')"],
     } -%}
     {%- if is == 'duplicated' -%}

@@ -33,6 +33,8 @@ def main() -> int:
     audit.add_argument("--select", help="only these models, in dbt's selection syntax")
     forget = commands.add_parser("forget", help="erase a person from raw and all that is built of it, and prove it")
     forget.add_argument("customer", nargs="+", help="their customer_id: web-…, mkt-…")
+    rates = commands.add_parser("rates", help="monthly exchange rates of the ECB into seeds/exchange_rates.csv")
+    rates.add_argument("currencies", nargs="*", help="more of them than the seed has: SEK PLN")
     commands.add_parser("env", help="print the warehouse's place as shell exports, for dbt and psql by hand")
     commands.add_parser("dbt", help="run dbt against the warehouse: dbt build --select …", add_help=False)
     commands.add_parser("psql", help="open the warehouse, or run the SQL on standard input", add_help=False)
@@ -86,6 +88,13 @@ def _forget(arguments: argparse.Namespace, _: list[str]) -> int:
     return forget.forget(arguments.customer)
 
 
+def _rates(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse import rates
+
+    print(rates.refresh(arguments.currencies))
+    return 0
+
+
 def _env(_: argparse.Namespace, __: list[str]) -> int:
     for name, value in settings().dbt_environment().items():
         print(f"export {name}='{value}'")
@@ -119,6 +128,7 @@ COMMANDS = {
     "run": _run,
     "audit": _audit,
     "forget": _forget,
+    "rates": _rates,
     "env": _env,
     "dbt": _dbt,
     "psql": _psql,

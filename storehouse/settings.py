@@ -59,6 +59,10 @@ class Settings(BaseSettings):
     sales_export_url: str | None = None
     docs_url: str | None = Field(default=None, description="a folder or bucket for dbt's documentation")
 
+    rates_url: str = Field(
+        default="https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist.zip",
+        description="the ECB's reference rates since 1999, a CSV, zipped or not",
+    )
     overlap_minutes: int = Field(default=60, ge=0, description="how far `updated_at` reads behind its watermark")
     http_timeout_seconds: float = Field(default=30, gt=0)
     shop_elt_schedule: str = Field(default="daily", description="hourly, daily, or a cron line")

@@ -75,7 +75,7 @@ drawn as materialized (
         demo.hours(demo.chance(key, 'amended at'), 1, 48) as to_amended,
         demo.fault(key, 'order', {order_faults}) as order_fault,
         demo.fault(
-            key, 'item', 'no_product malformed_product unknown_product zero_quantity negative_quantity negative_price '
+            key, 'item', 'no_product malformed_product unknown_product zero_quantity absurd_quantity negative_price '
             'absurd_price absurd_discount', 1.7
         ) as item_fault,
         demo.fault(

@@ -20,7 +20,7 @@ line_lists as (
                 when changed.order_fault = 'malformed_product' then 'P ' || lines.product || '/3'
                 else demo.product_id(lines.product)
             end,
-            'quantity', case changed.order_fault when 'negative_quantity' then -1 else lines.quantity end,
+            'quantity', case changed.order_fault when 'zero_quantity' then 0 else lines.quantity end,
             'unit_price', lines.unit_price,
             'discount_amount', lines.discount_amount,
             'freight_amount', lines.freight_amount

@@ -20,7 +20,7 @@ select
         when 'unknown_product' then 'P-999999'
         else demo.product_id(product)
     end as product_id,
-    case fault when 'zero_quantity' then 0 when 'negative_quantity' then -quantity else quantity end as quantity,
+    case fault when 'zero_quantity' then 0 when 'absurd_quantity' then 10000000 else quantity end as quantity,
     case fault when 'negative_price' then -unit_price when 'absurd_price' then 1000000000 else unit_price end as unit_price,
     case fault when 'absurd_discount' then 1000000000 else discount_amount end as discount_amount,
     freight_amount,

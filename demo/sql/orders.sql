@@ -2,8 +2,8 @@
 insert into {shop}.orders
 select
     lives.number as order_id,
-    case when lives.order_fault is distinct from 'no_customer' then lives.party end as customer_id,
-    case lives.order_fault when 'unknown_status' then 'lost in transit' else lives.status end as status,
+    lives.party as customer_id,
+    case lives.order_fault when 'no_status' then null when 'unknown_status' then 'lost in transit' else lives.status end as status,
     case lives.order_fault
         when 'unknown_currency' then 'XXX'
         when 'untidy_currency' then lower(lives.currency) || ' '

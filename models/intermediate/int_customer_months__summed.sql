@@ -1,4 +1,4 @@
-{# Grain: one row per customer and month in which they bought. #}
+{# Grain: one row per customer and month in which they bought, or were given money back. #}
 {{ config(
     unique_key=['customer_id', 'order_month'],
     meta={'track': ['cohort_month']},
@@ -13,23 +13,35 @@ with orders as (
 
     select
         *,
-        cast(date_trunc('month', order_date) as date) as order_month
+        cast(date_trunc('month', order_date) as date) as own_month,
+        case when not is_credit_note then order_date end as sale_date
     from {{ ref('fct_orders') }}
     where
         {{ converge.is_touched('customer_id') }}
         and customer_id is not null
         and not is_cancelled
 
+),
+
+dated as (
+
+    select
+        *,
+        cast(date_trunc('month', min(sale_date) over (partition by customer_id)) as date) as cohort_month
+    from orders
+
 )
 
+-- A credit note of before the first sale counts in that month. Who was only given back never bought, and is not here.
 select
     customer_id,
-    order_month,
-    min(order_month) over (partition by customer_id) as cohort_month,
-    count(*) as orders,
-    cast(sum(total_usd) as numeric(18, 2)) as spend_usd,
-    cast(sum(refunded_usd) as numeric(18, 2)) as refunded_usd,
-    min(order_date) as first_order_date,
-    max(order_date) as last_order_date
-from orders
-group by customer_id, order_month
+    greatest(own_month, cohort_month) as order_month,
+    cohort_month,
+    count(sale_date) as orders,
+    cast(coalesce(sum(total_usd), 0) as numeric(18, 2)) as spend_usd,
+    cast(coalesce(sum(refunded_usd), 0) as numeric(18, 2)) as refunded_usd,
+    min(sale_date) as first_order_date,
+    max(sale_date) as last_order_date
+from dated
+where cohort_month is not null
+group by customer_id, greatest(own_month, cohort_month), cohort_month

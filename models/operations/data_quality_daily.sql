@@ -23,6 +23,18 @@ out_of_line as (
 
 ),
 
+waiting as (
+
+    select
+        source,
+        table_name,
+        {{ utc_date('changed_at') }} as day,
+        count(*) as waiting_rows
+    from {{ ref('waiting_records') }}
+    group by source, table_name, {{ utc_date('changed_at') }}
+
+),
+
 judged as (
 
     select
@@ -33,6 +45,7 @@ judged as (
         volumes.accepted_rows,
         volumes.refused_rows,
         volumes.warned_rows,
+        least(coalesce(waiting.waiting_rows, 0), volumes.accepted_rows) as waiting_rows,
         cast(round(cast(volumes.accepted_rows as numeric) / nullif(volumes.landed_rows, 0), 4) as numeric(5, 4)) as accepted_share,
         volumes.verdict as volume_verdict,
         cast(coalesce(out_of_line.columns_out_of_line, 0) as integer) as columns_out_of_line,
@@ -46,6 +59,11 @@ judged as (
             volumes.source = out_of_line.source
             and volumes.table_name = out_of_line.table_name
             and volumes.day = out_of_line.day
+    left join waiting
+        on
+            volumes.source = waiting.source
+            and volumes.table_name = waiting.table_name
+            and volumes.day = waiting.day
     left join {{ ref('freshness_limits') }} as limits
         on
             volumes.source = limits.source
@@ -61,6 +79,7 @@ select
     accepted_rows,
     refused_rows,
     warned_rows,
+    waiting_rows,
     accepted_share,
     volume_verdict,
     columns_out_of_line,
@@ -70,7 +89,8 @@ select
         when landed_rows = 0 and volume_verdict = 'warn' then 0
         else greatest(
             0,
-            round(100 * coalesce(accepted_share, 1))
+            -- What is accepted and waits for its order is in no mart yet.
+            round(100 * coalesce(cast(accepted_rows - waiting_rows as numeric) / nullif(landed_rows, 0), 1))
             - case when volume_verdict = 'warn' then 30 else 0 end
             - least(5 * columns_out_of_line, 20)
             - case freshness_verdict when 'error' then 30 when 'warn' then 10 else 0 end

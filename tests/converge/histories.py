@@ -12,7 +12,7 @@ from extract_load.tables import TABLES
 DAY_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 COUNTRIES = ["US", "DE", "JP", "GB", "XX", None]
 CURRENCIES = ["USD", "EUR", "JPY", " gbp ", None]
-STATUSES = ["created", "approved", "shipped", "delivered", "canceled", "returned"]
+STATUSES = ["created", "approved", "shipped", "delivered", "canceled", "returned", "credit_note"]
 # What reviews say, and the language they name.
 TEXTS = [
     ("Good", "en"),
@@ -126,7 +126,7 @@ class World:
     def _order(self, key: int, at: datetime, customers: int) -> Record:
         values = {
             "order_id": str(key),
-            # A customer may be one that is not there, or none: then the version is refused.
+            # A customer may be one that is not there, or none: a guest.
             "customer_id": None if self._sometimes(0.05) else str(self.dice.randrange(customers + 5)),
             "status": self.dice.choice([*STATUSES, "Shipped ", "bogus"]),
             "currency": self.dice.choice([*CURRENCIES, "ZZZ"]),
@@ -144,9 +144,9 @@ class World:
             "order_id": str(key % (orders + 10)),
             "line_number": key // (orders + 10) + 1,
             "product_id": self.dice.choice(["P-1", "P-1 ", "P.2/a", "P\t3", None]) if self._sometimes(0.2) else "P-7",
-            "quantity": self.dice.choice([1, 1, 2, 3, 0]),
-            "unit_price": self._money(),
-            "discount_amount": self.dice.choice([0, 0, 1.5, 20]),
+            "quantity": self.dice.choice([1, 1, 2, 3, 0, -1]),
+            "unit_price": self._money() / self.dice.choice([1, 1, 1000]),
+            "discount_amount": self.dice.choice([0, 0, 1.5, 20, -0.125]),
             "freight_amount": self.dice.choice([0, 4.99]),
             "created_at": DAY_ZERO,
             "updated_at": at,
@@ -174,7 +174,7 @@ class World:
             {
                 "line_number": number,
                 "product_id": f"P-{self.dice.randrange(40)}",
-                "quantity": self.dice.choice([1, 2, -1]) if self._sometimes(0.1) else 1,
+                "quantity": self.dice.choice([1, 2, -1, 0]) if self._sometimes(0.1) else 1,
                 "unit_price": self._money(),
                 "discount_amount": 0,
                 "freight_amount": 2.5,
@@ -190,6 +190,7 @@ class World:
                 "status": self.dice.choice(["captured", "refunded"]),
                 "paid_at": at.isoformat(),
             }
+            | ({"refunds_payment_id": f"MP-{key}-0", "status": "refunded"} if number else {})
             for number in range(self.dice.choice([0, 1, 2]))
         ]
         payload = {
@@ -198,7 +199,9 @@ class World:
             "status": self.dice.choice(STATUSES),
             "currency": self.dice.choice(["USD", "eur", "ZZZ"]),
             "total_amount": self._money(),
-            "buyer": {"buyer_id": f"B-{self.dice.randrange(1 + key % 50)}", "country": "US", "email": "b@example.com"},
+            "buyer": None
+            if self._sometimes(0.1)
+            else {"buyer_id": f"B-{self.dice.randrange(1 + key % 50)}", "country": "US", "email": "b@example.com"},
             "placed_at": self._moment().isoformat(),
             "updated_at": "yesterday" if self._sometimes(0.03) else at.isoformat(),
             "deleted": self._sometimes(0.1),
@@ -234,9 +237,9 @@ class World:
             "region": ["us", "eu", "apac"][receipt % 3],
             "country": "DE",
             "product_id": "P-3",
-            "quantity": self.dice.choice(["1", "2", "two"]),
+            "quantity": self.dice.choice(["1", "2", "two", "-1"]),
             "unit_price": f"{self._money():.2f}",
-            "discount_amount": self.dice.choice(["", "1.00"]),
+            "discount_amount": self.dice.choice(["", "1.00", "-0.005"]),
             "currency": "EUR",
             "payment_method": "cash",
             "customer_id": str(receipt % 20) if receipt % 3 else "",

@@ -109,11 +109,12 @@ class History:
 QUERIES = {
     "fct_order_items": "select order_id, line_number, product_id, quantity, total_amount, total_usd"
     " from core.fct_order_items",
-    "fct_payments": "select payment_id, order_id, method, status, amount, amount_usd from core.fct_payments",
-    "fct_orders": "select order_id, channel, region, customer_id, status, order_date, item_count, total_usd, paid_usd,"
-    " refunded_usd, discount_tier, is_high_value from core.fct_orders",
-    "agg_daily_sales": "select order_date, channel, region, orders, cancelled_orders, customers, items, sales_usd,"
-    " refunded_usd, high_value_orders from sales.agg_daily_sales",
+    "waiting_records": "select record_id from quarantine.waiting_records",
+    "fct_payments": "select payment_id, order_id, method, status, is_refund, amount, amount_usd from core.fct_payments",
+    "fct_orders": "select order_id, channel, region, customer_id, status, order_date, item_count, is_credit_note,"
+    " total_usd, paid_usd, refunded_usd, discount_tier, is_high_value from core.fct_orders",
+    "agg_daily_sales": "select order_date, channel, region, orders, cancelled_orders, credit_notes,"
+    " guest_orders, customers, items, sales_usd, refunded_usd, high_value_orders from sales.agg_daily_sales",
     "cohort_retention": "select cohort_month, order_month, cohort_customers, active_customers, spend_usd"
     " from customers.cohort_retention",
     "fct_reviews": "select review_id, product_id, rating, sentiment, review_date from core.fct_reviews",

@@ -4,14 +4,16 @@ with orders as (
 
     select
         customer_id,
-        count(*) as orders,
-        sum(total_usd) as spend_usd,
-        sum(refunded_usd) as refunded_usd
+        sum(case when is_credit_note then 0 else 1 end) as orders,
+        coalesce(sum(total_usd), 0) as spend_usd,
+        coalesce(sum(refunded_usd), 0) as refunded_usd
     from {{ ref('fct_orders') }}
     where
         customer_id is not null
         and not is_cancelled
     group by customer_id
+    -- Who was only given back never bought.
+    having sum(case when is_credit_note then 0 else 1 end) > 0
 
 )
 

@@ -6,8 +6,9 @@ with orders as (
         channel,
         region,
         count(*) as orders,
-        sum(case when is_cancelled then 0 else total_usd end) as sales_usd,
-        sum(refunded_usd) as refunded_usd
+        coalesce(sum(case when is_cancelled then 0 else total_usd end), 0) as sales_usd,
+        coalesce(sum(refunded_usd), 0) as refunded_usd,
+        sum(case when customer_id is null then 1 else 0 end) as guest_orders
     from {{ ref('fct_orders') }}
     where {{ converge.is_tested(ref('fct_orders'), 'order_date', 'channel', 'region') }}
     group by order_date, channel, region
@@ -30,7 +31,9 @@ select
     orders.sales_usd,
     days.sales_usd as sales_usd_shown,
     orders.refunded_usd,
-    days.refunded_usd as refunded_usd_shown
+    days.refunded_usd as refunded_usd_shown,
+    orders.guest_orders,
+    days.guest_orders as guest_orders_shown
 from orders
 full outer join days
     on
@@ -41,4 +44,6 @@ where
     orders.orders is distinct from days.orders
     or orders.sales_usd is distinct from days.sales_usd
     or orders.refunded_usd is distinct from days.refunded_usd
+    or orders.guest_orders is distinct from days.guest_orders
+    or days.sold_orders + days.credit_notes + days.cancelled_orders != days.orders
     or days.undiscounted_orders + days.low_discount_orders + days.medium_discount_orders + days.high_discount_orders != days.orders

@@ -3,7 +3,7 @@ with payments as (
 
     select
         order_id,
-        sum(case when status in ('captured', 'refunded') then amount_usd end) as paid_usd,
+        sum(case when status in ('captured', 'refunded') and not is_refund then amount_usd end) as paid_usd,
         sum(case when status = 'refunded' then amount_usd end) as refunded_usd
     from {{ converge.tested(ref('fct_payments'), 'order_id', changed=ref('fct_orders')) }} as changed
     group by order_id

@@ -55,34 +55,47 @@ lines as (
         quantity,
         unit_price,
         discount_amount,
-        cast(0 as numeric(18, 2)) as freight_amount
+        {{ as_price('0') }} as freight_amount
     from {{ ref('stg_stores__sales') }}
     where
         {{ converge.is_touched('order_id') }}
         and not _is_deleted
 
+),
+
+-- A line whose order has not landed, or was refused, waits for it: it stands in `waiting_records`.
+priced as (
+
+    select
+        lines.order_id,
+        lines.line_number,
+        orders.channel,
+        orders.order_date,
+        lines.product_id,
+        lines.quantity,
+        orders.currency,
+        lines.unit_price,
+        {{ as_amount('lines.quantity * lines.unit_price', 'coalesce(currencies.minor_unit, 2)') }} as items_amount,
+        {{ as_amount('lines.discount_amount', 'coalesce(currencies.minor_unit, 2)') }} as discount_amount,
+        {{ as_amount('lines.freight_amount', 'coalesce(currencies.minor_unit, 2)') }} as freight_amount
+    from lines
+    inner join orders
+        on lines.order_id = orders.order_id
+    left join {{ ref('currencies') }} as currencies
+        on orders.currency = currencies.currency
+
 )
 
--- A line whose order has not landed, or was refused, waits for it.
 select
-    lines.order_id,
-    lines.line_number,
-    orders.channel,
-    orders.order_date,
-    lines.product_id,
-    lines.quantity,
-    orders.currency,
-    lines.unit_price,
-    cast(lines.quantity * lines.unit_price as numeric(18, 2)) as items_amount,
-    lines.discount_amount,
-    lines.freight_amount,
-    cast(lines.quantity * lines.unit_price - lines.discount_amount + lines.freight_amount as numeric(18, 2)) as total_amount,
-    cast(round((lines.quantity * lines.unit_price - lines.discount_amount + lines.freight_amount) * rates.usd_per_unit, 2) as numeric(18, 2)) as total_usd
-from lines
-inner join orders
-    on lines.order_id = orders.order_id
-inner join {{ ref('int_exchange_rates__ranged') }} as rates
+    priced.*,
+    cast(priced.items_amount - priced.discount_amount + priced.freight_amount as numeric(20, 4)) as total_amount,
+    -- Without a rate there is no amount in dollars.
+    cast(
+        round((priced.items_amount - priced.discount_amount + priced.freight_amount) * rates.usd_per_unit, 2) as numeric(18, 2)
+    ) as total_usd
+from priced
+left join {{ ref('int_exchange_rates__ranged') }} as rates
     on
-        orders.currency = rates.currency
-        and orders.order_date >= rates.valid_from
-        and orders.order_date < rates.valid_until
+        priced.currency = rates.currency
+        and priced.order_date >= rates.valid_from
+        and priced.order_date < rates.valid_until

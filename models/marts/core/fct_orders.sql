@@ -29,7 +29,9 @@ items as (
         sum(items_amount) as items_amount,
         sum(discount_amount) as discount_amount,
         sum(freight_amount) as freight_amount,
-        sum(total_amount) as total_amount
+        sum(total_amount) as total_amount,
+        -- A line that gives goods back has both below zero: its share is that of a line that sells.
+        sum(abs(discount_amount)) / nullif(sum(abs(items_amount)), 0) as discount_share
     from {{ ref('fct_order_items') }}
     where {{ converge.is_touched('order_id') }}
     group by order_id
@@ -40,8 +42,10 @@ payments as (
 
     select
         order_id,
-        sum(case when status in ('captured', 'refunded') then amount_usd else 0 end) as paid_usd,
-        sum(case when status = 'refunded' then amount_usd else 0 end) as refunded_usd
+        sum(case when status in ('captured', 'refunded') and not is_refund then amount_usd end) as paid_usd,
+        sum(case when status = 'refunded' then amount_usd end) as refunded_usd,
+        -- Where one of them has no rate, the sum is not known.
+        sum(case when status in ('captured', 'refunded') and amount_usd is null then 1 else 0 end) = 0 as is_converted
     from {{ ref('fct_payments') }}
     where {{ converge.is_touched('order_id') }}
     group by order_id
@@ -59,12 +63,15 @@ measured as (
         coalesce(items.discount_amount, 0) as discount_amount,
         coalesce(items.freight_amount, 0) as freight_amount,
         coalesce(items.total_amount, 0) as total_amount,
-        coalesce(payments.paid_usd, 0) as paid_usd,
-        coalesce(payments.refunded_usd, 0) as refunded_usd,
-        -- Goods without a price carry no discount.
-        coalesce(round(items.discount_amount / nullif(items.items_amount, 0), 4), 0) as discount_share
+        {{ as_amount('orders.stated_amount', 'coalesce(currencies.minor_unit, 2)') }} as rounded_stated_amount,
+        case when coalesce(payments.is_converted, true) then coalesce(payments.paid_usd, 0) end as paid_usd,
+        case when coalesce(payments.is_converted, true) then coalesce(payments.refunded_usd, 0) end as refunded_usd,
+        -- Goods without a price carry no discount; rounding may take off a little more than a line costs.
+        least(coalesce(round(items.discount_share, 4), 0), 1) as discount_share
     from orders
-    inner join {{ ref('int_exchange_rates__ranged') }} as rates
+    left join {{ ref('currencies') }} as currencies
+        on orders.currency = currencies.currency
+    left join {{ ref('int_exchange_rates__ranged') }} as rates
         on
             orders.currency = rates.currency
             and orders.order_date >= rates.valid_from
@@ -83,9 +90,14 @@ select
     measured.region,
     measured.country,
     measured.customer_id,
+    measured.customer_id is null as is_guest,
+    measured.credited_order_id,
     measured.status,
     measured.is_cancelled,
     measured.is_returned,
+    coalesce(measured.is_credit_note, false)
+    or measured.total_amount < 0
+    or (measured.total_amount = 0 and measured.item_count < 0) as is_credit_note,
     measured.placed_at,
     measured.order_date,
     measured.shipped_at,
@@ -93,20 +105,22 @@ select
     cast(measured.line_count as integer) as line_count,
     cast(measured.item_count as integer) as item_count,
     measured.currency,
-    cast(measured.items_amount as numeric(18, 2)) as items_amount,
-    cast(measured.discount_amount as numeric(18, 2)) as discount_amount,
-    cast(measured.freight_amount as numeric(18, 2)) as freight_amount,
-    cast(measured.total_amount as numeric(18, 2)) as total_amount,
-    measured.stated_amount,
+    cast(measured.items_amount as numeric(20, 4)) as items_amount,
+    cast(measured.discount_amount as numeric(20, 4)) as discount_amount,
+    cast(measured.freight_amount as numeric(20, 4)) as freight_amount,
+    cast(measured.total_amount as numeric(20, 4)) as total_amount,
+    measured.rounded_stated_amount as stated_amount,
+    cast(measured.rounded_stated_amount - measured.total_amount as numeric(20, 4)) as stated_difference,
     cast(round(measured.items_amount * measured.usd_per_unit, 2) as numeric(18, 2)) as items_usd,
     cast(round(measured.discount_amount * measured.usd_per_unit, 2) as numeric(18, 2)) as discount_usd,
     cast(round(measured.freight_amount * measured.usd_per_unit, 2) as numeric(18, 2)) as freight_usd,
     cast(round(measured.total_amount * measured.usd_per_unit, 2) as numeric(18, 2)) as total_usd,
     cast(measured.paid_usd as numeric(18, 2)) as paid_usd,
     cast(measured.refunded_usd as numeric(18, 2)) as refunded_usd,
+    cast(measured.paid_usd - measured.refunded_usd as numeric(18, 2)) as net_paid_usd,
     cast(measured.discount_share as numeric(5, 4)) as discount_share,
     tiers.tier as discount_tier,
-    round(measured.total_amount * measured.usd_per_unit, 2) >= {{ var('high_value_usd') }} as is_high_value
+    coalesce(round(measured.total_amount * measured.usd_per_unit, 2) >= {{ var('high_value_usd') }}, false) as is_high_value
 from measured
 left join {{ ref('discount_tiers') }} as tiers
     on

@@ -29,11 +29,15 @@ store_payments as (
         order_id,
         cast(min(payment_method) as varchar) as method,
         1 as installments,
-        cast(sum(quantity * unit_price - discount_amount) as numeric(18, 2)) as amount,
-        min(currency) as currency,
-        'captured' as status,
+        sum(
+            {{ as_amount('quantity * unit_price', 'coalesce(currencies.minor_unit, 2)') }}
+            - {{ as_amount('discount_amount', 'coalesce(currencies.minor_unit, 2)') }}
+        ) as amount,
+        min(sales.currency) as currency,
         min(sold_at) as paid_at
-    from {{ ref('stg_stores__sales') }}
+    from {{ ref('stg_stores__sales') }} as sales
+    left join {{ ref('currencies') }} as currencies
+        on sales.currency = currencies.currency
     where
         {{ converge.is_touched('order_id') }}
         and not _is_deleted
@@ -48,6 +52,7 @@ payments as (
         source_payment_id,
         'web' as channel,
         order_id,
+        refunds_payment_id,
         method,
         installments,
         amount,
@@ -64,6 +69,7 @@ payments as (
         source_payment_id,
         'marketplace' as channel,
         order_id,
+        refunds_payment_id,
         method,
         installments,
         amount,
@@ -78,13 +84,29 @@ payments as (
         null as source_payment_id,
         'stores' as channel,
         order_id,
+        null as refunds_payment_id,
         method,
         installments,
         amount,
         currency,
-        status,
+        -- A receipt of goods that came back gives money back.
+        case when amount < 0 then 'refunded' else 'captured' end as status,
         paid_at
     from store_payments
+
+),
+
+rounded as (
+
+    -- Money given back is a payment of its own when it names the one that it refunds, or is below zero.
+    -- Else a refunded payment is one that came in and was given back whole.
+    select
+        payments.*,
+        status = 'refunded' and (refunds_payment_id is not null or amount < 0) as is_refund,
+        {{ as_amount('abs(payments.amount)', 'coalesce(currencies.minor_unit, 2)') }} as rounded_amount
+    from payments
+    left join {{ ref('currencies') }} as currencies
+        on payments.currency = currencies.currency
 
 )
 
@@ -94,15 +116,17 @@ select
     cast(payments.channel as varchar) as channel,
     payments.order_id,
     orders.order_id is not null as has_order,
+    cast(payments.refunds_payment_id as varchar) as refunds_payment_id,
+    payments.is_refund,
     payments.method,
     payments.installments,
     cast(payments.status as varchar) as status,
     payments.paid_at,
     {{ utc_date('payments.paid_at') }} as paid_date,
     payments.currency,
-    payments.amount,
-    cast(round(payments.amount * rates.usd_per_unit, 2) as numeric(18, 2)) as amount_usd
-from payments
+    payments.rounded_amount as amount,
+    cast(round(payments.rounded_amount * rates.usd_per_unit, 2) as numeric(18, 2)) as amount_usd
+from rounded as payments
 left join orders
     on payments.order_id = orders.order_id
 left join {{ ref('int_exchange_rates__ranged') }} as rates

@@ -1,4 +1,4 @@
-{# Grain: one row per cohort (month of the first order) and month in which some of it bought. #}
+{# Grain: one row per cohort (month of the first order) and month in which some of it bought, or were given money back. #}
 {{ config(unique_key=['cohort_month', 'order_month']) }}
 
 {% call converge.touched('cohort_month') %}

@@ -19,5 +19,6 @@ select
 from {{ ref('judged_marketplace__orders') }}
 where
     _errors is null
-    -- A deleted order may name no buyer, or nothing of them but the id.
+    -- A guest's order names no buyer. A deleted one may name none, or nothing of them but the id.
+    and customer_id is not null
     and not _is_deleted

@@ -19,8 +19,8 @@ select
     cast(cast({{ json_field('line', 'line_number') }} as numeric) as integer) as line_number,
     {{ json_id('line', 'product_id') }} as product_id,
     cast(cast({{ json_field('line', 'quantity') }} as numeric) as integer) as quantity,
-    cast({{ json_field('line', 'unit_price') }} as numeric(18, 2)) as unit_price,
-    cast(coalesce({{ json_field('line', 'discount_amount') }}, '0') as numeric(18, 2)) as discount_amount,
-    cast(coalesce({{ json_field('line', 'freight_amount') }}, '0') as numeric(18, 2)) as freight_amount
+    {{ as_price(json_field('line', 'unit_price')) }} as unit_price,
+    {{ as_price('coalesce(' ~ json_field('line', 'discount_amount') ~ ", '0')") }} as discount_amount,
+    {{ as_price('coalesce(' ~ json_field('line', 'freight_amount') ~ ", '0')") }} as freight_amount
 from orders
 cross join {{ json_elements('orders.lines') }} as line

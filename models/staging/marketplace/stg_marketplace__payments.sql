@@ -22,9 +22,10 @@ select
     orders.order_id || '/' || {{ json_id('payment', 'payment_id') }} as payment_id,
     {{ json_id('payment', 'payment_id') }} as source_payment_id,
     orders.order_id,
+    orders.order_id || '/' || {{ json_field('payment', 'refunds_payment_id') }} as refunds_payment_id,
     coalesce({{ clean_code(json_field('payment', 'method'), 'lower') }}, 'unknown') as method,
     cast({{ try_cast(json_field('payment', 'installments'), 'integer') }} as integer) as installments,
-    cast({{ json_field('payment', 'amount') }} as numeric(18, 2)) as amount,
+    {{ as_price(json_field('payment', 'amount')) }} as amount,
     orders.currency,
     {{ clean_code(json_field('payment', 'status'), 'lower') }} as status,
     cast({{ json_field('payment', 'paid_at') }} as timestamptz) as paid_at

@@ -5,7 +5,7 @@ select
     product_id,
     name,
     category,
-    cast(price as numeric(18, 2)) as price,
+    {{ as_price('price') }} as price,
     currency,
     is_active,
     created_at,

@@ -202,7 +202,7 @@ RETYPED = {
         "status": ({"is": "shipped"}, "status_unknown"),
         "currency": (840, "currency_unknown"),
         "total_amount": ("forty", "total_unreadable"),
-        "buyer": ("B-us-000332", "buyer_missing"),
+        "buyer": ("B-us-000332", "buyer_unreadable"),
         "placed_at": (1767225600, "placed_at_unreadable"),
         "updated_at": (1767225600, "updated_at_unreadable"),
         "deleted": ("no", "deleted_unreadable"),

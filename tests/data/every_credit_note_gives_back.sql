@@ -1,0 +1,13 @@
+{{ config(severity='warn') }}
+-- Warns of each credit note that comes to more than nothing: what it gives back stands on lines with a quantity below zero.
+select
+    order_id,
+    credited_order_id,
+    status,
+    currency,
+    total_amount
+from {{ converge.tested(ref('fct_orders'), 'order_id') }} as changed
+where
+    is_credit_note
+    and not is_cancelled
+    and total_amount > 0
