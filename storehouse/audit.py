@@ -160,7 +160,7 @@ def _compare(warehouse: psycopg.Connection, model: Model) -> Verdict:
 
 
 def _explain(model: Model, ours: dict[str, str | None], twin: dict[str, str | None]) -> str:
-    """What differs, in words. A side has each column as JSON, numbers as they are spelled; without a key it is no row."""
+    """What differs, in words. A side has each column as JSON, numbers as spelled; one without a key is no row."""
     is_here, is_there = (side[model.key[0]] is not None for side in (ours, twin))
     row = ours if is_here else twin
     key = ", ".join(f"{column}={json.loads(row[column], parse_float=str, parse_int=str)}" for column in model.key)
