@@ -208,9 +208,13 @@ def _as_raw_holds_them(warehouse: Database, table: Table, columns: dict[str, Col
             column = column._replace(landed_as="text", is_cast=True)
         elif holds != column.landed_as:
             alter = f'alter table {table.schema}.{table.name} alter column "{name}" type'
+            # A time without a zone means UTC here, whatever zone the session has that runs this.
+            is_of_zone = TIMES[0] in (types := {holds, column.landed_as}) and types <= set(TIMES)
+            value = f'"{name}"::timestamp' if holds == "date" else f'"{name}"'
+            using = f" using {value} at time zone 'UTC'" if is_of_zone else ""
             raise StorehouseError(
                 f"{table.label}: the column {name} is {column.type} at the source now; it was landed as {holds}. "
-                f"Nothing was landed. If that is right, run in the warehouse: {alter} {column.landed_as}; "
+                f"Nothing was landed. If that is right, run in the warehouse: {alter} {column.landed_as}{using}; "
                 f"where old values don't fit, text holds both: {alter} text"
             )
         landed[name] = column

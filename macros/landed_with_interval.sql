@@ -1,5 +1,8 @@
-{% macro landed_with_interval(relation, record='to_jsonb(landed)') -%}
-    {#- Each landed row as it is, and between which times its load says that a row of it can lie. -#}
+{% macro landed_with_interval(relation, record='jsonb_strip_nulls(to_jsonb(landed.*))') -%}
+    {#-
+        Each landed row as it is, and between which times its load says that a row of it can lie. Without its nulls the record
+        is what its load brought: a column that the source gained later has none in it.
+    -#}
     select
         landed.*,
         {{ record }} as _record,

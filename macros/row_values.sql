@@ -3,5 +3,5 @@
 {%- endmacro %}
 
 {% macro postgres__row_values(row) -%}
-    lateral jsonb_each_text(to_jsonb({{ row }}))
+    lateral jsonb_each_text(to_jsonb({{ row }}.*))
 {%- endmacro %}

@@ -135,10 +135,12 @@ def _compare(warehouse: psycopg.Connection, model: Model) -> Verdict:
     described = warehouse.execute(sql.SQL("select * from {} limit 0").format(ours)).description
     columns = [column.name for column in described]
     join = sql.SQL(" and ").join(sql.SQL("ours.{0} = twin.{0}").format(sql.Identifier(c)) for c in model.key)
-    differs = sql.SQL("({}) is distinct from ({})").format(
-        sql.SQL(", ").join(sql.SQL("ours.{}").format(sql.Identifier(c)) for c in columns),
-        sql.SQL(", ").join(sql.SQL("twin.{}").format(sql.Identifier(c)) for c in columns),
-    )
+
+    def each(form: str, side: str) -> sql.Composable:
+        return sql.SQL(", ").join(sql.SQL(form).format(sql.Identifier(side, column)) for column in columns)
+
+    # The same bytes, not only equal values: 1.0 is not 1.00, and some types have no equality.
+    differs = sql.SQL("not record_image_eq(row({}), row({}))").format(each("{}", "ours"), each("{}", "twin"))
     key = sql.Identifier(model.key[0])
     pairs = sql.SQL("from {ours} as ours full join {twin} as twin on {join}").format(ours=ours, twin=twin, join=join)
     wrong = sql.SQL("ours.{key} is null or twin.{key} is null or {differs}").format(key=key, differs=differs)
@@ -148,24 +150,26 @@ def _compare(warehouse: psycopg.Connection, model: Model) -> Verdict:
     examples = []
     if differences:
         found = warehouse.execute(
-            sql.SQL("select to_jsonb(ours), to_jsonb(twin) {pairs} where {wrong} limit {n}").format(
-                pairs=pairs, wrong=wrong, n=EXAMPLES
+            sql.SQL("select array[{}], array[{}] {} where {} limit {}").format(
+                each("to_json({})::text", "ours"), each("to_json({})::text", "twin"), pairs, wrong, EXAMPLES
             )
         )
-        examples = [_explain(model, *pair) for pair in found]
+        examples = [_explain(model, *(dict(zip(columns, side, strict=True)) for side in pair)) for pair in found]
     note = f"behind {', '.join(behind)}: dbt build" if (behind := _behind(warehouse, model)) else ""
     return Verdict(model, rows, differences, time.monotonic() - began, examples, note)
 
 
-def _explain(model: Model, ours: dict | None, twin: dict | None) -> str:
-    row = ours or twin
-    key = ", ".join(f"{column}={row[column]}" for column in model.key)
-    if ours is None:
+def _explain(model: Model, ours: dict[str, str | None], twin: dict[str, str | None]) -> str:
+    """What differs, in words. A side has each column as JSON, numbers as spelled; one without a key is no row."""
+    is_here, is_there = (side[model.key[0]] is not None for side in (ours, twin))
+    row = ours if is_here else twin
+    key = ", ".join(f"{column}={json.loads(row[column], parse_float=str, parse_int=str)}" for column in model.key)
+    if not is_here:
         return f"{key}: missing here, raw has it"
-    if twin is None:
+    if not is_there:
         return f"{key}: here, though raw does not have it"
-    columns = [c for c in ours if ours[c] != twin.get(c)]
-    return f"{key}: " + ", ".join(f"{c} is {json.dumps(ours[c])}, raw says {json.dumps(twin.get(c))}" for c in columns)
+    columns = [c for c in ours if ours[c] != twin[c]]
+    return f"{key}: " + ", ".join(f"{c} is {ours[c] or 'null'}, raw says {twin[c] or 'null'}" for c in columns)
 
 
 def drop_scratch() -> None:

@@ -124,6 +124,37 @@ WRONG = {
         + " where {{ converge.is_touched('region') }}",
         r"so must the columns of its `touched` block \(region\)",
     ),
+    "touched_of_another_type": (
+        "unique_key='day'",
+        TOUCHED.replace("order_id", "day").replace("select day", "select cast(order_date as text) as day")
+        + "select distinct order_date as day from {{ ref('orders') }} where {{ converge.is_touched('order_date') }}",
+        "block gives day as text, the model as date, and these are compared otherwise .* Cast one in the block",
+    ),
+    "touched_of_blanks": (
+        "unique_key='order_id'",
+        TOUCHED + ORDERS.replace("order_id from", "cast(order_id as char(3)) as order_id from"),
+        r"block gives order_id as text, the model as character\(3\)",
+    ),
+    "touched_of_another_collation": (
+        "unique_key='order_id'",
+        TOUCHED + ORDERS.replace("order_id from", 'order_id collate "C" as order_id from'),
+        "block gives order_id as text, the model as text, .* its collation",
+    ),
+    "narrowed_by_another_type": (
+        "unique_key='order_id'",
+        TOUCHED + ORDERS.replace("is_touched('order_id')", "is_touched('order_date')"),
+        "must give what the `touched` block gives, by type too: order_id text.*operator does not exist",
+    ),
+    "version_tracked": (
+        "unique_key='order_id', meta={'track': '_version'}",
+        TOUCHED + ORDERS.replace("order_id from", "order_id, 1 as _version from"),
+        "The log of changes has a column _version of its own",
+    ),
+    "a_word_of_sql": (
+        "unique_key='order_id', meta={'track': 'user'}",
+        TOUCHED + ORDERS.replace("order_id from", 'order_id, region as "user" from'),
+        "The column user needs quotes wherever it is named",
+    ),
     "key_twice": (
         "unique_key='region'",
         (TOUCHED + ORDERS).replace("order_id", "region"),
@@ -178,3 +209,12 @@ def test_a_missing_ledger_is_named(shop: Shop) -> None:
     shop.execute("alter table landing.loads rename to elsewhere")
     with pytest.raises(Refused, match=r"the ledger landing.loads does not exist"):
         shop.run("--select", "stg_items")
+
+
+def test_a_test_that_asks_for_a_column_that_no_log_has_says_so(shop: Shop) -> None:
+    shop.write("tests/amounts_are_positive.sql", """
+        select * from {{ ref('orders') }} where amount < 0 and {{ converge.is_tested(ref('orders'), 'amount') }}
+    """)  # fmt: skip
+    shop.land(items=[item("a", 2, 7, "2026-01-02")])
+    well, message = shop.results("build")["amounts_are_positive"]
+    assert not well and "column logged.amount does not exist" in message

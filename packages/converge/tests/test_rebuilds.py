@@ -39,6 +39,48 @@ def test_a_seed_edit_rebuilds_in_place_and_logs_only_what_differs(shop: Shop) ->
     assert shop.differences() == {}
 
 
+def deferred(shop: Shop, *models: str) -> dict[str, tuple[bool, str]]:
+    """A run of some models in a target that has nothing, which reads elsewhere what it does not build."""
+    state = shop.folder / "state"
+    shop.results("compile")
+    shop.parsed.manifests["default"].writable_manifest().write(str(state / "manifest.json"))
+    return shop.results("run", "--select", *models, "--defer", "--state", str(state), target="audit")
+
+
+def test_an_edit_of_a_seed_that_another_target_has_is_seen(shop: Shop) -> None:
+    models = ("stg_orders", "stg_items", "orders")
+    assert deferred(shop, *models)["orders"] == (True, "CREATE 3")
+    assert deferred(shop, *models)["orders"] == (True, "UNCHANGED")
+    shop.edit("seeds/regions.csv", "US,us", "US,america")
+    shop.dbt("seed")
+    assert deferred(shop, *models)["orders"] == (True, "REBUILD +1 -0")
+    # Its own, from now on.
+    shop.edit("seeds/regions.csv", "US,america", "US,us")
+    shop.dbt("seed", target="audit")
+    assert deferred(shop, *models)["orders"] == (True, "REBUILD +1 -0")
+    shop.dbt("seed")
+    assert deferred(shop, *models)["orders"] == (True, "UNCHANGED")
+
+
+def test_a_parent_that_another_target_has_is_refused(shop: Shop) -> None:
+    well, message = deferred(shop, "daily_sales")["daily_sales"]
+    assert not well and "orders is read from main_shop.orders (--defer)" in message
+    assert shop.value("select to_regclass('audit_shop.daily_sales')") is None
+
+
+def test_a_source_that_was_written_anew_with_another_type_is_read_again(shop: Shop) -> None:
+    shop.edit("models/stg_items.sql", "cast(amount as numeric(12, 2))", "cast(amount as text)")
+    shop.run("--select", "stg_items")
+    before = shop.query("select order_id, line_number, amount from main_shop.stg_items order by 1, 2")
+    shop.execute("alter table landing.items alter column amount type numeric(12, 3)")
+    shop.execute("alter table landing.items add column note text")
+    assert shop.run("--select", "stg_items")["stg_items"] == "REBUILD +4 -0"
+    after = shop.query("select order_id, line_number, amount from main_shop.stg_items order by 1, 2")
+    assert [(*row[:2], row[2] + ".000") for row in before] == after
+    shop.execute("alter table landing.items add column gift text")
+    assert shop.run("--select", "stg_items")["stg_items"] == "UNCHANGED"
+
+
 def test_a_code_edit_rebuilds_in_place_and_its_children_stay_incremental(shop: Shop) -> None:
     before = oid(shop, "orders")
     shop.edit("models/orders.sql", "sum(amount) as amount", "max(amount) as amount")

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import logging
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from extract_scene import Api, at, write_day
 
 import extract_load
 from extract_load.tables import TABLES, Table
-from storehouse import transform
+from storehouse import audit, transform
 from storehouse.errors import StorehouseError
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -251,3 +252,59 @@ def test_a_member_of_another_type_is_refused_in_words(house, api, stores):
         last,
     )
     assert sorted(refused) == sorted(expected)
+
+
+def test_an_audit_tells_a_value_that_is_equal_and_not_the_same(house, all_sent):
+    house.execute_in_shop(
+        "update orders set total_amount = -1.50, updated_at = updated_at + '2 hours' where order_id = 31"
+    )
+    extract_load.load("shop", until=UNTIL, tables=["orders"])
+    build("refused_records")
+
+    def spell(old: str, new: str) -> None:
+        with psycopg.connect(house.warehouse) as warehouse:
+            warehouse.execute(
+                "update quarantine.refused_records set record = replace(record::text, %s, %s)::jsonb"
+                " where record_key = '31'",
+                [f'"total_amount": {old},', f'"total_amount": {new},'],
+            )
+
+    # jsonb says that the two are equal.
+    spell("-1.50", "-1.5")
+    (verdict,) = audit.audit("refused_records")
+    spell("-1.5", "-1.50")
+    assert verdict.differences == 1
+    assert re.search(r'record is \{.*"total_amount": -1.5,.*raw says \{.*"total_amount": -1.50,', verdict.line)
+
+
+def test_a_refused_record_is_what_landed_whenever_it_is_built(house, all_sent):
+    """Whatever columns the shop gains, and whatever types it changes: the audit finds what the warehouse has."""
+    shown = "select record from quarantine.refused_records where table_name = 'orders' order by _load_id, _row"
+
+    def refuse(change: str, *statements: str) -> list[tuple]:
+        house.execute_in_shop(f"{change}; update orders set total_amount = -1.50, updated_at = updated_at + '1 hour'")
+        for statement in statements:
+            with pytest.raises(StorehouseError) as told:
+                extract_load.load("shop", until=UNTIL, tables=["orders"])
+            assert f"run in the warehouse: {statement}; " in str(told.value)
+            with psycopg.connect(house.warehouse) as warehouse:
+                # Whatever time zone the session has.
+                warehouse.execute("set timezone = 'Asia/Tokyo'")
+                warehouse.execute(statement)
+        extract_load.load("shop", until=UNTIL, tables=["orders"])
+        build("refused_records")
+        return house.query(shown)
+
+    before = refuse("select")
+    assert before and "gift_note" not in before[0][0]
+    gained = refuse("alter table orders add column gift_note text, add column landed integer default 7")
+    assert gained[: len(before)] == before and gained[-1][0]["landed"] == 7
+    alter = "alter table raw_shop.orders alter column"
+    retyped = refuse(
+        "alter table orders alter column created_at type timestamp, alter column landed type text",
+        f"""{alter} "created_at" type timestamp without time zone using "created_at" at time zone 'UTC'""",
+        f'{alter} "landed" type text',
+    )
+    assert len(retyped) > len(gained) and retyped[len(gained) - 1][0]["landed"] == "7"
+    assert [verdict.line for verdict in audit.audit("refused_records") if verdict.differences] == []
+    assert [verdict.line for verdict in audit.audit("stg_shop__orders") if verdict.differences] == []

@@ -8,7 +8,7 @@
         {%- for expression in varargs -%}
             {%- do columns.append(expression.split('.')[-1]) -%}
         {%- endfor -%}
-        ({{ varargs | join(', ') }}) in (select {{ columns | join(', ') }} from {{ converge.changes_relation(relation) }})
+        ({{ varargs | join(', ') }}) in (select {{ converge.each(columns, 'logged.{}', ', ') }} from {{ converge.changes_relation(relation) }} as logged)
     {%- else -%}
         true
     {%- endif -%}

@@ -8,5 +8,5 @@
     select distinct {{ plan.touched | join(', ') }} from (
         {{ ns.sql }}
     ) as touched
-    where {{ converge.each(plan.touched, '{} is not null', ' and ') }}
+    where {{ converge.each(plan.touched, '{} is distinct from null', ' and ') }}
 {%- endmacro %}

@@ -4,7 +4,7 @@
         and a killed run leaves nothing behind.
     -#}
     {%- set table = target.include(database=false) -%}
-    {%- set building = api.Relation.create(schema=target.schema, identifier=converge.short_name(target.identifier ~ '__building'), type='table') -%}
+    {%- set building = target.incorporate(path={'identifier': converge.short_name(target.identifier ~ '__building')}) -%}
     {%- set changes = converge.changes_relation(target) -%}
     {%- set kind = state[0].target_kind -%}
     {%- set never_null = (plan.key + plan.version + plan.touched) | unique | list -%}
@@ -32,7 +32,7 @@
         {% if kind -%}
         drop {{ {'v': 'view', 'm': 'materialized view'}.get(kind, 'table') }} {{ table }} cascade;
         {%- endif %}
-        alter table {{ building }} rename to {{ adapter.quote(target.identifier) }};
+        alter table {{ building }} rename to {{ target.include(database=false, schema=false) }};
         {{ converge.write_state(target, state, 1) }}
     {%- endcall -%}
     {#- The views that stood on the old table went with it, and dbt does not know. -#}

@@ -1,18 +1,22 @@
 {% macro inputs(sql, strategy) -%}
     {#-
         What the model reads, and how its changes reach it: `landed` (a source), `changes` (a converging model) or `seed`.
-        A parent that only a hook names is built before the model, and is no input.
+        A parent that only a hook names is built before the model, and is no input. With --defer a parent may be read where
+        another target has it.
     -#}
     {%- set inputs = [] -%}
-    {%- for parent in converge.table_parents(model) if parent.relation_name in sql -%}
-        {%- set relation = api.Relation.create(database=parent.database, schema=parent.schema, identifier=parent.get('alias') or parent.identifier) -%}
+    {%- for parent in converge.table_parents(model) if converge.read_at(parent, sql) -%}
+        {%- set place = converge.read_at(parent, sql) -%}
+        {%- set relation = place.relation -%}
         {%- set name = converge.input_name(relation) -%}
         {%- set materialized = parent.config.get('materialized') -%}
         {%- set kind = 'landed' if parent.resource_type == 'source' else 'seed' if parent.resource_type == 'seed' else 'changes' -%}
-        {%- set landed = '(select * from ' ~ parent.relation_name ~ ' /*@landed ' ~ name ~ ' by ' -%}
+        {%- set landed = '(select * from ' ~ place.read_as ~ ' /*@landed ' ~ name ~ ' by ' -%}
         {%- set wrong = [
             (kind == 'seed' and not load_cached_relation(relation),
                 "The seed " ~ parent.name ~ " is not loaded yet. Load it first: dbt seed --select " ~ parent.name),
+            (kind == 'changes' and place.is_deferred,
+                parent.name ~ " is read from " ~ name ~ " (--defer), whose changes are not logged in this target: they would go unseen. Build it here first, or run without --defer."),
             (kind == 'changes' and materialized != 'converging',
                 parent.name ~ " is " ~ materialized ~ ", not converging: this model could not know which of its rows changed. Make it converging, ephemeral or a seed."),
             (kind == 'changes' and strategy == 'upsert',
@@ -21,7 +25,7 @@
                 "Its changes would go unseen: name `converge.changes(ref('" ~ parent.name ~ "'))` in the `touched` block."),
             (kind == 'landed' and strategy == 'replace_keys',
                 "A `replace_keys` model reads whole keys, and the source " ~ parent.name ~ " has only what landed. Stage it first with an `upsert` model."),
-            (kind == 'landed' and not modules.re.findall(modules.re.escape(parent.relation_name) ~ '(?![A-Za-z0-9_])', sql) | length == sql.count(landed) > 0,
+            (kind == 'landed' and not modules.re.findall(place.pattern, sql) | length == sql.count(landed) > 0,
                 "Its changes would go unseen: read the source " ~ parent.name ~ " through `converge.landed(source(…))`, and only so."),
         ] | selectattr(0) | map(attribute=1) | first | default(none) -%}
         {%- if wrong -%}
@@ -31,6 +35,7 @@
             'kind': kind,
             'name': name,
             'relation': relation,
+            'read_as': place.read_as,
             'words': parent.name ~ ' (' ~ (converge.as_list(parent.config.get('unique_key')) + converge.as_list((parent.config.get('meta') or {}).get('track'))) | unique | join(', ') ~ ')',
         }) -%}
     {%- endfor -%}

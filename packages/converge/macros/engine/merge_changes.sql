@@ -23,7 +23,7 @@
         create temporary table {{ plan.touched_table }} on commit drop as
         {{ converge.bind_touched(plan, state, mode) }};
         analyze {{ plan.touched_table }};
-        {% if plan.touched | length == 1 -%}
+        {% if plan.has_tens -%}
         create temporary table {{ plan.tens_table }} on commit drop as
         {{ converge.tens(plan.touched_table, plan.touched[0]) }};
         analyze {{ plan.tens_table }};
@@ -49,7 +49,7 @@
         create temporary table {{ old }} on commit drop as
         {% if keeps_greatest -%}
         select old.* from {{ table }} as old where ({{ converge.each(plan.key, 'old.{}', ', ') }}) in (select {{ plan.key | join(', ') }} from {{ new }})
-        {%- elif plan.touched | length == 1 -%}
+        {%- elif plan.has_tens -%}
         {{ converge.narrowed(table, plan.touched[0], plan.tens_table) }}
         {%- else -%}
         select old.* from {{ table }} as old where ({{ converge.each(plan.touched, 'old.{}', ', ') }}) in (select {{ plan.touched | join(', ') }} from {{ plan.touched_table }})
@@ -67,8 +67,7 @@
             {% if keeps_greatest -%}
             and ({{ converge.each(plan.version, 'old.{}', ', ') }}) >= ({{ converge.each(plan.version, 'new.{}', ', ') }});
             {%- else -%}
-            -- The same bytes, not only equal values: 1.0 is not 1.00, and json has no equality.
-            and record_image_eq(row({{ converge.each(columns, 'old.{}', ', ') }}), row({{ converge.each(columns, 'new.{}', ', ') }}));
+            and {{ converge.same_bytes(columns) }};
             {%- endif %}
 
         select (select count(*) from {{ new }}) as written, (select count(*) from {{ gone }}) as gone;
@@ -79,21 +78,21 @@
     {%- call statement('converge_write') -%}
         {% if counted.written + counted.gone -%}
         insert into {{ changes }} ({{ plan.track | join(', ') }}, _version)
-        select {{ plan.track | join(', ') }}, {{ version }} from (
-            select {{ converge.each(plan.track, 'old.{}', ', ') }} from {{ old }} as old inner join {{ new }} as new on {{ same_key }}
-            union
-            select {{ plan.track | join(', ') }} from {{ gone }}
-            union
-            select {{ plan.track | join(', ') }} from {{ new }}
-        ) as changed;
+        select {{ converge.each(plan.track, 'old.{}', ', ') }}, {{ version }}
+        from {{ old }} as old
+        inner join {{ new }} as new on {{ same_key }}
+        where not {{ converge.same_bytes(plan.track) }}
+        union all
+        select {{ plan.track | join(', ') }}, {{ version }} from {{ gone }}
+        union all
+        select {{ plan.track | join(', ') }}, {{ version }} from {{ new }};
 
         delete from {{ table }} as old using {{ gone }} as new where {{ same_key }};
 
         insert into {{ table }} ({{ columns | join(', ') }})
         select {{ columns | join(', ') }} from {{ new }}
-        on conflict ({{ plan.key | join(', ') }}) do
-        {%- set others = columns | reject('in', plan.key) | list %}
-        {%- if others %} update set {{ converge.each(others, '{} = excluded.{}', ', ') }}{% else %} nothing{% endif %};
+        -- The key too: an equal one may be spelled otherwise.
+        on conflict ({{ plan.key | join(', ') }}) do update set {{ converge.each(columns, '{} = excluded.{}', ', ') }};
         {%- endif %}
         {{ converge.write_state(target, state, version) }}
     {%- endcall -%}

@@ -8,19 +8,21 @@
         -- A time without a zone means the same to everyone who builds.
         set local timezone to 'UTC';
         select pg_advisory_xact_lock(hashtextextended('converge {{ converge.input_name(target) }}', 0));
-        with now_at as (
+        with now_at (kind, input, input_oid, bound) as (
             {%- for input in plan.inputs %}
+            {%- set input_oid = "to_regclass('" ~ input.read_as ~ "')" %}
             select
-                '{{ input.kind }}' as kind,
-                '{{ input.name }}' as input,
-                coalesce(to_regclass('{{ input.relation.include(database=false) }}')::oid, 0::oid) as input_oid,
+                '{{ input.kind }}',
+                '{{ input.name }}',
+                -- Landed rows stay as they are while the table keeps its file: another type of a column writes it anew.
+                coalesce({{ 'pg_relation_filenode(' ~ input_oid ~ '), ' if input.kind == 'landed' }}{{ input_oid }}::oid, 0::oid),
                 {% if input.kind == 'landed' -%}
                 {{ converge.landed_bound(target, input) }}
                 {%- elif input.kind == 'changes' -%}
-                (select bound from {{ inputs }} where relation = to_regclass('{{ input.relation.include(database=false) }}')::oid and input = '(self)')
+                (select bound from {{ inputs }} where relation = {{ input_oid }}::oid and input = '(self)')
                 {%- else -%}
-                (select (coalesce(sum(hashtextextended(seed::text, 0)), 0) % 9223372036854775807)::bigint from {{ input.relation.include(database=false) }} as seed)
-                {%- endif %} as bound
+                (select (coalesce(sum(hashtextextended((seed.*)::text, 0)), 0) % 9223372036854775807)::bigint from {{ input.read_as }} as seed)
+                {%- endif %}
             union all
             {%- endfor %}
             select 'code', '(code)', 0::oid, ('x' || left('{{ plan.code }}', 16))::bit(64)::bigint
@@ -39,7 +41,7 @@
             now_at.input,
             now_at.input_oid::bigint as input_oid,
             -- An older run that comes late never takes a table back.
-            case when now_at.kind = 'landed' and seen.input_oid = now_at.input_oid and seen.bound > now_at.bound then seen.bound else now_at.bound end as bound,
+            case when now_at.kind = 'landed' and seen.bound > now_at.bound then seen.bound else now_at.bound end as bound,
             seen.input_oid::bigint as seen_oid,
             seen.bound as seen,
             target.relkind::text as target_kind
