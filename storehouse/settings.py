@@ -2,8 +2,6 @@
 
 import os
 import re
-import secrets
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -14,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from storehouse.errors import StorehouseError
+from storehouse.kept_secret import kept_secret
 from storehouse.server import SUPERUSER, Server
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -108,9 +107,14 @@ class Settings(BaseSettings):
             "WAREHOUSE_HOST": self.warehouse_host or "127.0.0.1",
             "WAREHOUSE_PORT": str(self.server.port if self.is_embedded else self.warehouse_port),
             "WAREHOUSE_USER": self.warehouse_user,
-            "WAREHOUSE_PASSWORD": self.warehouse_password,
+            "WAREHOUSE_PASSWORD": self._warehouse_password(),
             "WAREHOUSE_DATABASE": self.warehouse_database,
         }
+
+    def _warehouse_password(self) -> str:
+        """As set; else, of the embedded server's superuser, its own."""
+        is_servers_own = self.is_embedded and self.warehouse_user == SUPERUSER
+        return self.warehouse_password or (self.server.password if is_servers_own else "")
 
     def dbt_environment(self) -> dict[str, str]:
         """What a dbt process needs: the warehouse's place, and what its sessions are told.
@@ -154,17 +158,7 @@ class Settings(BaseSettings):
                 "openssl rand -hex 32. Keep it where you keep passwords: "
                 "with another key every masked value is another one."
             )
-        file = self.home / "pii_key"
-        if not file.exists():
-            self.home.mkdir(parents=True, exist_ok=True)
-            ours = file.with_name(f"pii_key.{os.getpid()}")
-            with os.fdopen(os.open(ours, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as new:
-                new.write(secrets.token_hex(32))
-            # Of two who begin at once, one key stays.
-            with suppress(FileExistsError):
-                os.link(ours, file)
-            ours.unlink()
-        return file.read_text()
+        return kept_secret(self.home / "pii_key")
 
     def warehouse_conninfo(self, duty: Literal["extract", "transform", "reporting"] = "transform") -> str:
         """A libpq connection string to the warehouse, as the role of a duty: deploy/roles.sql makes one for each."""
@@ -175,7 +169,7 @@ class Settings(BaseSettings):
             "reporting": (self.reporting_user, self.reporting_password),
         }[duty]
         if user is None:
-            user, password = self.warehouse_user, self.warehouse_password
+            user, password = self.warehouse_user, self._warehouse_password()
         return make_conninfo(
             host=place["WAREHOUSE_HOST"],
             port=place["WAREHOUSE_PORT"],

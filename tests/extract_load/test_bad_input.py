@@ -6,7 +6,6 @@ import pytest
 from extract_scene import FLAG, HEADER, SHOP, Answer, order, write_day
 
 import extract_load
-from storehouse.server import Server
 
 # Bad input lands nothing, so that one house serves many tests; only its shop is made anew.
 FRESH_SHOP = "drop schema public cascade; create schema public;" + SHOP
@@ -66,19 +65,15 @@ def test_a_url_that_is_none(complaint, configure):
     assert "SHOP_DATABASE_URL is not a PostgreSQL connection string" in said and "secret" not in said
 
 
-def test_a_wrong_password(complaint, configure, tmp_path):
-    server = Server(tmp_path / "locked", auth="scram-sha-256", password="right").start()
-    try:
-        configure(SHOP_DATABASE_URL=f"postgresql://postgres:wr0ng@127.0.0.1:{server.port}/postgres")
-        said = complaint("shop")
-    finally:
-        server.stop()
+def test_a_wrong_password(complaint, configure, server):
+    configure(SHOP_DATABASE_URL=f"postgresql://postgres:wr0ng@127.0.0.1:{server.port}/postgres")
+    said = complaint("shop")
     assert "password authentication failed" in said and "Check the user and the password: SHOP_DATABASE_URL" in said
     assert "wr0ng" not in said
 
 
 def test_a_missing_database(complaint, configure, server):
-    configure(SHOP_DATABASE_URL=f"postgresql://postgres@127.0.0.1:{server.port}/no_such_shop")
+    configure(SHOP_DATABASE_URL=f"postgresql://postgres:{server.password}@127.0.0.1:{server.port}/no_such_shop")
     assert 'database "no_such_shop" does not exist. Check the database\'s name' in complaint("shop")
 
 
@@ -100,7 +95,9 @@ def test_an_updated_at_that_is_no_time(complaint, house):
 
 
 def test_a_table_that_may_not_be_read(complaint, house, server, configure):
-    house.execute_in_shop(FRESH_SHOP + "create role blind login; grant usage on schema public to blind")
+    house.execute_in_shop(
+        FRESH_SHOP + f"create role blind login password '{server.password}'; grant usage on schema public to blind"
+    )
     try:
         configure(SHOP_DATABASE_URL=house.environment["SHOP_DATABASE_URL"].replace("user=postgres", "user=blind"))
         said = complaint("shop", "--tables", "orders")
