@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from datetime import date
 from pathlib import Path
@@ -88,7 +89,7 @@ def _forget(arguments: argparse.Namespace, _: list[str]) -> int:
 
 def _env(_: argparse.Namespace, __: list[str]) -> int:
     for name, value in settings().dbt_environment().items():
-        print(f"export {name}='{value}'")
+        print(f"export {name}={shlex.quote(value)}")
     return 0
 
 

@@ -21,6 +21,7 @@ from extract_load import load, partitions
 from storehouse import node_results, notices
 from storehouse.errors import StorehouseError, TransientError
 from storehouse.readiness import WaitForSource
+from storehouse.selection import PATTERN
 from storehouse.settings import settings
 from storehouse.summary import summarise
 
@@ -87,7 +88,9 @@ def build_params() -> dict[str, Param]:
     """What a run by hand may ask of dbt."""
     return {
         "full_refresh": Param(False, type="boolean", description="Build from all of raw, not from what changed."),
-        "selection": Param("", type="string", description="Build only these of the DAG's models, as dbt selects."),
+        "selection": Param(
+            "", type="string", pattern=PATTERN, description="Build only these of the DAG's models, as dbt selects."
+        ),
     }
 
 
