@@ -13,6 +13,7 @@ from storehouse import local
 from storehouse.errors import StorehouseError
 from storehouse.server import BINARIES
 from storehouse.settings import PROJECT, settings
+from storehouse.shown import first_line
 
 
 def main() -> int:
@@ -48,7 +49,7 @@ def main() -> int:
         return 1
     except psycopg.OperationalError as error:
         print(
-            f"storehouse {arguments.command}: the database does not answer: {str(error).splitlines()[0]}. "
+            f"storehouse {arguments.command}: the database does not answer: {first_line(error)}. "
             "Are WAREHOUSE_HOST, _PORT, _USER and _PASSWORD right, and does it run?",
             file=sys.stderr,
         )

@@ -8,12 +8,13 @@ from typing import Literal
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from storehouse.errors import StorehouseError
 from storehouse.kept_secret import kept_secret
 from storehouse.server import SUPERUSER, Server
+from storehouse.shown import is_clear
 
 PROJECT = Path(__file__).resolve().parent.parent
 PII_KEY = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
@@ -69,6 +70,28 @@ class Settings(BaseSettings):
     notify_url: str | None = Field(default=None, description="where notices go, as Apprise reads it")
     runbook_url: str = "docs/runbook.md"
     http_retries: int = Field(default=5, ge=1, description="tries of one request, the first included")
+
+    @field_validator("warehouse_host")
+    @classmethod
+    def _is_a_host(cls, host: str | None) -> str | None:
+        if host and not re.fullmatch(r"/.*|[\w.,:%\[\]-]+", host):
+            raise ValueError("it must be the name of a host, without port, user and password: they have variables too")
+        return host
+
+    @field_validator("shop_database_url", "marketplace_url", "reviews_url", "redis_url")
+    @classmethod
+    def _has_a_host(cls, url: str | None) -> str | None:
+        # Read in one way by one library and in another by the next, and quoted: a part of the password becomes a host.
+        if url and "://" in url and not is_clear(url):
+            raise ValueError(
+                "it is not a URL of which user, password and host are clear. In a user, a password or a path write "
+                "@ as %40, : as %3A, / as %2F, ? as %3F, # as %23"
+            )
+        return url
+
+    def __repr_args__(self) -> list[tuple[str, object]]:
+        """None: a traceback that shows values shows no secret."""
+        return []
 
     @property
     def home(self) -> Path:
@@ -240,5 +263,6 @@ def settings() -> Settings:
             "Mount the secrets there, a file a variable, readable for this user, or unset it."
         ) from error
     except ValidationError as error:
-        wrong = "; ".join(f"{e['loc'][0].upper()}={e['input']!r}: {e['msg']}" for e in error.errors())
-        raise StorehouseError(f"A setting in the environment is wrong. {wrong}") from error
+        # Without what was given: the variable is known, and a password may stand in the wrong one.
+        wrong = "; ".join(f"{e['loc'][0].upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+        raise StorehouseError(f"A setting in the environment is wrong. {wrong}") from None
