@@ -4,7 +4,6 @@ SHELL := /bin/bash
 
 # Unset: uv takes a Python from 3.11 to 3.13 that is here, or brings one. Set: that one.
 PYTHON ?=
-HOME_DIR := $(or $(STOREHOUSE_HOME),.storehouse)
 BIN := .venv/bin
 # The uv on the PATH if it is 0.13 or later, else one of our own.
 UV := $(or $(shell uv --version 2>/dev/null | awk '{split($$2, v, "."); if (v[1] > 0 || v[2] >= 13) print "uv"}'),.tools/bin/uv)
@@ -12,13 +11,20 @@ export PYTHONPATH := $(CURDIR)
 export DBT_PROFILES_DIR ?= $(CURDIR)
 export DO_NOT_TRACK := 1
 
+# What is given (`make audit SELECT=x`) stands in the environment of the recipes, where the shell takes it as it is:
+# `$(SELECT)` in a recipe would be read as part of the shell's script. An option that was given:
+option = $(if $(value $(1)),--$(2)="$$$(1)")
+# The words of a variable, with quotes as in a shell, for "$${words[@]}" after it:
+given = printf '%s' "$$$(1)" | xargs -r true && words=() && \
+	while IFS= read -r -d '' word; do words+=("$$word"); done < <(printf '%s' "$$$(1)" | xargs -r printf '%s\0') &&
+
 INSTALLED := .venv/.installed
 PACKAGES := dbt_packages/.installed
 
 ## run        land the next day and build everything (first time: 30 days of the demo shop). DAYS= UNTIL= SIZE= BAD_ORDERS= VARS=
 .PHONY: run
 run: $(PACKAGES)
-	@$(BIN)/python -m storehouse run $(if $(DAYS),--days $(DAYS)) $(if $(UNTIL),--until $(UNTIL)) $(if $(SIZE),--size $(SIZE)) $(if $(BAD_ORDERS),--bad-orders $(BAD_ORDERS)) $(if $(VARS),--vars '$(VARS)')
+	@$(BIN)/python -m storehouse run $(call option,DAYS,days) $(call option,UNTIL,until) $(call option,SIZE,size) $(call option,BAD_ORDERS,bad-orders) $(call option,VARS,vars)
 
 ## publish    ratings to Redis (REDIS_URL), daily sales as Parquet (SALES_EXPORT_URL): what changed
 .PHONY: publish
@@ -28,47 +34,47 @@ publish: $(INSTALLED)
 ## test       the tests, two files at a time; ARGS= goes to pytest ("-n 0": one at a time)
 .PHONY: test
 test: $(PACKAGES)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(call given,ARGS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$${words[@]}"
 
 ## bench      does a day cost what changed? 1 million against 10 million orders; needs an empty STOREHOUSE_HOME, 50 GB
 .PHONY: bench
 bench: $(PACKAGES)
-	@$(BIN)/python -m bench.scale $(ARGS)
+	@$(call given,ARGS) $(BIN)/python -m bench.scale "$${words[@]}"
 
 ## bench-airflow  what Airflow costs on top of dbt: bare, Cosmos LOCAL, WATCHER, ours; after `make run`
 .PHONY: bench-airflow
 bench-airflow: $(PACKAGES) start target/manifest.json
-	@$(BIN)/python -m bench.airflow $(ARGS)
+	@$(call given,ARGS) $(BIN)/python -m bench.airflow "$${words[@]}"
 
 ## fuzz       play random histories: HISTORIES=100, and HISTORY_SEED= plays one again
 .PHONY: fuzz
 fuzz: $(PACKAGES)
-	@HISTORIES=$(or $(HISTORIES),20) $(BIN)/python -m pytest tests/converge -s $(ARGS)
+	@$(call given,ARGS) HISTORIES="$${HISTORIES:-20}" $(BIN)/python -m pytest tests/converge -s "$${words[@]}"
 
 ## chaos      kill dbt, extract-load, the parts of Airflow and the server at random moments: KILLS=100, KILL_SEED=
 .PHONY: chaos
 chaos: $(PACKAGES)
-	@KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest tests/chaos -s $(ARGS)
+	@$(call given,ARGS) KILLS="$${KILLS:-50}" $(BIN)/python -m pytest tests/chaos -s "$${words[@]}"
 
 ## test-backfill  Airflow's own backfill of the demo shop, backwards with holes, then forwards over all: BACKFILL_DAYS=30, BACKFILL_SIZE=0.1
 .PHONY: test-backfill
 test-backfill: $(PACKAGES)
-	@BACKFILL_DAYS=$(or $(BACKFILL_DAYS),30) BACKFILL_SIZE=$(or $(BACKFILL_SIZE),0.1) $(BIN)/python -m pytest tests/dags/test_backfill.py $(ARGS)
+	@$(call given,ARGS) BACKFILL_DAYS="$${BACKFILL_DAYS:-30}" BACKFILL_SIZE="$${BACKFILL_SIZE:-0.1}" $(BIN)/python -m pytest tests/dags/test_backfill.py "$${words[@]}"
 
 ## audit      rebuild every model from raw beside the warehouse and compare; SELECT= narrows it
 .PHONY: audit
 audit: $(PACKAGES)
-	@$(BIN)/python -m storehouse audit $(if $(SELECT),--select "$(SELECT)")
+	@$(BIN)/python -m storehouse audit $(call option,SELECT,select)
 
 ## rates      monthly exchange rates of the ECB into seeds/exchange_rates.csv; CURRENCIES="SEK PLN" adds some
 .PHONY: rates
 rates: $(INSTALLED)
-	@$(BIN)/python -m storehouse rates $(CURRENCIES)
+	@$(call given,CURRENCIES) $(BIN)/python -m storehouse rates "$${words[@]}"
 
 ## forget     erase a person everywhere and prove it: CUSTOMER=web-123. At the source first (docs/privacy.md)
 .PHONY: forget
 forget: $(PACKAGES)
-	@$(BIN)/python -m storehouse forget $(or $(CUSTOMER),$(error Whom? make forget CUSTOMER=web-123))
+	@$(if $(value CUSTOMER),,$(error Whom? make forget CUSTOMER=web-123))$(call given,CUSTOMER) $(BIN)/python -m storehouse forget -- "$${words[@]}"
 
 ## start      start the embedded PostgreSQL and the demo shop's API
 .PHONY: start
@@ -126,8 +132,9 @@ format: $(INSTALLED)
 ## clean      stop, and remove the data, the logs and what was built (not .venv)
 .PHONY: clean
 clean:
-	@if [ -d "$(HOME_DIR)" ] && [ -x $(BIN)/python ]; then $(BIN)/python -m storehouse stop; fi
-	@rm -rf $(addprefix "$(HOME_DIR)"/,postgres demo export logs airflow pii_key) target dbt_packages logs package-lock.yml
+	@home="$${STOREHOUSE_HOME:-.storehouse}"; \
+	if [ -d "$$home" ] && [ -x $(BIN)/python ]; then $(BIN)/python -m storehouse stop || exit; fi; \
+	rm -rf "$$home"/{postgres,demo,export,logs,airflow,pii_key} target dbt_packages logs package-lock.yml
 
 .PHONY: help
 help:

@@ -13,10 +13,12 @@ from datetime import timedelta
 import fsspec
 from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowFailException
+from botocore.exceptions import BotoCoreError, ClientError
 
 from storehouse.errors import judged
 from storehouse.landing import MAINTENANCE, RULES, every, no_vain_retries
 from storehouse.settings import PROJECT, settings
+from storehouse.shown import first_line, shown
 
 
 @dag(**RULES, schedule=every("0 3 * * 0"), tags=["maintenance"], doc_md=__doc__)
@@ -49,9 +51,13 @@ def maintenance() -> None:
             if done.returncode:
                 raise judged(f"dbt's documentation could not be written: {done.stdout}")
         if url := settings().docs_url:
-            files, root = fsspec.url_to_fs(url)
-            files.makedirs(root, exist_ok=True)
-            files.put_file(str(folder / "static_index.html"), f"{root}/index.html")
+            with no_vain_retries():
+                try:
+                    files, root = fsspec.url_to_fs(url)
+                    files.makedirs(root, exist_ok=True)
+                    files.put_file(str(folder / "static_index.html"), f"{root}/index.html")
+                except (OSError, ValueError, ImportError, BotoCoreError, ClientError) as error:
+                    raise judged(f"DOCS_URL={shown(url)} can't be written: {first_line(error)}.") from None
 
     audit() >> vacuum()
     docs()

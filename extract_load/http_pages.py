@@ -20,6 +20,7 @@ from tenacity import (
 
 from storehouse.errors import StorehouseError, TransientError
 from storehouse.settings import settings
+from storehouse.shown import first_line, shown
 
 logger = logging.getLogger("extract_load")
 
@@ -101,10 +102,10 @@ def _answer(client: httpx.Client, request: httpx.Request, setting: str) -> httpx
             response = client.send(request)
         except httpx.TimeoutException as error:
             raise _TransientError(f"no answer within {settings().http_timeout_seconds:g} s") from error
-        except httpx.UnsupportedProtocol as error:
-            raise StorehouseError(f"{setting} is not a URL: {error}. One looks like https://host/path.") from error
+        except httpx.UnsupportedProtocol:
+            raise StorehouseError(f"{setting} is not a URL. One looks like https://host/path.") from None
         except httpx.RequestError as error:
-            raise _TransientError(str(error) or type(error).__name__) from error
+            raise _TransientError(first_line(error)) from None
         if response.status_code == 429 or response.status_code >= 500:
             raise _TransientError(_excerpt(response), _retry_after(response))
         return response
@@ -130,7 +131,7 @@ def _answer(client: httpx.Client, request: httpx.Request, setting: str) -> httpx
         raise TransientError(
             f"GET {_shown(request)} failed, the last of {trying.statistics['attempt_number']} tries with: {error}."
             f"{wait_asked} Nothing of this load was landed. Check that the API runs, and {setting}; then run it again."
-        ) from error
+        ) from None
     if response.status_code != 200:
         raise _wrong(response, "is not the 200 that was promised", setting)
     return response
@@ -219,5 +220,5 @@ def _excerpt(response: httpx.Response) -> str:
 
 
 def _shown(request: httpx.Request) -> str:
-    """The request's URL without a password."""
-    return str(request.url.copy_with(username=None, password=None))
+    """The request's URL, and what was asked, which is ours."""
+    return f"{shown(str(request.url))} {request.url.query.decode()}"

@@ -24,6 +24,7 @@ from extract_load.payload import payload, unreadable
 from extract_load.tables import Table
 from storehouse.errors import StorehouseError, TransientError
 from storehouse.settings import settings
+from storehouse.shown import first_line, shown
 
 FLAG = "complete.flag"
 BATCH_ROWS = 10_000
@@ -91,19 +92,23 @@ class _Files:
     """The folder or bucket above `sales/`, and what goes wrong with it in words."""
 
     def __init__(self, root: str) -> None:
-        self.root = root
+        self.root = shown(root)  # for people
         try:
             self.system, self.base = fsspec.url_to_fs(root)
         except (ValueError, ImportError) as error:
-            raise StorehouseError(f"STORES_URL={root}: {error}. Give a folder or s3://bucket/path.") from error
+            raise self._is_none(error) from None
+        except OSError as error:  # some stores are connected to at once
+            raise self._away(error) from None
 
     def of(self, asked: Interval) -> tuple[list[File], list[str]]:
         """The files of the flagged days in the interval, and the day folders there that have no flag, in order."""
         try:
             self.system.invalidate_cache()
             entries = self.system.find(f"{self.base}/sales", detail=True)
+        except ValueError as error:
+            raise self._is_none(error) from None
         except _AWAY as error:
-            raise self._away(error) from error
+            raise self._away(error) from None
         if not entries:
             raise StorehouseError(f"There is no file below {self.root}/sales. Check STORES_URL (docs/sources.md).")
         flagged = {path.rpartition("/")[0] for path in entries if path.endswith(f"/{FLAG}")}
@@ -142,17 +147,16 @@ class _Files:
         try:
             return self.system.open(file.path, "rb")
         except _AWAY as error:
-            raise self._away(error, file.name) from error
+            raise self._away(error, file.name) from None
+
+    def _is_none(self, error: Exception) -> StorehouseError:
+        return StorehouseError(f"STORES_URL={self.root}: {first_line(error)}. Give a folder or s3://bucket/path.")
 
     def _away(self, error: Exception, name: str = "sales") -> StorehouseError:
         return TransientError(
-            f"{self.root}/{name} can't be read: {_said(error)}. "
+            f"{self.root}/{name} can't be read: {first_line(error)}. "
             "Check STORES_URL and, for s3://, AWS_ENDPOINT_URL and the AWS credentials."
         )
-
-
-def _said(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__).rstrip(". ")
 
 
 def _day(folder: str) -> datetime | None:
@@ -177,9 +181,9 @@ def _load_file(warehouse: Database, files: _Files, file: File, load: Load) -> Lo
                 load.bytes = size
             except (ValueError, csv.Error, pa.ArrowException, *_AWAY) as error:
                 raise StorehouseError(
-                    f"{load.table.label}: {files.root}/{file.name} can't be read: {_said(error)}. "
+                    f"{load.table.label}: {files.root}/{file.name} can't be read: {first_line(error)}. "
                     "Nothing of it was landed. Write it again; the next load takes it."
-                ) from error
+                ) from None
 
     def append(load_id: int) -> int:
         return append_rows(warehouse, load.table, ["payload", "_line"], load_id, _file=file.name)

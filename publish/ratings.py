@@ -21,6 +21,7 @@ from redis import exceptions
 from publish.warehouse import RATINGS_LOCK, snapshot
 from storehouse.errors import StorehouseError
 from storehouse.settings import settings
+from storehouse.shown import first_line
 
 logger = logging.getLogger("publish")
 
@@ -68,21 +69,22 @@ def publish() -> Published:
         client = redis.Redis.from_url(
             url, decode_responses=True, socket_timeout=ANSWER_WITHIN, socket_connect_timeout=ANSWER_WITHIN
         )
-    except ValueError as error:
+    except ValueError:
         # Not in its words: they may quote the password.
-        raise StorehouseError("REDIS_URL is no URL of a Redis, such as redis://user:password@host:6379/0") from error
+        raise StorehouseError("REDIS_URL is no URL of a Redis, such as redis://user:password@host:6379/0") from None
     with client:
         try:
             return _publish(client)
         except exceptions.RedisError as error:
+            said = first_line(error)
             if isinstance(error, _WRONG) or not (isinstance(error, _AWAY) or str(error).startswith("MISCONF")):
                 raise StorehouseError(
-                    f"Redis refused the ratings: {error}. Check the user, the password and the database of REDIS_URL, "
+                    f"Redis refused the ratings: {said}. Check the user, the password and the database of REDIS_URL, "
                     f"and that {LIVE}* is ours alone. Readers keep what they have."
-                ) from error
+                ) from None
             return _nothing(
                 logging.WARNING,
-                f"Redis does not take the ratings: {error}. Readers keep what they have, the next run publishes all",
+                f"Redis does not take the ratings: {said}. Readers keep what they have, the next run publishes all",
             )
 
 

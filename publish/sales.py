@@ -25,8 +25,9 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from publish.warehouse import EXPORT_LOCK, snapshot
-from storehouse.errors import StorehouseError, TransientError, judged, without_password
+from storehouse.errors import StorehouseError, TransientError, judged
 from storehouse.settings import settings
+from storehouse.shown import first_line, shown
 
 logger = logging.getLogger("publish")
 
@@ -143,12 +144,11 @@ class _Target:
     """The folder or bucket above `sales/`; what goes wrong with it becomes one message."""
 
     def __init__(self, url: str) -> None:
-        self.url = without_password(url.rstrip("/"))  # for people
+        self.url = shown(url.rstrip("/"))  # for people
         try:
             self.system, self.base = fsspec.url_to_fs(url.rstrip("/"), skip_instance_cache=True)
-        except (ValueError, ImportError) as error:
-            advice = "Give a folder or s3://bucket/path."
-            raise StorehouseError(f"SALES_EXPORT_URL={self.url}: {error}. {advice}") from error
+        except (ValueError, ImportError, OSError) as error:  # some stores are connected to at once
+            raise self._is_none(error) from None
 
     def read_manifest(self) -> dict[str, dict]:
         """Rows, bytes and content of each file, as the last export that ended well has left them."""
@@ -189,7 +189,7 @@ class _Target:
             # (apache/arrow#34314).
             held = pq.ParquetFile(io.BytesIO(stored), pre_buffer=False).read(use_threads=False)
         except (pa.ArrowException, OSError) as error:
-            raise self._not_what_was_written(path, f"it can't be read: {error}") from error
+            raise self._not_what_was_written(path, f"it can't be read: {first_line(error)}") from None
         if (len(stored), held.num_rows) != (len(buffer.getvalue()), rows) or not held.equals(table):
             wanted = f"{rows:,} rows in {len(buffer.getvalue()):,} bytes were written"
             raise self._not_what_was_written(path, f"{held.num_rows:,} rows in {len(stored):,} bytes, {wanted}")
@@ -220,13 +220,17 @@ class _Target:
             "Run it again, it writes the day anew; if it stays so, the store is not to be trusted."
         )
 
+    def _is_none(self, error: Exception) -> StorehouseError:
+        return judged(f"SALES_EXPORT_URL={self.url}: {first_line(error)}. Give a folder or s3://bucket/path.")
+
     @contextmanager
     def _speaking(self, path: str) -> Iterator[None]:
         try:
             yield
+        except ValueError as error:
+            raise self._is_none(error) from None
         except _AWAY as error:
-            said = next(iter(str(error).splitlines()), type(error).__name__).rstrip(". ")
             raise judged(
-                f"{self.url}/{path} can't be read or written: {said}. "
+                f"{self.url}/{path} can't be read or written: {first_line(error)}. "
                 "Check SALES_EXPORT_URL and, for s3://, AWS_ENDPOINT_URL and the AWS credentials."
-            ) from error
+            ) from None

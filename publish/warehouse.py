@@ -43,4 +43,4 @@ def snapshot(lock: int) -> Iterator[psycopg.Connection]:
                 advice = "The role needs what `reporting` has: deploy/roles.sql."
             case _:
                 advice = "Check WAREHOUSE_HOST, _PORT and REPORTING_USER (or WAREHOUSE_USER) and the password."
-        raise judged(f"The warehouse can't be read: {said.rstrip('. ')}. {advice}") from error
+        raise judged(f"The warehouse can't be read: {said.rstrip('. ')}. {advice}") from None

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from datetime import date
 from pathlib import Path
@@ -12,6 +13,7 @@ from storehouse import local
 from storehouse.errors import StorehouseError
 from storehouse.server import BINARIES
 from storehouse.settings import PROJECT, settings
+from storehouse.shown import first_line
 
 
 def main() -> int:
@@ -49,7 +51,7 @@ def main() -> int:
         return 1
     except psycopg.OperationalError as error:
         print(
-            f"storehouse {arguments.command}: the database does not answer: {str(error).splitlines()[0]}. "
+            f"storehouse {arguments.command}: the database does not answer: {first_line(error)}. "
             "Are WAREHOUSE_HOST, _PORT, _USER and _PASSWORD right, and does it run?",
             file=sys.stderr,
         )
@@ -97,7 +99,7 @@ def _rates(arguments: argparse.Namespace, _: list[str]) -> int:
 
 def _env(_: argparse.Namespace, __: list[str]) -> int:
     for name, value in settings().dbt_environment().items():
-        print(f"export {name}='{value}'")
+        print(f"export {name}={shlex.quote(value)}")
     return 0
 
 

@@ -61,7 +61,8 @@ def environment() -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__MAX_CALLBACKS_PER_LOOP": "500",
     }
     if METADATA not in os.environ:
-        defaults[METADATA] = f"postgresql+psycopg2://{SUPERUSER}@127.0.0.1:{house.server.port}/{DATABASE}"
+        server = house.server
+        defaults[METADATA] = f"postgresql+psycopg2://{SUPERUSER}:{server.password}@127.0.0.1:{server.port}/{DATABASE}"
     # Not the embedded warehouse's place: who is told it takes the warehouse for one's own, and asks for a PII_KEY.
     fixed = {
         "STOREHOUSE_HOME": str(house.home),

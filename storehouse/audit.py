@@ -10,6 +10,7 @@ from psycopg import sql
 from storehouse import transform
 from storehouse.errors import StorehouseError, judged
 from storehouse.local import say
+from storehouse.selection import words
 from storehouse.settings import settings
 
 # The target of this name in profiles.yml: its schemas have this prefix, and are dropped at the end.
@@ -72,7 +73,7 @@ def audit(select: str | None = None) -> list[Verdict]:
 
 
 def _selected(select: str | None) -> list[Model]:
-    listed = transform.names(["--resource-type", "model", *(["--select", select] if select else [])])
+    listed = transform.names(["--resource-type", "model", *_chosen(select)])
     models = [
         Model(node["name"], node["schema"], node["alias"], _as_list(node["config"]["unique_key"]))
         for node in transform.manifest()["nodes"].values()
@@ -81,6 +82,11 @@ def _selected(select: str | None) -> list[Model]:
     if not models:
         raise StorehouseError(f"No converging model matches {select!r}. Selections are dbt's: a name, a folder, +name.")
     return models
+
+
+def _chosen(select: str | None) -> list[str]:
+    """dbt's arguments for a selection."""
+    return ["--select", *words(select)] if select else []
 
 
 def _as_list(key: str | list[str]) -> list[str]:
@@ -186,8 +192,7 @@ def main(select: str | None) -> int:
     for verdict in verdicts:
         print(verdict.line)
     say("audit", "testing all rows")
-    chosen = ["--select", select] if select else []
-    failed = transform.build(["test", "--exclude-resource-type", "unit_test", *chosen])
+    failed = transform.build(["test", "--exclude-resource-type", "unit_test", *_chosen(select)])
     for test in failed:
         print(f"test failed: {test}")
     wrong = [verdict for verdict in verdicts if verdict.differences]

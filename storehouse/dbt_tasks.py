@@ -28,6 +28,7 @@ from storehouse import node_results, transform
 from storehouse.errors import StorehouseError, may_pass
 from storehouse.landing import BUILDS, no_vain_retries
 from storehouse.node_results import TESTS
+from storehouse.selection import words
 from storehouse.settings import PROJECT, settings
 from storehouse.summary import count_tests
 from storehouse.transform import target_folder
@@ -168,9 +169,15 @@ class DbtTask(BaseOperator):
         context["ti"].xcom_push("tests", count_tests(target) | {"at": int(time.time())})
 
     def asked(self, context: Any) -> tuple[list[str], list[str]]:
-        """What a run by hand asks for: a selection in dbt's syntax, and dbt's flags."""
+        """What a run by hand asks for: a selection in dbt's syntax, and dbt's flags.
+
+        Raises:
+            AirflowFailException: the selection is none. A form refuses it; not every run was begun by one.
+        """
         params = context["params"]
-        return (params.get("selection") or "").split(), ["--full-refresh"] * bool(params.get("full_refresh"))
+        with no_vain_retries():
+            selection = words(params.get("selection"))
+        return selection, ["--full-refresh"] * bool(params.get("full_refresh"))
 
 
 class DbtBuild(DbtTask):

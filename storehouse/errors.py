@@ -2,6 +2,8 @@
 
 import re
 
+from storehouse.shown import without_secrets
+
 # What a database, a store or dbt says when the same again may succeed.
 _MAY_PASS = re.compile(
     r"connection|could not connect|timed? ?out|deadlock|could not serialize|shutting down|starting up|terminating"
@@ -16,7 +18,15 @@ _QUOTES_ROWS = re.compile(r"\s*\b(DETAIL|CONTEXT):.*", re.DOTALL)
 
 
 class StorehouseError(Exception):
-    """What happened, where, and what to do, in words for the person who runs the command."""
+    """What happened, where, and what to do, in words for the person who runs the command.
+
+    No secret is in them, whoever's words they are. Raise it `from None` where another library's error may have one: a
+    traceback would quote that.
+    """
+
+    def __init__(self, message: str) -> None:
+        """`message`: as people will read it, but for what nobody may see."""
+        super().__init__(without_secrets(message))
 
 
 class TransientError(StorehouseError):
@@ -36,8 +46,3 @@ def judged(message: str) -> StorehouseError:
 def without_rows(message: str) -> str:
     """What a database said, to where it quotes rows."""
     return _QUOTES_ROWS.sub("", message)
-
-
-def without_password(said: str) -> str:
-    """Without what stands before the host in a URL."""
-    return re.sub(r"(?<=://)[^/\s]*@", "", said)

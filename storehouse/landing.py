@@ -16,17 +16,23 @@ from airflow.sdk import (
     task_group,
 )
 from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.log import mask_secret
 
 from extract_load import load, partitions
 from storehouse import node_results, notices
 from storehouse.errors import StorehouseError, TransientError
 from storehouse.readiness import WaitForSource
+from storehouse.selection import PATTERN
 from storehouse.settings import settings
+from storehouse.shown import secrets
 from storehouse.summary import summarise
 
 CRONS = {"hourly": "0 * * * *", "daily": "0 0 * * *"}
 # Created by `make airflow`; elsewhere: `airflow pools import storehouse/pools.json`.
 BUILDS, MAINTENANCE, SOURCES = "builds", "maintenance", "sources"
+# What no message of ours shows, a library's error might: Airflow leaves it out of its logs.
+for _secret in secrets():
+    mask_secret(_secret)
 LATE_AFTER = timedelta(hours=settings().late_hours)
 
 DEFAULTS = {
@@ -87,7 +93,9 @@ def build_params() -> dict[str, Param]:
     """What a run by hand may ask of dbt."""
     return {
         "full_refresh": Param(False, type="boolean", description="Build from all of raw, not from what changed."),
-        "selection": Param("", type="string", description="Build only these of the DAG's models, as dbt selects."),
+        "selection": Param(
+            "", type="string", pattern=PATTERN, description="Build only these of the DAG's models, as dbt selects."
+        ),
     }
 
 

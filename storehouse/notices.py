@@ -6,6 +6,7 @@ several with spaces between. Without either nothing is sent. A service that is d
 
 import asyncio
 import logging
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, Tas
 
 from storehouse.errors import without_rows
 from storehouse.settings import settings
+from storehouse.shown import HIDDEN, without_secrets
 
 CONNECTION = "storehouse_notices"
 FIRST_WORDS = 300  # characters
@@ -31,6 +33,17 @@ ENTRIES = {
 }
 
 logger = logging.getLogger(__name__)
+
+
+class _WithoutUrls(logging.Filter):
+    """Of Apprise's logger: of the URL of a service anything may be a token."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = re.sub(r"://.*", f"://{HIDDEN}", without_secrets(record.getMessage())), None
+        return True
+
+
+logging.getLogger("apprise").addFilter(_WithoutUrls())
 
 
 class Told(AirflowFailException):
@@ -106,10 +119,13 @@ def send(title: str, lines: list[str]) -> bool:
         import apprise
 
         service = apprise.Apprise()
-        if not service.add(urls) or not service.notify(title=title, body="\n".join(lines)):
+        # As text: what an error quotes is no markup of the service's.
+        body = {"body": "\n".join(lines), "body_format": apprise.NotifyFormat.TEXT}
+        if not service.add(urls) or not service.notify(title=title, **body):
             logger.warning("The notice did not reach every service: %s", title)
-    except Exception:
-        logger.warning("The notice was not delivered: %s", title, exc_info=True)
+    except Exception as error:
+        # Not in its words: a service's URL is all secret, its host too.
+        logger.warning("The notice was not delivered (%s): %s", type(error).__name__, title)
     return True
 
 
@@ -136,7 +152,7 @@ def _said(context: Any) -> str:
     if isinstance(error, TaskDeferralTimeout):
         return "it waited in the triggerer for longer than it may: see whether the triggerer is well"
     # dbt says where in its first line, and what in the second.
-    lines = [line.strip() for line in without_rows(str(error)).strip().splitlines()]
+    lines = [line.strip() for line in without_secrets(without_rows(str(error))).strip().splitlines()]
     return (" ".join(lines[:2]) or type(error).__name__)[:FIRST_WORDS]
 
 

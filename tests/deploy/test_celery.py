@@ -92,13 +92,14 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     server.ensure_database("airflow")
     broker = Redis(folder)
     port = free_port()
-    metadata = f"postgresql+psycopg2://postgres@127.0.0.1:{server.port}/airflow"
+    metadata = f"postgresql+psycopg2://postgres:{server.password}@127.0.0.1:{server.port}/airflow"
     machines = Machines(
         folder,
         own_sources(home)
         | {
             "WAREHOUSE_HOST": "127.0.0.1",
             "WAREHOUSE_PORT": str(server.port),
+            "WAREHOUSE_PASSWORD": server.password,
             "PII_KEY": "the-key-of-every-machine-in-this-test",
             "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),

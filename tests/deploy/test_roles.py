@@ -1,4 +1,4 @@
-"""The roles that deploy/roles.sql makes, on a server that asks for passwords: each does its part, and nothing else."""
+"""The roles that deploy/roles.sql makes: each does its part, and nothing else."""
 
 import os
 import subprocess
@@ -99,7 +99,7 @@ class Warehouse:
 @pytest.fixture(scope="module")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Warehouse]]:
     """Makes an empty database, owned by `owner`, who may create roles and is no superuser."""
-    server = Server(tmp_path_factory.mktemp("server"), auth="scram-sha-256", password=PASSWORD).start()
+    server = Server(tmp_path_factory.mktemp("server")).start()
     home = tmp_path_factory.mktemp("home")
 
     def make_it(name: str) -> Warehouse:

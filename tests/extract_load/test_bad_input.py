@@ -6,7 +6,6 @@ import pytest
 from extract_scene import FLAG, HEADER, SHOP, Answer, order, write_day
 
 import extract_load
-from storehouse.server import Server
 
 # Bad input lands nothing, so that one house serves many tests; only its shop is made anew.
 FRESH_SHOP = "drop schema public cascade; create schema public;" + SHOP
@@ -63,22 +62,18 @@ def test_a_host_that_does_not_exist(complaint, configure):
 def test_a_url_that_is_none(complaint, configure):
     configure(SHOP_DATABASE_URL="postgresql://reader:secret@[half/shop")
     said = complaint("shop")
-    assert "SHOP_DATABASE_URL is not a PostgreSQL connection string" in said and "secret" not in said
+    assert "SHOP_DATABASE_URL: it is not a URL" in said and "secret" not in said
 
 
-def test_a_wrong_password(complaint, configure, tmp_path):
-    server = Server(tmp_path / "locked", auth="scram-sha-256", password="right").start()
-    try:
-        configure(SHOP_DATABASE_URL=f"postgresql://postgres:wr0ng@127.0.0.1:{server.port}/postgres")
-        said = complaint("shop")
-    finally:
-        server.stop()
+def test_a_wrong_password(complaint, configure, server):
+    configure(SHOP_DATABASE_URL=f"postgresql://postgres:wr0ng@127.0.0.1:{server.port}/postgres")
+    said = complaint("shop")
     assert "password authentication failed" in said and "Check the user and the password: SHOP_DATABASE_URL" in said
     assert "wr0ng" not in said
 
 
 def test_a_missing_database(complaint, configure, server):
-    configure(SHOP_DATABASE_URL=f"postgresql://postgres@127.0.0.1:{server.port}/no_such_shop")
+    configure(SHOP_DATABASE_URL=f"postgresql://postgres:{server.password}@127.0.0.1:{server.port}/no_such_shop")
     assert 'database "no_such_shop" does not exist. Check the database\'s name' in complaint("shop")
 
 
@@ -100,7 +95,9 @@ def test_an_updated_at_that_is_no_time(complaint, house):
 
 
 def test_a_table_that_may_not_be_read(complaint, house, server, configure):
-    house.execute_in_shop(FRESH_SHOP + "create role blind login; grant usage on schema public to blind")
+    house.execute_in_shop(
+        FRESH_SHOP + f"create role blind login password '{server.password}'; grant usage on schema public to blind"
+    )
     try:
         configure(SHOP_DATABASE_URL=house.environment["SHOP_DATABASE_URL"].replace("user=postgres", "user=blind"))
         said = complaint("shop", "--tables", "orders")
@@ -122,7 +119,7 @@ def test_a_retyped_column(run, new_house):
 def test_an_api_that_is_down(complaint, configure, free_port):
     configure(REVIEWS_URL=f"http://127.0.0.1:{free_port}", HTTP_RETRIES=2)
     said = complaint("reviews")
-    assert f"GET http://127.0.0.1:{free_port}/reviews?" in said and "the last of 2 tries" in said
+    assert f"GET http://127.0.0.1:{free_port}/reviews " in said and "the last of 2 tries" in said
     assert "REVIEWS_URL" in said
 
 
@@ -173,7 +170,7 @@ def test_an_api_url_without_a_scheme(complaint, configure):
 def test_an_api_url_that_is_none_and_has_a_password(complaint, configure):
     configure(REVIEWS_URL="https://us:hunter2/x@reviews.example.com")
     said = complaint("reviews")
-    assert "REVIEWS_URL is not a URL" in said and "hunter2" not in said
+    assert "REVIEWS_URL: it is not a URL" in said and "hunter2" not in said
 
 
 def test_a_truncated_parquet(complaint, stores):
@@ -206,7 +203,7 @@ def test_an_unknown_table(complaint):
 
 def test_a_wrong_setting(complaint, configure):
     configure(HTTP_RETRIES="many")
-    assert "HTTP_RETRIES='many'" in complaint("reviews")
+    assert "HTTP_RETRIES: Input should be a valid integer" in complaint("reviews")
 
 
 @pytest.mark.parametrize("arguments", [(), ("shop", "--from", "yesterday"), ("all", "--tables", "orders")])
@@ -221,7 +218,7 @@ def test_of_all_sources_a_failing_one_does_not_stop_the_others(run, new_house, a
     api.instead = lambda number, path, query: Answer(b"no", 403) if path == "/reviews" else None
     done = run("all", "--run-id", "run-1")
     assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1 and "/reviews?" in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and "/reviews " in done.stderr
     assert done.stdout.splitlines()[-1] == "landed 2 rows in 9 loads; failed: reviews"
     assert new_house.query("select distinct run_id from raw.loads") == [("run-1",)]
     assert new_house.query("select count(*) from raw_stores.sales") == [(1,)]

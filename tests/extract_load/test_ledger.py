@@ -204,7 +204,7 @@ def test_a_role_that_may_only_insert_can_load_and_is_told_what_it_lacks(shop, se
     shop.execute_in_shop(order(1, "2026-01-01 10:00"))
     role = f"lander_{shop.home.name[-8:]}".lower().replace("-", "_")
     with psycopg.connect(shop.warehouse, autocommit=True) as owner:
-        owner.execute(f"create role {role} login")
+        owner.execute(f"create role {role} login password '{server.password}'")
         try:
             configure(WAREHOUSE_USER=role)
             with pytest.raises(StorehouseError, match=r"may not create them.*extract_load prepare"):

@@ -24,7 +24,7 @@ pytest_plugins = ["privacy_fixtures"]
 def reader(lived_in: House) -> Iterator[psycopg.Connection]:
     """A person who is a member of `reporting`, and nothing else."""
     with psycopg.connect(lived_in.warehouse, autocommit=True) as owner:
-        owner.execute("create role an_analyst login in role reporting")
+        owner.execute(f"create role an_analyst login password '{owner.info.password}' in role reporting")
         with psycopg.connect(make_conninfo(lived_in.warehouse, user="an_analyst"), autocommit=True) as connection:
             yield connection
         owner.execute("drop role an_analyst")
@@ -199,7 +199,7 @@ def test_a_personal_value_under_another_name_fails_the_daily_build_and_the_audit
 def test_a_role_that_may_not_create_readers_says_what_to_run(lived_in: House, command: Command) -> None:
     with psycopg.connect(lived_in.warehouse, autocommit=True) as owner:
         owner.execute("alter role reporting rename to reporting_for_a_moment")
-        owner.execute("create role weak login superuser")
+        owner.execute(f"create role weak login superuser password '{owner.info.password}'")
         owner.execute("alter role weak nosuperuser")
         owner.execute(sql.SQL("grant all on database {} to weak").format(sql.Identifier(owner.info.dbname)))
         owner.execute("grant usage on schema converge, raw to weak")

@@ -75,8 +75,8 @@ def test_stop_stops_only_its_own(home: Command, server: Server) -> None:
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Another PostgreSQL server, which asks for a password."""
-    server = Server(tmp_path_factory.mktemp("outside"), auth="scram-sha-256", password="of the superuser").start()
+    """Another PostgreSQL server."""
+    server = Server(tmp_path_factory.mktemp("outside")).start()
     with psycopg.connect(server.conninfo(), autocommit=True) as connection:
         connection.execute("create role loader login password 'let me in'")
         connection.execute("create role reporting nologin")

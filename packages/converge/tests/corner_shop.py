@@ -55,7 +55,8 @@ class Shop:
     @contextmanager
     def environment(self) -> Iterator[None]:
         """Point dbt at this shop."""
-        place = {"PGHOST": "127.0.0.1", "PGPORT": str(self.server.port), "PGUSER": "postgres", "PGDATABASE": DATABASE}
+        place = {"PGHOST": "127.0.0.1", "PGPORT": str(self.server.port), "PGDATABASE": DATABASE}
+        place |= {"PGUSER": "postgres", "PGPASSWORD": self.server.password}
         paths = {"DBT_TARGET_PATH": str(self.folder / "target"), "DBT_LOG_PATH": str(self.folder / "logs")}
         with pytest.MonkeyPatch.context() as patch:
             for name, value in (place | paths | {"CONVERGE_PACKAGE": str(PACKAGE)}).items():

@@ -177,10 +177,10 @@ def test_any_type_is_compared_by_its_bytes(shop: Shop) -> None:
 
 
 def test_a_role_that_may_not_create_schemas_uses_the_one_it_is_given(shop: Shop, monkeypatch) -> None:
-    shop.execute("""
+    shop.execute(f"""
         drop schema main_converge cascade;
         drop schema main_shop cascade;
-        create role modest login;
+        create role modest login password '{shop.server.password}';
         create schema main_converge authorization modest;
         create schema main_shop authorization modest;
         grant usage on schema landing to modest;
