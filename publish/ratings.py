@@ -19,7 +19,7 @@ from psycopg import sql
 from redis import exceptions
 
 from publish.warehouse import RATINGS_LOCK, snapshot
-from storehouse.errors import StorehouseError
+from storehouse.errors import StorehouseError, without_values
 from storehouse.settings import settings
 
 logger = logging.getLogger("publish")
@@ -77,7 +77,8 @@ def publish() -> Published:
         except exceptions.RedisError as error:
             if isinstance(error, _WRONG) or not (isinstance(error, _AWAY) or str(error).startswith("MISCONF")):
                 raise StorehouseError(
-                    f"Redis refused the ratings: {error}. Check the user, the password and the database of REDIS_URL, "
+                    f"Redis refused the ratings: {without_values(str(error))}. "
+                    f"Check the user, the password and the database of REDIS_URL, "
                     f"and that {LIVE}* is ours alone. Readers keep what they have."
                 ) from error
             return _nothing(

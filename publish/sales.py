@@ -25,7 +25,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from publish.warehouse import EXPORT_LOCK, snapshot
-from storehouse.errors import StorehouseError, TransientError, judged, without_password
+from storehouse.errors import StorehouseError, TransientError, judged, without_password, without_values
 from storehouse.settings import settings
 
 logger = logging.getLogger("publish")
@@ -188,7 +188,7 @@ class _Target:
             # With threads of Arrow's own, one process in a hundred would abort when it ends (apache/arrow#34314).
             held = pq.read_table(io.BytesIO(stored), use_threads=False, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
-            raise self._not_what_was_written(path, f"it can't be read: {error}") from error
+            raise self._not_what_was_written(path, f"it can't be read: {without_values(str(error))}") from None
         if (len(stored), held.num_rows) != (len(buffer.getvalue()), rows) or not held.equals(table):
             wanted = f"{rows:,} rows in {len(buffer.getvalue()):,} bytes were written"
             raise self._not_what_was_written(path, f"{held.num_rows:,} rows in {len(stored):,} bytes, {wanted}")

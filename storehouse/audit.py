@@ -148,24 +148,38 @@ def _compare(warehouse: psycopg.Connection, model: Model) -> Verdict:
     examples = []
     if differences:
         found = warehouse.execute(
-            sql.SQL("select to_jsonb(ours), to_jsonb(twin) {pairs} where {wrong} limit {n}").format(
-                pairs=pairs, wrong=wrong, n=EXAMPLES
+            sql.SQL(
+                "select md5(concat_ws('|', {keys})), to_jsonb(ours), to_jsonb(twin) {pairs} where {wrong} limit {n}"
+            ).format(
+                keys=sql.SQL(", ").join(
+                    sql.SQL("coalesce(ours.{0}, twin.{0})").format(sql.Identifier(c)) for c in model.key
+                ),
+                pairs=pairs,
+                wrong=wrong,
+                n=EXAMPLES,
             )
         )
-        examples = [_explain(model, *pair) for pair in found]
+        examples = [_explain(*row) for row in found]
+        hashed = f"md5(concat_ws('|', {', '.join(model.key)}))"
+        examples.append(f"to see one: select * from {model.schema}.{model.table} where {hashed} = '…'")
     note = f"behind {', '.join(behind)}: dbt build" if (behind := _behind(warehouse, model)) else ""
     return Verdict(model, rows, differences, time.monotonic() - began, examples, note)
 
 
-def _explain(model: Model, ours: dict | None, twin: dict | None) -> str:
-    row = ours or twin
-    key = ", ".join(f"{column}={row[column]}" for column in model.key)
+def _explain(key: str, ours: dict | None, twin: dict | None) -> str:
+    """Which columns of a row differ, by a hash of its key: no log keeps a value of a row."""
     if ours is None:
         return f"{key}: missing here, raw has it"
     if twin is None:
         return f"{key}: here, though raw does not have it"
     columns = [c for c in ours if ours[c] != twin.get(c)]
-    return f"{key}: " + ", ".join(f"{c} is {json.dumps(ours[c])}, raw says {json.dumps(twin.get(c))}" for c in columns)
+    return f"{key}: " + ", ".join(f"{c} has {_sized(ours[c])}, in raw {_sized(twin.get(c))}" for c in columns)
+
+
+def _sized(value: object) -> str:
+    if value is None:
+        return "nothing"
+    return f"{len(value if isinstance(value, str) else json.dumps(value))} characters"
 
 
 def drop_scratch() -> None:

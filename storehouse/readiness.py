@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from psycopg import sql
 
 from extract_load.databases import open_shop
-from storehouse.errors import StorehouseError, TransientError, without_password
+from storehouse.errors import StorehouseError, TransientError, without_password, without_values
 from storehouse.settings import settings
 
 ANSWER_WITHIN = 10  # seconds, an API
@@ -43,7 +43,9 @@ def why_not_ready(source: str, until: datetime | None, from_: datetime | None = 
     except (PermissionError, NoCredentialsError) as error:
         raise StorehouseError(without_password(f"{source} can't be read: {error}. Check its credentials.")) from None
     except _MAY_PASS as error:
-        missing = str(error) if isinstance(error, TransientError) else f"{type(error).__name__}: {error}"
+        missing = (
+            str(error) if isinstance(error, TransientError) else f"{type(error).__name__}: {without_values(str(error))}"
+        )
     return missing and without_password(missing)
 
 
@@ -157,7 +159,7 @@ class WaitForSource(BaseOperator):
         try:
             missing = why_not_ready(source, until, from_)
         except StorehouseError as error:
-            raise AirflowFailException(str(error)) from error
+            raise AirflowFailException(str(error)) from None
         if missing:
             self.log.info("%s is not ready, waiting: %s", self.source, missing)
             deadline = datetime.now(UTC) + self.timeout
