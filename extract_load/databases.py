@@ -52,7 +52,7 @@ class Database(psycopg.Connection):
             case errors.DiskFull():
                 advice = "Its disk is full. Nothing is half-landed: make room and run it again."
             case errors.InsufficientPrivilege():
-                advice = "Grant it: USAGE on the schema and SELECT at the shop; in the warehouse, INSERT too."
+                advice = "Grant it: USAGE on the schema and SELECT at the shop; in the warehouse, as deploy/roles.sql."
             case errors.UndefinedTable() | errors.UndefinedColumn():
                 advice = "What must be there: docs/sources.md."
             case errors.QueryCanceled():
