@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from extract_load import databases, ledger
 from extract_load.ledger import Interval, LoadResult
 from extract_load.tables import SOURCES, tables_of
-from storehouse.errors import StorehouseError
+from storehouse.errors import StorehouseError, telling_no_values
 
 __all__ = ["SOURCES", "LoadResult", "load", "partitions", "prepare"]
 
@@ -27,6 +27,7 @@ def prepare() -> None:
         ledger.prepare(warehouse)
 
 
+@telling_no_values()
 def load(
     source: str,
     from_: datetime | None = None,

@@ -7,7 +7,7 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
-from storehouse.errors import StorehouseError, TransientError
+from storehouse.errors import StorehouseError, TransientError, said_by
 from storehouse.settings import settings
 
 _CONNECT_ADVICE = {
@@ -42,7 +42,8 @@ class Database(psycopg.Connection):
             yield
         except psycopg.Error as error:
             kind = TransientError if isinstance(error, _MAY_PASS) else StorehouseError
-            raise kind(self._explain(error)) from error
+            # Not from it: psycopg shows the row, and so would a log that shows where an error came from.
+            raise kind(self._explain(error)) from None
 
     def _explain(self, error: psycopg.Error) -> str:
         if self.closed:
@@ -51,7 +52,7 @@ class Database(psycopg.Connection):
             case errors.DiskFull():
                 advice = "Its disk is full. Nothing is half-landed: make room and run it again."
             case errors.InsufficientPrivilege():
-                advice = "Grant it: USAGE on the schema and SELECT at the shop; in the warehouse, INSERT too."
+                advice = "Grant it: USAGE on the schema and SELECT at the shop; in the warehouse, as deploy/roles.sql."
             case errors.UndefinedTable() | errors.UndefinedColumn():
                 advice = "What must be there: docs/sources.md."
             case errors.QueryCanceled():
@@ -95,6 +96,5 @@ def _connect(conninfo: str, name: str, setting: str) -> Database:
 
 
 def _sentence(error: psycopg.Error) -> str:
-    """The server's own sentence, without libpq's words about each address it tried."""
-    said = error.diag.message_primary or next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return said.rpartition("FATAL:")[2].strip(" .")
+    """The server's own sentence, without libpq's words about each address it tried, and without a value of a row."""
+    return said_by(error).rpartition("FATAL:")[2].strip(" .")

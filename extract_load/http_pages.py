@@ -18,7 +18,7 @@ from tenacity import (
     wait_random,
 )
 
-from storehouse.errors import StorehouseError, TransientError
+from storehouse.errors import StorehouseError, TransientError, without_values
 from storehouse.settings import settings
 from storehouse.shown import first_line, shown
 
@@ -28,6 +28,7 @@ logger = logging.getLogger("extract_load")
 MAX_WAIT_SECONDS = 300
 
 _BACKOFF = wait_exponential(multiplier=0.5, max=30) + wait_random(0, 0.5)
+_MEDIA_TYPE = re.compile(r"(application|text)/[a-z.+-]{1,40}")
 _SPACE = re.compile(r"[ \t\r\n]*")
 # Numbers stay text: the record lands as it was written, and these values are only looked at.
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str)
@@ -100,12 +101,13 @@ def _answer(client: httpx.Client, request: httpx.Request, setting: str) -> httpx
     def ask() -> httpx.Response:
         try:
             response = client.send(request)
-        except httpx.TimeoutException as error:
-            raise _TransientError(f"no answer within {settings().http_timeout_seconds:g} s") from error
+        except httpx.TimeoutException:
+            raise _TransientError(f"no answer within {settings().http_timeout_seconds:g} s") from None
         except httpx.UnsupportedProtocol:
             raise StorehouseError(f"{setting} is not a URL. One looks like https://host/path.") from None
         except httpx.RequestError as error:
-            raise _TransientError(first_line(error)) from None
+            # Of a line that is not HTTP httpx shows the line.
+            raise _TransientError(without_values(first_line(error))) from None
         if response.status_code == 429 or response.status_code >= 500:
             raise _TransientError(_excerpt(response), _retry_after(response))
         return response
@@ -215,8 +217,10 @@ def _wrong(response: httpx.Response, what: str, setting: str) -> StorehouseError
 
 
 def _excerpt(response: httpx.Response) -> str:
-    start = " ".join(response.content[:200].decode(errors="replace").split())
-    return f"status {response.status_code}, {start!r}"
+    """What came, without its content: an answer of records may be a person's."""
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
+    kind = kind if _MEDIA_TYPE.fullmatch(kind) else "no media type"
+    return f"status {response.status_code}, {len(response.content):,} bytes, {kind}"
 
 
 def _shown(request: httpx.Request) -> str:

@@ -1,11 +1,14 @@
 """The raw schemas, and the transaction of a load: rows and their ledger row become visible together, in id order."""
 
+import json
 import logging
+import re
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import psycopg
@@ -13,7 +16,7 @@ from psycopg import errors, sql
 
 from extract_load.databases import Database
 from extract_load.tables import SOURCES, TABLES, Table
-from storehouse.errors import StorehouseError, TransientError
+from storehouse.errors import StorehouseError, TransientError, telling_no_values
 from storehouse.settings import settings
 
 logger = logging.getLogger("extract_load")
@@ -27,6 +30,8 @@ SCHEMA_LOCK = 0x5EED_0002
 ANALYZE_ROWS, ANALYZE_SHARE = 50_000, 0.1
 
 UPSERT = sql.SQL("'u'")
+# What a member of a record may be called in a message.
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
 
 Item = TypeVar("Item")
 
@@ -224,8 +229,9 @@ def each(load_one: Callable[[Item], LoadResult | None], items: Iterable[Item]) -
     results, failures = [], {}
     for item in items:
         try:
-            if result := load_one(item):
-                results.append(result)
+            with telling_no_values():
+                if result := load_one(item):
+                    results.append(result)
         except StorehouseError as error:
             failures[str(error)] = error
     if failures:
@@ -243,65 +249,91 @@ def prepare(warehouse: Database) -> None:
         StorehouseError: something is missing and the role may not create it.
     """
     with warehouse.speaking():
-        wanted = ["raw.load_ids", "raw.loads", *(f"{t.schema}.{t.name}" for t in TABLES)]
-        (missing,) = warehouse.execute(
-            # Not by to_regclass: that needs the use of the schema.
-            "select cardinality(%s::text[]) - count(*) from pg_class "
-            "join pg_namespace on pg_namespace.oid = relnamespace where nspname || '.' || relname = any(%s)",
-            [wanted, wanted],
-        ).fetchone()
-        if not missing:
+        wanted = ["raw.shape", "raw.load_ids", "raw.loads", *(f"{t.schema}.{t.name}" for t in TABLES)]
+        there = {
+            name
+            for (name,) in warehouse.execute(
+                # Not by to_regclass: that needs the use of the schema.
+                "select nspname || '.' || name from pg_namespace join (select relnamespace, relname from pg_class "
+                "union all select pronamespace, proname from pg_proc) as named (schema, name) "
+                "on pg_namespace.oid = schema where nspname || '.' || name = any(%s)",
+                [wanted],
+            )
+        }
+        if there.issuperset(wanted):
             return
         try:
             with warehouse.transaction():
                 warehouse.execute("select pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
-                for schema in ("raw", *(f"raw_{source}" for source in SOURCES)):
+                if not there.issuperset(("raw.shape", "raw.load_ids")):
+                    warehouse.execute(_SHAPE.read_text())
+                for schema in (f"raw_{source}" for source in SOURCES):
                     # Asked first: `if not exists` needs the right to create even where there is nothing to do.
                     if warehouse.execute("select to_regnamespace(%s) is null", [schema]).fetchone()[0]:
                         warehouse.execute(f"create schema {schema}")
-                warehouse.execute(_LEDGER)
+                shape(warehouse, "raw", "loads", _LEDGER, ["load_id"], _LEDGER.keys() - _LEDGER_NULLABLE)
                 for table in TABLES:
-                    warehouse.execute(_table(table))
+                    if f"{table.schema}.{table.name}" not in there:
+                        columns = _columns(table)
+                        required = columns.keys() - table.columns.keys() - {"_partition"}
+                        shape(warehouse, table.schema, table.name, columns, ["_load_id", "_row"], required)
         except errors.InsufficientPrivilege as error:
             raise StorehouseError(
                 f"The raw schemas are not complete in {warehouse.where}, and this role may not create them: "
-                f"{error.diag.message_primary}. Let the database's owner run: python -m extract_load prepare"
-            ) from error
+                f"{error.diag.message_primary}. Let the database's owner run: psql -f deploy/roles.sql; "
+                "without roles of their own: python -m extract_load prepare"
+            ) from None
 
 
-_LEDGER = """
-    create sequence if not exists raw.load_ids;
-    create table if not exists raw.loads (
-        load_id bigint primary key,
-        source text not null,
-        table_name text not null,
-        partition text,
-        interval_from timestamptz,
-        interval_until timestamptz,
-        kind text not null,
-        rows bigint not null,
-        bytes bigint not null,
-        checksum text not null,
-        started_at timestamptz not null,
-        finished_at timestamptz not null,
-        run_id text
-    );
-"""
+def shape(
+    warehouse: Database,
+    schema: str,
+    name: str,
+    columns: Mapping[str, str],
+    key: Iterable[str] = (),
+    required: Iterable[str] = (),
+) -> None:
+    """Make the raw table, or give it the columns that it lacks, and their types to those of an empty one.
 
+    Its owner's function does it (`raw.sql`): who lands owns nothing in raw.
 
-def _table(table: Table) -> sql.Composed:
-    columns = table.columns or {"payload": "jsonb not null"}
-    if table.source == "stores":
-        columns = columns | {"_file": "text not null", "_line": "bigint not null"}
-    elif not table.columns:
-        columns = columns | {"_partition": "text"}
-    return sql.SQL(
-        "create table if not exists {} ({}, _load_id bigint not null, _row bigint not null, "
-        "_op text not null check (_op in ('u', 'd')), primary key (_load_id, _row))"
-    ).format(
-        sql.Identifier(table.schema, table.name),
-        sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(t)) for c, t in columns.items()),
+    Args:
+        columns: name and type; the types are PostgreSQL's own.
+        key: the primary key of a new table.
+        required: its columns that can't be null.
+    """
+    warehouse.execute(
+        "select raw.shape(%s, %s, %s::json, %s, %s)", [schema, name, json.dumps(columns), list(key), list(required)]
     )
+
+
+_SHAPE = Path(__file__).with_name("raw.sql")
+_LEDGER = {
+    "load_id": "bigint",
+    "source": "text",
+    "table_name": "text",
+    "partition": "text",
+    "interval_from": "timestamptz",
+    "interval_until": "timestamptz",
+    "kind": "text",
+    "rows": "bigint",
+    "bytes": "bigint",
+    "checksum": "text",
+    "started_at": "timestamptz",
+    "finished_at": "timestamptz",
+    "run_id": "text",
+}
+_LEDGER_NULLABLE = {"partition", "interval_from", "interval_until", "run_id"}
+
+
+def _columns(table: Table) -> dict[str, str]:
+    """The columns of a raw table before anything was landed."""
+    columns = dict(table.columns) or {"payload": "jsonb"}
+    if table.source == "stores":
+        columns |= {"_file": "text", "_line": "bigint"}
+    elif not table.columns:
+        columns |= {"_partition": "text"}
+    return columns | {"_load_id": "bigint", "_row": "bigint", "_op": "text"}
 
 
 def _tell_of_drift(warehouse: Database, load: Load, load_id: int) -> None:
@@ -319,7 +351,11 @@ def _tell_of_drift(warehouse: Database, load: Load, load_id: int) -> None:
             [load_id],
         ).fetchone()
     known = load.table.members if before is None else set(before)
-    for member in sorted(appeared - known):
+    if strange := [member for member in appeared - known if not _PLAIN_NAME.fullmatch(member)]:
+        # Such as an object with a member a customer: its names are values.
+        news = "%s: %d new members that are no plain names, kept in payload from load %d on"
+        logger.warning(news, load.table.label, len(strange), load_id)
+    for member in sorted((appeared - known).difference(strange)):
         news = "%s: new member %s, kept in payload from load %d on. To use it: add it to the staging model"
         logger.warning(news, load.table.label, member, load_id)
     for member in sorted(vanished & known):

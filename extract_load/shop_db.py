@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from extract_load.databases import Database, open_shop
-from extract_load.ledger import Interval, Load, LoadResult, append_rows, each, land, logger, starting_point
+from extract_load.ledger import Interval, Load, LoadResult, append_rows, each, land, logger, shape, starting_point
 from extract_load.tables import Table
 from storehouse.errors import StorehouseError
 from storehouse.settings import settings
@@ -226,17 +226,14 @@ def _adapt_raw(warehouse: Database, table: Table, columns: dict[str, Column], lo
     raw = _raw_types(warehouse, table)
     name_of = sql.Identifier(table.schema, table.name)
     is_empty = _is_empty(warehouse, table)
-    for name, column in columns.items():
-        type_, identifier = sql.SQL(column.landed_as), sql.Identifier(name)
-        if name not in raw:
-            warehouse.execute(sql.SQL("alter table {} add column {} {}").format(name_of, identifier, type_))
-            if not is_empty:
-                news = "%s: new column %s (%s), landed from load %d on; null before"
-                logger.warning(news, table.label, name, column.type, load_id)
-        elif is_empty and raw[name] != column.landed_as:
-            warehouse.execute(
-                sql.SQL("alter table {} alter column {} type {} using null").format(name_of, identifier, type_)
-            )
+    new = {name: column.landed_as for name, column in columns.items() if name not in raw}
+    retyped = {name: column.landed_as for name, column in columns.items() if is_empty and name in raw}
+    retyped = {name: type_ for name, type_ in retyped.items() if type_ != raw[name]}
+    if new or retyped:
+        shape(warehouse, table.schema, table.name, new | retyped)
+    for name in new if not is_empty else ():
+        news = "%s: new column %s (%s), landed from load %d on; null before"
+        logger.warning(news, table.label, name, columns[name].type, load_id)
     for name in raw.keys() - columns.keys():
         # Said once: as long as the loads before this one still had it.
         (had_it,) = warehouse.execute(

@@ -22,7 +22,7 @@ from extract_load.databases import Database
 from extract_load.ledger import Interval, Load, LoadResult, Progress, append_rows, each, land, logger
 from extract_load.payload import payload, unreadable
 from extract_load.tables import Table
-from storehouse.errors import StorehouseError, TransientError
+from storehouse.errors import StorehouseError, TransientError, without_values
 from storehouse.settings import settings
 from storehouse.shown import first_line, shown
 
@@ -181,7 +181,7 @@ def _load_file(warehouse: Database, files: _Files, file: File, load: Load) -> Lo
                 load.bytes = size
             except (ValueError, csv.Error, pa.ArrowException, *_AWAY) as error:
                 raise StorehouseError(
-                    f"{load.table.label}: {files.root}/{file.name} can't be read: {first_line(error)}. "
+                    f"{load.table.label}: {files.root}/{file.name} can't be read: {without_values(first_line(error))}. "
                     "Nothing of it was landed. Write it again; the next load takes it."
                 ) from None
 

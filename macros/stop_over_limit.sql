@@ -26,7 +26,7 @@
             with loads as ({{ loads }}),
 
             pending as (
-                select loads.run_id, refused.record_id, refused.errors
+                select loads.run_id, refused.errors, 'load ' || refused._load_id || ', row ' || refused._row as place
                 from {{ refused }} as refused
                 inner join loads on refused._load_id = loads.load_id
                 where
@@ -62,7 +62,7 @@
             ),
 
             reasons as (
-                select reason, count(*) as times, min(record_id) as example
+                select reason, count(*) as times, min(place) as example
                 from pending cross join {{ elements('errors') }} as reason
                 where run_id in (select worst.run_id from worst)
                 group by reason

@@ -19,7 +19,7 @@ from psycopg import sql
 from redis import exceptions
 
 from publish.warehouse import RATINGS_LOCK, snapshot
-from storehouse.errors import StorehouseError
+from storehouse.errors import StorehouseError, without_values
 from storehouse.settings import settings
 from storehouse.shown import first_line
 
@@ -76,10 +76,11 @@ def publish() -> Published:
         try:
             return _publish(client)
         except exceptions.RedisError as error:
-            said = first_line(error)
+            said = without_values(first_line(error))
             if isinstance(error, _WRONG) or not (isinstance(error, _AWAY) or str(error).startswith("MISCONF")):
                 raise StorehouseError(
-                    f"Redis refused the ratings: {said}. Check the user, the password and the database of REDIS_URL, "
+                    f"Redis refused the ratings: {said}. "
+                    f"Check the user, the password and the database of REDIS_URL, "
                     f"and that {LIVE}* is ours alone. Readers keep what they have."
                 ) from None
             return _nothing(

@@ -25,7 +25,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from publish.warehouse import EXPORT_LOCK, snapshot
-from storehouse.errors import StorehouseError, TransientError, judged
+from storehouse.errors import StorehouseError, TransientError, judged, without_values
 from storehouse.settings import settings
 from storehouse.shown import first_line, shown
 
@@ -189,7 +189,7 @@ class _Target:
             # (apache/arrow#34314).
             held = pq.ParquetFile(io.BytesIO(stored), pre_buffer=False).read(use_threads=False)
         except (pa.ArrowException, OSError) as error:
-            raise self._not_what_was_written(path, f"it can't be read: {first_line(error)}") from None
+            raise self._not_what_was_written(path, f"it can't be read: {without_values(first_line(error))}") from None
         if (len(stored), held.num_rows) != (len(buffer.getvalue()), rows) or not held.equals(table):
             wanted = f"{rows:,} rows in {len(buffer.getvalue()):,} bytes were written"
             raise self._not_what_was_written(path, f"{held.num_rows:,} rows in {len(stored):,} bytes, {wanted}")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import errors
 
-from storehouse.errors import judged
+from storehouse.errors import judged, said_by
 from storehouse.settings import settings
 
 # Held by one publisher at a time.
@@ -33,7 +33,6 @@ def snapshot(lock: int) -> Iterator[psycopg.Connection]:
             with connection.transaction():
                 yield connection
     except psycopg.Error as error:
-        said = error.diag.message_primary or next(iter(str(error).splitlines()), type(error).__name__)
         match error:
             case errors.UndefinedTable() | errors.InvalidSchemaName():
                 advice = "The mart is not built yet: run `make run`, or dbt build."
@@ -43,4 +42,4 @@ def snapshot(lock: int) -> Iterator[psycopg.Connection]:
                 advice = "The role needs what `reporting` has: deploy/roles.sql."
             case _:
                 advice = "Check WAREHOUSE_HOST, _PORT and REPORTING_USER (or WAREHOUSE_USER) and the password."
-        raise judged(f"The warehouse can't be read: {said.rstrip('. ')}. {advice}") from None
+        raise judged(f"The warehouse can't be read: {said_by(error).rstrip('. ')}. {advice}") from None

@@ -5,15 +5,13 @@ import os
 import shlex
 import sys
 from datetime import date
-from pathlib import Path
 
 import psycopg
 
 from storehouse import local
-from storehouse.errors import StorehouseError
+from storehouse.errors import StorehouseError, said_by
 from storehouse.server import BINARIES
 from storehouse.settings import PROJECT, settings
-from storehouse.shown import first_line
 
 
 def main() -> int:
@@ -51,10 +49,13 @@ def main() -> int:
         return 1
     except psycopg.OperationalError as error:
         print(
-            f"storehouse {arguments.command}: the database does not answer: {first_line(error)}. "
+            f"storehouse {arguments.command}: the database does not answer: {said_by(error)}. "
             "Are WAREHOUSE_HOST, _PORT, _USER and _PASSWORD right, and does it run?",
             file=sys.stderr,
         )
+        return 1
+    except psycopg.Error as error:
+        print(f"storehouse {arguments.command}: the warehouse: {said_by(error)}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"storehouse {arguments.command}: interrupted. What was landed stays; run it again.", file=sys.stderr)
@@ -112,9 +113,15 @@ def _psql(_: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
+    from dbt.cli.main import cli
+
+    from storehouse.transform import quote_no_rows
+
     place = settings().dbt_environment() | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_PROJECT_DIR": str(PROJECT)}
-    logs = {"DBT_LOG_PATH": str(settings().home / "logs")}
-    os.execve(Path(sys.executable).parent / "dbt", ["dbt", *rest], logs | os.environ | place)
+    os.environ.update({"DBT_LOG_PATH": str(settings().home / "logs")} | os.environ | place)
+    quote_no_rows()
+    cli(rest, prog_name="dbt")
+    return 0
 
 
 def _summary(_: argparse.Namespace, __: list[str]) -> int:

@@ -1,6 +1,5 @@
 """The audit: rebuild every converging model from raw beside the warehouse, at the same bound, and compare both ways."""
 
-import json
 import time
 from typing import NamedTuple
 
@@ -155,27 +154,32 @@ def _compare(warehouse: psycopg.Connection, model: Model) -> Verdict:
     ).fetchone()
     examples = []
     if differences:
+        hashed = f"md5(concat_ws('|', {', '.join(model.key)}))"
+        keys = sql.SQL(", ").join(sql.SQL("coalesce(ours.{0}, twin.{0})").format(sql.Identifier(c)) for c in model.key)
         found = warehouse.execute(
-            sql.SQL("select array[{}], array[{}] {} where {} limit {}").format(
-                each("to_json({})::text", "ours"), each("to_json({})::text", "twin"), pairs, wrong, EXAMPLES
+            sql.SQL("select md5(concat_ws('|', {})), array[{}], array[{}] {} where {} limit {}").format(
+                keys, each("to_json({})::text", "ours"), each("to_json({})::text", "twin"), pairs, wrong, EXAMPLES
             )
         )
-        examples = [_explain(model, *(dict(zip(columns, side, strict=True)) for side in pair)) for pair in found]
+        is_row = columns.index(model.key[0])
+        examples = [_explain(key, columns, *(side if side[is_row] else None for side in pair)) for key, *pair in found]
+        examples.append(f"to see one: select * from {model.schema}.{model.table} where {hashed} = '…'")
     note = f"behind {', '.join(behind)}: dbt build" if (behind := _behind(warehouse, model)) else ""
     return Verdict(model, rows, differences, time.monotonic() - began, examples, note)
 
 
-def _explain(model: Model, ours: dict[str, str | None], twin: dict[str, str | None]) -> str:
-    """What differs, in words. A side has each column as JSON, numbers as spelled; one without a key is no row."""
-    is_here, is_there = (side[model.key[0]] is not None for side in (ours, twin))
-    row = ours if is_here else twin
-    key = ", ".join(f"{column}={json.loads(row[column], parse_float=str, parse_int=str)}" for column in model.key)
-    if not is_here:
+def _explain(key: str, columns: list[str], ours: list[str | None] | None, twin: list[str | None] | None) -> str:
+    """Which columns of a row differ, by a hash of its key: no log keeps a value of a row. A side has them as JSON."""
+    if not ours:
         return f"{key}: missing here, raw has it"
-    if not is_there:
+    if not twin:
         return f"{key}: here, though raw does not have it"
-    columns = [c for c in ours if ours[c] != twin[c]]
-    return f"{key}: " + ", ".join(f"{c} is {ours[c] or 'null'}, raw says {twin[c] or 'null'}" for c in columns)
+    wrong = [(name, here, there) for name, here, there in zip(columns, ours, twin, strict=True) if here != there]
+    return f"{key}: " + ", ".join(f"{name} has {_sized(here)}, in raw {_sized(there)}" for name, here, there in wrong)
+
+
+def _sized(value: str | None) -> str:
+    return "nothing" if value is None else f"{len(value.strip(chr(34)))} characters"
 
 
 def drop_scratch() -> None:

@@ -1,6 +1,12 @@
 """The kinds of error that a user, or the world, can cause."""
 
+import logging
 import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
 
 from storehouse.shown import without_secrets
 
@@ -14,7 +20,20 @@ _MAY_PASS = re.compile(
 # What it says when it won't, be it of a connection too.
 _NEEDS_A_PERSON = re.compile(r"password authentication|no password supplied|no pg_hba|does not exist", re.IGNORECASE)
 # Where PostgreSQL quotes rows, which may have a person's data.
-_QUOTES_ROWS = re.compile(r"\s*\b(DETAIL|CONTEXT):.*", re.DOTALL)
+_QUOTES_ROWS = re.compile(r"\s*\b(DETAIL|CONTEXT|QUERY):.*", re.DOTALL)
+# Where in what it was given, in the same words: a number, never a value.
+_POSITION = re.compile(r"COPY \w+, line (\d+)(?:, column (\w+))?")
+# Kinds of error (SQLSTATE) whose sentence quotes names and never a value: of connections, constraints, transactions,
+# rights, syntax, resources. One of data (22) quotes values; what functions raise (P0) says what it likes.
+_QUOTE_NAMES = frozenset(
+    ("08", "0A", "23", "25", "28", "2B", "34", "3D", "3F", "40", "42", "53", "54", "55", "57", "58")
+)
+_DATA = "22"
+_VALUE = re.compile(r'".*"|\b0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*', re.DOTALL)
+# What libraries quote, in any kind of quotes, and an address without.
+_QUOTED = re.compile(r"""(?<!\w)b?(['"`]).*\1|\S+@\S+""", re.DOTALL)
+# psycopg's warnings quote the server whole. What matters of them reaches us as an exception.
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)
 
 
 class StorehouseError(Exception):
@@ -41,6 +60,63 @@ def may_pass(message: str) -> bool:
 def judged(message: str) -> StorehouseError:
     """The error of what others said: a transient one when their words are of trouble that may pass."""
     return (TransientError if may_pass(message) else StorehouseError)(message)
+
+
+class _DatabaseError(Protocol):
+    """What psycopg's and psycopg2's errors have in common."""
+
+    diag: object
+
+
+def said_by(error: _DatabaseError) -> str:
+    """What a database said, in one sentence that has no value of a row; where in a COPY it was, when that is known.
+
+    Args:
+        error: of psycopg or psycopg2.
+    """
+    diag, state = error.diag, error.diag.sqlstate or ""
+    # Without a state it is the client's own: of a connection.
+    said = diag.message_primary or next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if state[:2] == _DATA:
+        said = _VALUE.sub('"…"', said)
+    elif state and state[:2] not in _QUOTE_NAMES:
+        said = f"an error of the kind {type(error).__name__} (SQLSTATE {state}), whose words may quote a row"
+    if place := _POSITION.search(diag.context or ""):
+        said += f" (record {place[1]}{f', column {place[2]}' if place[2] else ''})"
+    return said
+
+
+def without_values(said: str) -> str:
+    """What a library said, without what it quotes."""
+    return _QUOTED.sub("…", without_rows(said))
+
+
+@contextmanager
+def telling_no_values() -> Iterator[None]:
+    """Within, an error that nobody expected says what it is and where it was, and not in its own words.
+
+    A message of Python or of a library may quote the record that it could not take.
+    """
+    try:
+        yield
+    except StorehouseError:
+        raise
+    except Exception as error:
+        raise StorehouseError(unexpected(error)) from None
+
+
+def unexpected(error: Exception) -> str:
+    """An error that nobody expected, without its words: they may quote a record."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [
+        frame for frame in frames if Path(frame.filename).is_relative_to(_PROJECT) and ".venv" not in frame.filename
+    ]
+    at = (ours or frames)[-1]
+    where = f"{Path(at.filename).name}, line {at.lineno}, in {at.name}"
+    return f"unexpected {type(error).__name__} at {where}. Its words are left out, they may quote a record"
+
+
+_PROJECT = Path(__file__).resolve().parent.parent
 
 
 def without_rows(message: str) -> str:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 from airflow.sdk import (
     AsyncCallback,
     CronDataIntervalTimetable,
@@ -15,12 +16,12 @@ from airflow.sdk import (
     task,
     task_group,
 )
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.log import mask_secret
 
 from extract_load import load, partitions
 from storehouse import node_results, notices
-from storehouse.errors import StorehouseError, TransientError
+from storehouse.errors import StorehouseError, TransientError, said_by, unexpected
 from storehouse.readiness import WaitForSource
 from storehouse.selection import PATTERN
 from storehouse.settings import settings
@@ -101,13 +102,21 @@ def build_params() -> dict[str, Param]:
 
 @contextmanager
 def no_vain_retries() -> Iterator[None]:
-    """What can't pass by itself fails the task for good, in its own words; a TransientError is tried again."""
+    """What can't pass by itself fails the task for good, in its own words; a TransientError is tried again.
+
+    What nobody expected is tried again too, and keeps its words to itself: Airflow would log them, and they may quote a
+    record.
+    """
     try:
         yield
-    except TransientError:
+    except (TransientError, AirflowException):
         raise
     except StorehouseError as error:
         raise AirflowFailException(str(error)) from error
+    except psycopg.Error as error:
+        raise TransientError(f"The warehouse: {said_by(error)}") from None
+    except Exception as error:
+        raise AirflowException(unexpected(error)) from None
 
 
 @task(map_index_template="{{ task.op_kwargs.part }}", multiple_outputs=False, pool=SOURCES)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 
-from storehouse.errors import TransientError, may_pass, without_rows
+from storehouse.errors import TransientError, may_pass, said_by, without_rows
 from storehouse.settings import settings
 from storehouse.transform import NOT_DAILY_TAGS
 
@@ -201,7 +201,8 @@ class Recorder:
                 cursor.executemany(WRITE, [(*self.run, *row) for row in self.unsent])
             self.unsent.clear()
         except (psycopg.Error, TransientError) as error:
-            logger.warning("The result of a node could not be recorded yet: %s", error)
+            said = said_by(error) if isinstance(error, psycopg.Error) else error
+            logger.warning("The result of a node could not be recorded yet: %s", said)
             if self.warehouse:
                 self.warehouse.close()
                 self.warehouse = None

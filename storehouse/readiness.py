@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from psycopg import sql
 
 from extract_load.databases import open_shop
-from storehouse.errors import StorehouseError, TransientError
+from storehouse.errors import StorehouseError, TransientError, without_values
 from storehouse.settings import settings
 from storehouse.shown import first_line, shown
 
@@ -44,7 +44,8 @@ def why_not_ready(source: str, until: datetime | None, from_: datetime | None = 
     except (PermissionError, NoCredentialsError) as error:
         raise StorehouseError(f"{source} can't be read: {first_line(error)}. Check its credentials.") from None
     except _MAY_PASS as error:
-        missing = str(error) if isinstance(error, TransientError) else f"{type(error).__name__}: {first_line(error)}"
+        said = without_values(first_line(error))
+        missing = str(error) if isinstance(error, TransientError) else f"{type(error).__name__}: {said}"
     return missing
 
 

@@ -42,6 +42,12 @@ OPTIONS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_min_duration_statement": "5s",
+    # The log quotes no row and no value: the error itself is told to whoever asked.
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
 }
 
 SUPERUSER = "postgres"

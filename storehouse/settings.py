@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     extract_password: str = ""
     reporting_user: str | None = Field(default=None, description="who publishes, when that is not WAREHOUSE_USER")
     reporting_password: str = ""
+    forget_user: str | None = Field(default=None, description="who erases in raw, when that is not WAREHOUSE_USER")
+    forget_password: str = ""
     pii_key: SecretStr | None = None
 
     shop_database_url: str | None = None
@@ -187,13 +189,14 @@ class Settings(BaseSettings):
             )
         return kept_secret(self.home / "pii_key")
 
-    def warehouse_conninfo(self, duty: Literal["extract", "transform", "reporting"] = "transform") -> str:
+    def warehouse_conninfo(self, duty: Literal["extract", "transform", "reporting", "forget"] = "transform") -> str:
         """A libpq connection string to the warehouse, as the role of a duty: deploy/roles.sql makes one for each."""
         place = self.warehouse_environment()
         user, password = {
             "extract": (self.extract_user, self.extract_password),
             "transform": (None, ""),
             "reporting": (self.reporting_user, self.reporting_password),
+            "forget": (self.forget_user, self.forget_password),
         }[duty]
         if user is None:
             user, password = self.warehouse_user, self._warehouse_password()

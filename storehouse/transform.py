@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 
-from storehouse.errors import StorehouseError, judged, without_rows
+from storehouse.errors import StorehouseError, judged, said_by, without_rows
 from storehouse.local import say
 from storehouse.settings import PROJECT, settings
 
@@ -70,7 +70,9 @@ def build(arguments: list[str], listen: Callable[[object], None] | None = None, 
     if not hasattr(done.result, "results"):
         how = f"broke off after {progress.reached} nodes" if progress.reached else "could not begin"
         said = without_rows(str(done.exception or done.result))
-        raise judged(f"dbt {arguments[0]} {how}: {said}") from done.exception
+        # Not from it, or a log would show all of its words; but who was interrupted must know.
+        cause = done.exception if isinstance(done.exception, KeyboardInterrupt) else None
+        raise judged(f"dbt {arguments[0]} {how}: {said}") from cause
     return [
         f"{result.node.name}: {_first_words(result.message or result.status)}{_where_to_look(result)}"
         for result in done.result.results
@@ -122,11 +124,36 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
+def quote_no_rows() -> None:
+    """Have dbt, in this process, pass on PostgreSQL's errors without the values of rows that they quote.
+
+    What it is told stands in its log, its results, on the console and in Airflow's log of a node.
+    """
+    import psycopg2
+    from dbt.adapters.postgres.connections import PostgresConnectionManager
+
+    dbts_own = PostgresConnectionManager.exception_handler
+    if hasattr(dbts_own, "quotes_no_rows"):
+        return
+
+    @contextmanager
+    def exception_handler(self: PostgresConnectionManager, sql: str) -> Iterator[None]:
+        with dbts_own(self, sql):
+            try:
+                yield
+            except psycopg2.DatabaseError as error:
+                raise type(error)(said_by(error)) from None
+
+    exception_handler.quotes_no_rows = True
+    PostgresConnectionManager.exception_handler = exception_handler
+
+
 @_uncollected()
 def _invoke(arguments: list[str], callbacks: list, target: str | None = None) -> object:
     os.environ.update(settings().dbt_environment())
     from dbt.cli.main import dbtRunner
 
+    quote_no_rows()
     common = ["--quiet", "--no-use-colors", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     common += ["--log-path", str(settings().home / "logs")]
     if not (PROJECT / "dbt_packages" / "converge").exists():

@@ -4,10 +4,13 @@ import psycopg
 
 from storehouse.settings import settings
 
-# Of a superuser: all there is, PostgreSQL's own included.
+# Of a superuser: all there is, PostgreSQL's own included. Of extract: what raw_owner lets it, from PostgreSQL 17 on.
 OWNED = """
 select oid::regclass::text from pg_class
-where relkind in ('r', 'm') and relpersistence != 't' and pg_has_role(relowner, 'usage')
+where relkind in ('r', 'm') and relpersistence != 't' and (
+    pg_has_role(relowner, 'usage')
+    or case when current_setting('server_version_num')::int >= 170000 then has_table_privilege(oid, 'maintain') end
+)
 order by 1
 """
 

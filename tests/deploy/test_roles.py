@@ -9,12 +9,22 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from storehouse.server import Server
+from storehouse.server import BINARIES, Server
 from storehouse.settings import PROJECT
 
 ROLES = PROJECT / "deploy" / "roles.sql"
 PASSWORD = "let me in"
-OUR_VARIABLES = ("WAREHOUSE_", "SHOP_", "MARKETPLACE_", "REVIEWS_", "STORES_", "STOREHOUSE_", "DBT_", "EXTRACT_")
+OUR_VARIABLES = (
+    "WAREHOUSE_",
+    "SHOP_",
+    "MARKETPLACE_",
+    "REVIEWS_",
+    "STORES_",
+    "STOREHOUSE_",
+    "DBT_",
+    "EXTRACT_",
+    "FORGET_",
+)
 RAW = ("raw.loads", "raw_shop.orders", "raw_stores.sales")
 MARTS = ("core.fct_orders", "sales.agg_daily_sales", "feedback.product_ratings", "operations.pipeline_loads")
 INNER = (
@@ -59,6 +69,8 @@ class Warehouse:
             "EXTRACT_PASSWORD": PASSWORD,
             "REPORTING_USER": "reporting",
             "REPORTING_PASSWORD": PASSWORD,
+            "FORGET_USER": "forget",
+            "FORGET_PASSWORD": PASSWORD,
             "PII_KEY": "the-key-of-a-warehouse-in-a-test",
         }
 
@@ -114,11 +126,22 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], W
     server.stop()
 
 
+LOGINS = ("extract", "transform", "reporting", "forget")
+
+
+def run_roles(warehouse: Warehouse, by: str = "owner") -> subprocess.CompletedProcess:
+    """What an administrator types."""
+    place = ["-h", "127.0.0.1", "-p", str(warehouse.server.port), "-U", by, "-d", warehouse.name]
+    command = [str(BINARIES / "psql"), "-X", *place, "-f", str(ROLES)]
+    return subprocess.run(command, env={"PGPASSWORD": PASSWORD}, capture_output=True, text=True, timeout=60)
+
+
 def give_roles(warehouse: Warehouse, by: str = "owner") -> None:
-    """What an administrator does: the script, and a password each."""
+    """The script, and a password each."""
+    done = run_roles(warehouse, by)
+    assert done.returncode == 0, done.stderr
     with warehouse.connect(by) as connection:
-        connection.execute(ROLES.read_text())
-        for role in ("extract", "transform", "reporting"):
+        for role in LOGINS:
             connection.execute(f"alter role {role} password '{PASSWORD}'")
 
 
@@ -143,12 +166,14 @@ def test_a_run_lands_builds_and_publishes_without_a_superuser(warehouse):
         ).fetchall()
         rows = connection.execute("select count(*) from core.fct_orders").fetchone()[0]
         supers = connection.execute(
-            "select count(*) from pg_roles where rolname in ('extract', 'transform', 'reporting') "
+            "select count(*) from pg_roles "
+            "where rolname in ('extract', 'transform', 'reporting', 'forget', 'raw_owner') "
             "and (rolsuper or rolcreaterole or rolcreatedb or rolbypassrls)"
         ).fetchone()[0]
     assert rows > 0 and supers == 0
-    assert {(schema, *who) for schema, *who in owners if schema == "raw"} == {("raw", "extract", "extract")}
+    assert {(schema, *who) for schema, *who in owners if schema == "raw"} == {("raw", "raw_owner", "raw_owner")}
     assert {tuple(who) for schema, *who in owners if schema != "raw"} == {("transform", "transform")}
+    assert warehouse.query("select rolname from pg_roles where rolname = 'raw_owner' and not rolcanlogin")
     assert list(Path(warehouse.environment["STOREHOUSE_HOME"]).rglob("sales.parquet"))
 
 
@@ -157,6 +182,108 @@ def test_extract_sees_and_writes_raw_alone(warehouse):
     assert not any(warehouse.may("extract", f"select from {table}") for table in MARTS + INNER)
     assert not warehouse.may("extract", "create schema mine")
     assert not warehouse.may("extract", "create table core.mine ()")
+
+
+def test_extract_appends_to_raw_and_can_change_nothing_that_stands_there(warehouse):
+    for table in RAW:
+        column = "rows" if table == "raw.loads" else "_row"
+        assert warehouse.may("extract", f"insert into {table} select * from {table} limit 0")
+        assert not warehouse.may("extract", f"delete from {table}")
+        assert not warehouse.may("extract", f"update {table} set {column} = 0")
+        assert not warehouse.may("extract", f"truncate {table}")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "drop table raw_shop.orders",
+        "alter table raw_shop.orders rename to other",
+        "alter table raw_shop.orders add column more text",
+        "alter table raw_shop.orders alter column status set default 'x'",
+        "alter table raw_shop.orders add check (true)",
+        "alter table raw_shop.orders enable row level security",
+        "alter table raw_shop.orders inherit raw_shop.customers",
+        "alter table raw_shop.orders owner to extract",
+        "create policy p on raw_shop.orders using (true)",
+        "create rule r as on update to raw_shop.orders do also select 1",
+        "create trigger t after update on raw_shop.orders execute function suppress_redundant_updates_trigger()",
+        "create index on raw_shop.orders ((lower(status)))",
+        "create statistics s on status, currency from raw_shop.orders",
+        *(f"create view {schema}.v as select 1" for schema in ("raw", "raw_shop", "public", "staging", "converge")),
+        "create table raw_shop.mine ()",
+        "create temp table mine () inherits (raw_shop.orders)",
+        "create type raw.t as enum ('x')",
+        "create domain raw.d as text",
+        "create function raw.f() returns int language sql return 1",
+        "create or replace function raw.shape(text, text, json, text[], text[]) returns void language sql as ''",
+        "alter function raw.shape(text, text, json, text[], text[]) owner to extract",
+        "create function public.f() returns int language sql return 1",
+        "create operator raw.=== (leftarg = text, rightarg = text, function = texteq)",
+        'create collation raw.c from "C"',
+        "create aggregate raw.a (text) (sfunc = text_concat, stype = text)",
+        "create cast (text as int) with inout as implicit",
+        "create schema extract",
+        "create schema mine",
+        "create publication p",
+        "create event trigger e on ddl_command_start execute function suppress_redundant_updates_trigger()",
+        "alter default privileges for role raw_owner grant all on tables to extract",
+        "alter default privileges for role transform grant all on tables to extract",
+        "set role raw_owner",
+        "set role transform",
+        "set session authorization transform",
+        "alter role transform set search_path = raw",
+        "alter database warehouse set search_path = raw",
+        "set session_preload_libraries = 'x'",
+        "select setval('raw.load_ids', 1)",
+        "select pg_read_file('/etc/hostname')",
+        "copy raw_shop.orders to program 'true'",
+        "comment on table raw_shop.orders is 'mine'",
+        "lock table staging.stg_shop__orders",
+        "create table forgetting.mine ()",
+        "table forgetting.sought",
+    ],
+)
+def test_extract_can_put_nothing_where_another_role_would_run_it(warehouse, statement):
+    try:
+        assert not warehouse.may("extract", statement)
+    except (psycopg.errors.UndefinedObject, psycopg.errors.FeatureNotSupported) as error:
+        pytest.fail(f"not refused for want of the right: {error}")
+
+
+def test_extract_lands_a_column_that_the_shop_has_added(warehouse):
+    with psycopg.connect(warehouse.server.conninfo("webshop"), autocommit=True) as shop:
+        shop.execute("alter table products add column if not exists colour text default 'blue'")
+    done = warehouse.run("extract_load", "shop", "--tables", "products")
+    assert done.returncode == 0, done.stderr
+    assert "new column colour" in done.stdout
+    assert warehouse.query("select distinct colour from raw_shop.products") == [(None,), ("blue",)]
+    made = "select pg_get_userbyid(relowner), relacl::text from pg_class where oid = 'raw_shop.products'::regclass"
+    ((owner, rights),) = warehouse.query(made)
+    assert owner == "raw_owner" and "extract=ar" in rights and "transform=r" in rights
+
+
+@pytest.mark.parametrize(
+    ("schema", "column", "type_"),
+    [
+        ("raw_shop", "c", "public.mine"),
+        ("raw_shop", "c", "pg_temp.mine"),
+        ("raw_shop", "c", "text default pg_read_file('/etc/hostname')"),
+        ("raw_shop", "c", "text); drop table raw.loads; --"),
+        ("raw_shop", "c", "record"),
+        ("raw_shop", "c", "pg_class"),
+        ("core", "c", "text"),
+        ("public", "c", "text"),
+    ],
+)
+def test_through_raw_shape_extract_gets_plain_columns_of_raw_and_nothing_else(warehouse, schema, column, type_):
+    with psycopg.connect(warehouse.server.conninfo(warehouse.name), autocommit=True) as connection:
+        connection.execute("drop domain if exists public.mine; create domain public.mine as text check (true)")
+    with warehouse.connect("extract") as connection:
+        connection.execute("create domain pg_temp.mine as text check (true)")
+        shape = "select raw.shape(%s, 'mine', json_build_object(%s::text, %s::text), array[%s]::text[], '{}')"
+        with pytest.raises(psycopg.Error):
+            connection.execute(shape, [schema, column, type_, column])
+    assert warehouse.query("select count(*) from pg_class where relname = 'mine' and relkind = 'r'") == [(0,)]
 
 
 def test_transform_reads_raw_and_never_writes_it(warehouse):
@@ -177,8 +304,70 @@ def test_reporting_reads_marts_and_operations_and_writes_nothing(warehouse):
     assert not any(warehouse.may("reporting", f"select from {table}") for table in RAW + INNER)
     for table in ("core.fct_orders", "sales.agg_daily_sales"):
         assert not warehouse.may("reporting", f"delete from {table}")
-    for statement in ("create temp table mine ()", "create table public.mine ()", "create table core.mine ()"):
+    for statement in (
+        "create temp table mine ()",
+        "create table public.mine ()",
+        "create table core.mine ()",
+        "create schema mine",
+        "create schema reporting",
+        "create function pg_temp.f() returns int language sql return 1",
+        "create function public.f() returns int language sql return 1",
+        "create operator public.=== (leftarg = text, rightarg = text, function = texteq)",
+    ):
         assert not warehouse.may("reporting", statement), statement
+
+
+def test_nobody_makes_large_objects_where_a_superuser_ran_the_script_and_else_it_says_who_must(make, warehouse):
+    said = run_roles(warehouse).stderr
+    assert "WARNING:  Only a superuser can forbid reporting to make large objects" in said
+    place = make("by_a_superuser")
+    give_roles(place, by="postgres")
+    makes = ("lo_create(0)", "lo_creat(-1)", "lo_from_bytea(0, 'x')")
+    for role in ("extract", "reporting"):
+        assert not any(place.may(role, f"select {made}") for made in makes)
+    with place.connect("extract") as extract:
+        assert extract.execute("show log_error_verbosity").fetchone() == ("terse",)
+        assert extract.execute("show log_min_messages").fetchone() == ("log",)
+
+
+def test_nobody_looks_for_names_where_another_role_could_make_them(warehouse):
+    assert warehouse.may("transform", "create schema extract")
+    for role in ("extract", "reporting", "forget"):
+        with warehouse.connect(role) as connection:
+            assert connection.execute("show search_path").fetchone() == ("pg_catalog",)
+
+
+def test_forget_reads_and_updates_raw_and_nothing_else(warehouse):
+    assert all(warehouse.may("forget", f"update {table} set _row = _row where false") for table in RAW[1:])
+    for table in RAW:
+        assert not warehouse.may("forget", f"delete from {table}")
+        assert not warehouse.may("forget", f"truncate {table}")
+        assert not warehouse.may("forget", f"drop table {table}")
+    assert not any(warehouse.may("forget", f"select from {table}") for table in MARTS + INNER)
+    assert not warehouse.may("forget", "create schema mine")
+    assert not warehouse.may("forget", "set role raw_owner")
+
+
+def test_a_person_is_forgotten_without_a_superuser(warehouse):
+    person, email = warehouse.query(
+        "select customer_id::text, max(email) from raw_shop.customers where email ~ '@' group by 1 order by 1 limit 1"
+    )[0]
+    done = warehouse.run("storehouse", "forget", f"web-{person}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"web-{person}: forgotten. " in done.stdout and email not in done.stdout + done.stderr
+    for table in ("raw_shop.customers", "staging.stg_shop__customers"):
+        assert warehouse.query(f"select count(*) from {table} where email = '{email}'") == [(0,)]
+    assert warehouse.query("select from pg_class where relnamespace = 'forgetting'::regnamespace") == []
+    theirs = (
+        "select distinct pg_get_userbyid(relowner) from pg_class "
+        "where relkind in ('r', 'v') and relnamespace = any(array['staging', 'core']::regnamespace[])"
+    )
+    assert warehouse.query(theirs) == [("transform",)], "no script needs to be run after it"
+
+
+def test_forgetting_without_the_right_to_update_raw_says_who_may(warehouse):
+    done = warehouse.run("storehouse", "forget", "web-1", FORGET_USER="", FORGET_PASSWORD="")
+    assert done.returncode == 1 and "FORGET_USER" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_a_mart_that_is_built_anew_is_read_as_before(warehouse):
@@ -252,3 +441,47 @@ def test_a_warehouse_that_one_user_has_built_is_handed_over_and_runs_on(make, wa
     assert "CREATE" not in second.stderr
     assert all(old.may("reporting", f"select from {table}") for table in MARTS)
     assert not old.may("transform", "delete from raw_shop.orders")
+
+
+def test_a_warehouse_with_the_roles_of_an_earlier_version_is_repaired_by_the_script(make, warehouse):
+    old = make("of_an_earlier_version")
+    give_roles(old)
+    assert old.run("extract_load", "prepare").returncode == 0
+    raw = ("raw", "raw_shop", "raw_marketplace", "raw_reviews", "raw_stores")
+    with psycopg.connect(old.server.conninfo(old.name)) as connection:
+        # As it was: extract owned all of raw.
+        for schema in raw:
+            connection.execute(f"alter schema {schema} owner to extract")
+            grant = "grant select on tables to transform"
+            connection.execute(f"alter default privileges for role extract in schema {schema} {grant}")
+        for kind, name in connection.execute(
+            "select case relkind when 'S' then 'sequence' else 'table' end, oid::regclass::text from pg_class "
+            "where relkind in ('r', 'S') and relnamespace = any(%s::regnamespace[])",
+            [list(raw)],
+        ).fetchall():
+            connection.execute(f"alter {kind} {name} owner to extract")
+        connection.execute("alter function raw.shape(text, text, json, text[], text[]) owner to extract")
+    assert old.may("extract", "drop table raw_shop.orders")
+    built = old.run("storehouse", "dbt", "run", "--select", "stg_shop__orders")
+    assert built.returncode != 0 and "raw.loads belongs to extract, who can log in" in built.stdout, built.stdout
+    give_roles(old)
+    assert not old.may("extract", "drop table raw_shop.orders")
+    assert old.run("extract_load", "shop").returncode == 0
+    built = old.run("storehouse", "dbt", "run", "--select", "stg_ledger__loads")
+    assert built.returncode == 0, built.stdout
+
+
+def test_what_extract_has_made_under_an_earlier_version_is_named_and_nothing_is_handed_over(make, warehouse):
+    old = make("with_a_hostile_view")
+    give_roles(old)
+    assert old.run("extract_load", "prepare").returncode == 0
+    with psycopg.connect(old.server.conninfo(old.name)) as connection:
+        connection.execute("alter schema raw_shop owner to extract; drop table raw_shop.orders; set role extract")
+        connection.execute("create function raw_shop.f() returns int language sql as 'select 1'")
+        connection.execute("create view raw_shop.orders as select raw_shop.f()")
+    done = run_roles(old)
+    assert done.returncode != 0
+    for made in ("function raw_shop.f() of extract", "view raw_shop.orders of extract"):
+        assert made in done.stderr, done.stderr
+    owner = "select pg_get_userbyid(nspowner) from pg_namespace where nspname = 'raw_shop'"
+    assert old.query(owner) == [("extract",)]

@@ -133,7 +133,8 @@ def test_an_api_that_is_slow(complaint, api, configure):
 
 def test_an_api_that_answers_html(complaint, api):
     api.instead = lambda *_: Answer(b"<!doctype html>\n<title>Sign in</title>", headers={"Content-Type": "text/html"})
-    assert "status 200, '<!doctype html> <title>Sign in</title>'" in complaint("reviews")
+    said = complaint("reviews")
+    assert "status 200, 38 bytes, text/html" in said and "Sign in" not in said
 
 
 def test_an_api_that_sends_half_a_page(complaint, api):
@@ -148,7 +149,7 @@ def test_an_api_that_breaks_off(complaint, api):
 
 def test_an_api_of_another_shape(complaint, api):
     api.instead = lambda *_: Answer(b'{"orders": []}')
-    assert "'{\"orders\": []}'" in complaint("reviews")
+    assert 'is not the promised {"page", "pages", "total", "data": […]}: status 200, 14 bytes' in complaint("reviews")
 
 
 def test_an_api_that_refuses(complaint, api):
@@ -159,7 +160,7 @@ def test_an_api_that_refuses(complaint, api):
 
 def test_an_api_that_fails_on_and_on(complaint, api):
     api.instead = lambda *_: Answer(b"database is locked", 500)
-    assert "the last of 2 tries with: status 500, 'database is locked'" in complaint("reviews")
+    assert "the last of 2 tries with: status 500, 18 bytes" in complaint("reviews")
 
 
 def test_an_api_url_without_a_scheme(complaint, configure):

@@ -127,7 +127,9 @@ def test_passing_trouble_is_waited_out(new_house, api, configure, monkeypatch):
 
 def test_a_wait_that_is_too_long_is_not_waited(new_house, api):
     api.instead = lambda *_: Answer(b"tomorrow", 429, {"Retry-After": "86400"})
-    with pytest.raises(StorehouseError, match=r"last of 1 tries .*status 429, 'tomorrow'. It asks to wait 86400 s"):
+    with pytest.raises(
+        StorehouseError, match=r"last of 1 tries .*status 429, 8 bytes, no media type. It asks to wait 86400 s"
+    ):
         extract_load.load("reviews")
 
 
@@ -170,7 +172,7 @@ def test_an_answer_of_another_shape_lands_nothing(new_house, api, body, what):
 def test_the_pages_before_a_bad_one_are_not_landed(new_house, api):
     api.put("/reviews", *(review(n) for n in range(4)))
     api.instead = lambda number, path, query: Answer(b"<html>") if number == 2 else None
-    with pytest.raises(StorehouseError, match=r"page=2: the answer is not the promised .*'<html>'"):
+    with pytest.raises(StorehouseError, match=r"page=2: the answer is not the promised .*status 200, 6 bytes"):
         extract_load.load("reviews")
     assert ids(new_house) == []
 
@@ -178,7 +180,7 @@ def test_the_pages_before_a_bad_one_are_not_landed(new_house, api):
 def test_a_region_that_fails_does_not_keep_the_others_from_landing(new_house, api):
     api.put("/marketplace/orders", {"order_id": "1", "updated_at": "2026-01-01T00:00:00Z"}, region="apac")
     api.instead = lambda number, path, query: Answer(b"no such region", 404) if query["region"] == "us" else None
-    with pytest.raises(StorehouseError, match=r"region=us.*status 404, 'no such region'") as caught:
+    with pytest.raises(StorehouseError, match=r"region=us.*status 404, 14 bytes") as caught:
         extract_load.load("marketplace")
     assert len(str(caught.value).splitlines()) == 1
     assert new_house.query("select partition, rows from raw.loads order by 1") == [("apac", 1), ("eu", 0)]
@@ -187,7 +189,7 @@ def test_a_region_that_fails_does_not_keep_the_others_from_landing(new_house, ap
 def test_a_password_in_the_url_is_sent_and_not_told(new_house, api, configure):
     configure(REVIEWS_URL=api.url.replace("//", "//me:secret@"))
     api.instead = lambda *_: Answer(b"no", 403)
-    with pytest.raises(StorehouseError, match="status 403, 'no'") as caught:
+    with pytest.raises(StorehouseError, match="status 403, 2 bytes") as caught:
         extract_load.load("reviews")
     assert "secret" not in str(caught.value)
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 
 import psycopg
@@ -120,7 +121,7 @@ def test_forgetting_again_finds_nothing_left(
 ) -> None:
     assert forget.forget([f"web-{people[0]}"]) == 0
     assert "forgotten before" in capsys.readouterr().out
-    assert lived_in.query("select to_regclass('raw.forgetting')") == [(None,)]
+    assert lived_in.query("select to_regclass('forgetting.sought')") == [(None,)]
 
 
 def test_what_a_kill_cut_short_the_next_call_ends(lived_in: House, people: list[str], command: Command) -> None:
@@ -173,6 +174,120 @@ def test_a_buyer_of_the_marketplace_is_erased_from_orders_kept_whole(lived_in: H
     assert email not in dumped(lived_in)
     kept = "select count(*) from raw_marketplace.orders where payload #>> '{buyer,buyer_id}' = %s and payload ? 'lines'"
     assert lived_in.query(kept, buyer) == [(orders,)]
+
+
+def unreadable(house: House, source: str, table: str, text: str, row: int = 1) -> None:
+    """A record that nobody could read."""
+    extra = {"stores": ("_file, _line,", "'a.csv', 1,")}.get(source, ("", ""))
+    values = f"(payload, {extra[0]} _load_id, _row, _op) select %s, {extra[1]} load_id, {row}, 'u' from load"
+    land(house, source, table, values, json.dumps({"_unreadable": text}))
+
+
+def person_named(house: House, customer: str, name: str) -> None:
+    """A customer of this name, who has nothing else."""
+    land(
+        house,
+        "shop",
+        "customers",
+        "(customer_id, email, full_name, updated_at, _load_id, _row, _op) "
+        "select %s, 'x' || %s || '@example.net', %s, '2026-01-02', load_id, 1, 'u' from load",
+        customer,
+        customer,
+        name,
+    )
+
+
+def texts(house: House) -> list[str]:
+    """What stands in records that nobody could read, as landed and in quarantine."""
+    return [
+        row[0]
+        for row in house.query(
+            "select payload ->> '_unreadable' from raw_reviews.reviews where payload ? '_unreadable' "
+            "union all select payload ->> '_unreadable' from raw_stores.sales where payload ? '_unreadable' "
+            "union all select record::text from quarantine.refused_records where record::text ~ '_unreadable'"
+        )
+    ]
+
+
+def test_a_name_is_found_in_every_form_in_which_it_may_stand(lived_in: House) -> None:
+    name = "Zoë O\u2019Brien-Łęcka"
+    person_named(lived_in, "880001", name)
+    decomposed = unicodedata.normalize("NFD", name)
+    forms = {
+        "as it is": name,
+        "upper case": name.upper(),
+        "decomposed": decomposed,
+        "escaped in JSON": json.dumps(name).strip('"'),
+        "upper case escaped in JSON": json.dumps(name.upper()).strip('"'),
+        "decomposed and escaped": json.dumps(decomposed).strip('"'),
+        "with upper case digits": json.dumps(name).strip('"').replace("00eb", "00EB"),
+    }
+    for text in forms.values():
+        unreadable(lived_in, "reviews", "reviews", f'{{"review_id": "R-9", "text": "Ask {text}')
+    person_named(lived_in, "880002", "Zoë Weißenbäck\u2019s")
+    line = "s1,r1,Zoë Weißenbäck\u2019s,1".encode("cp1252").decode(errors="backslashreplace")
+    unreadable(lived_in, "stores", "sales", line)
+    assert transform.build(DAILY) == []
+    before = len(texts(lived_in))
+    assert forget.forget(["web-880001", "web-880002"]) == 0
+    left = texts(lived_in)
+    assert len(left) == before, "records stay"
+    for trace in ("brien", "łęcka", "Łęcka", "0142", "enb", "\\xeb", "00eb"):
+        assert not [text for text in left if trace.lower() in text.lower()], trace
+
+
+def test_unreadable_records_that_name_the_id_are_erased_and_where_it_may_be_it_they_are_listed(
+    lived_in: House, capsys: pytest.CaptureFixture
+) -> None:
+    for customer in ("7731", "77", "880088001"):
+        person_named(lived_in, customer, f"Person Number {customer}")
+    theirs = ['{"customer_id": "7731", "text": "secret one', '{"customer_id":7731,"text":"secret two']
+    others = ['{"customer_id": "77310", "text": "kept one', '{"review_id": "7731", "text": "perhaps']
+    for text in theirs + others:
+        unreadable(lived_in, "reviews", "reviews", text)
+    unreadable(lived_in, "stores", "sales", 's1,r1,1,"secret three,880088001,EUR')
+    unreadable(lived_in, "stores", "sales", 's1,r1,1,"kept two,7731,EUR')
+    assert transform.build(DAILY) == []
+    assert forget.forget(["web-7731", "web-880088001"]) == 0
+    said = capsys.readouterr().out
+    left = "\n".join(texts(lived_in))
+    assert "secret" not in left and left.count("kept one") == 2 and left.count("kept two") == 2
+    ((perhaps,),) = lived_in.query(
+        "select format('load %s, row %s', _load_id, _row) from raw_stores.sales "
+        "where payload ->> '_unreadable' ~ 'kept'"
+    )
+    assert f"Look at 1 unreadable records of raw_stores.sales, they may name the id: {perhaps}." in said
+    assert "unreadable records of raw_reviews.reviews" in said
+
+
+def test_what_forget_does_not_reach_is_named(lived_in: House, capsys: pytest.CaptureFixture) -> None:
+    person_named(lived_in, "880003", "Somebody Else Entirely")
+    with psycopg.connect(lived_in.warehouse, autocommit=True) as warehouse:
+        warehouse.execute("create table public.hidden as select 'x' as note")
+        warehouse.execute("alter table public.hidden enable row level security")
+        try:
+            assert forget.forget(["web-880003"]) == 0
+        finally:
+            warehouse.execute("drop table public.hidden")
+    said = capsys.readouterr().out
+    assert "Not searched" in said and "public.hidden" in said
+    assert f"{lived_in.home}/logs/dbt.log" in said and "Airflow's task logs" in said and "PostgreSQL's own log" in said
+
+
+def test_no_message_of_dbts_and_none_of_its_logs_has_a_row(lived_in: House, capfd: pytest.CaptureFixture) -> None:
+    with psycopg.connect(lived_in.warehouse, autocommit=True) as warehouse:
+        warehouse.execute("alter table seeds.countries add constraint none check (country != 'BR') not valid")
+        try:
+            failures = transform.build(["seed", "--select", "countries"])
+        finally:
+            warehouse.execute("alter table seeds.countries drop constraint none")
+    console = capfd.readouterr()
+    results = (lived_in.home / "target" / "run_results.json").read_text()
+    log = "".join(file.read_text() for file in (lived_in.home / "logs").glob("dbt.log*"))
+    everywhere = "\n".join([*failures, console.out, console.err, results, log])
+    assert 'violates check constraint "none"' in failures[0]
+    assert "Failing row" not in everywhere and "CONTEXT" not in everywhere
+    assert transform.build(["seed", "--select", "countries"]) == []
 
 
 def test_an_unknown_customer_is_one_message_and_changes_nothing(lived_in: House, people: list[str]) -> None:
