@@ -11,7 +11,7 @@
             '(' ~ try_cast(amount, 'numeric') ~ ' < 0 and coalesce(' ~ status ~ ", '') != 'refunded')",
             is_no_date(try_cast(paid_at, 'timestamptz')),
         ],
-        'in_future': [try_cast(paid_at, 'timestamptz') ~ ' > ' ~ until],
+        'in_future': [is_in_future(try_cast(paid_at, 'timestamptz'), until)],
         'captured_back': [status ~ " = 'captured' and " ~ json_field('payment', 'refunds_payment_id') ~ ' is not null'],
         'of_no_status': [status ~ " not in ('authorized', 'captured', 'refunded', 'failed')"],
     } -%}

@@ -3,6 +3,7 @@
         A hook of the staging models, after their rows are committed. When a pipeline run's loads of a table, not passed
         yet, brought more refused records than the table's threshold allows, the model fails with words, and what stands
         on it is not built. What was corrected or waived since does not count. `quality_limits` raises a limit for one run.
+        The words name `refused_records`, which this model has read: in a first run no view stands on staging yet.
     -#}
     {%- set is_asked = execute and target.name not in var('converge_mirrors', {}) -%}
     {%- set passed = converge.state_table('passed_loads') -%}
@@ -80,8 +81,8 @@
                 ~ "), the limit is " ~ share.limit_percent ~ " %: " ~ share.reason ~ ". Most: " ~ share.reasons
                 ~ " Nothing below staging is built from it, the marts stay as they were. Have the source correct the records and run again; "
                 ~ "or waive them in seeds/quarantine_waivers.csv; or let this run pass: --vars '{quality_limits: {" ~ label ~ ": "
-                ~ (share.percent | float + 1) | int ~ "}}'. See them: select * from quarantine.quarantined_records where source = '"
-                ~ source ~ "' and table_name = '" ~ table ~ "' and status = 'pending'"
+                ~ (share.percent | float + 1) | int ~ "}}'. See them: select record_id, errors, record from " ~ refused.include(database=false) | replace('"', '')
+                ~ " where source = '" ~ source ~ "' and table_name = '" ~ table ~ "' and _load_id > " ~ seen
             ) }}
         {%- endfor -%}
         insert into {{ passed }} (label, load_id)

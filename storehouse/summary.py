@@ -4,23 +4,29 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
 from storehouse.settings import settings
-from storehouse.transform import target_folder
+from storehouse.transform import target_folder, without_database
 
 MART_SCHEMAS = ["core", "sales", "customers", "feedback"]
 # A table larger than this is counted by the planner's estimate: a summary must not read history.
 EXACT_ROWS = 1_000_000
+PLACES = [
+    ("sales.agg_daily_sales", "what was sold, by day, channel and region"),
+    ("quarantine.quarantined_records", "what was refused, why, and what became of it"),
+    ("quarantine.refused_records", "every landing that was refused, and why"),
+]
 
 
-def summarise(run_id: str | None = None, tests: Mapping[str, int] | None = None) -> str:
+def summarise(run_id: str | None = None, tests: Mapping[str, Any] | None = None) -> str:
     """Landed, accepted and refused rows of a pipeline run (the last one by default), rows per mart, tests.
 
     Args:
         run_id: of the ledger of loads.
-        tests: how many `passed`, `warned` and `failed`; by default of the last build on this machine.
+        tests: as `count_tests` gives them; by default of the last build on this machine.
     """
     with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
         loads = (
@@ -51,6 +57,8 @@ def summarise(run_id: str | None = None, tests: Mapping[str, int] | None = None)
             """,
             [MART_SCHEMAS, MART_SCHEMAS],
         ).fetchall()
+        # What is named is there: a first run that was stopped has built no mart, and no view over the quarantine.
+        places = [place for place in PLACES if _exists(warehouse, place[0])]
         counted = [
             (name, f"{estimate:,} about" if estimate > EXACT_ROWS else f"{_count(warehouse, relation):,}")
             for name, estimate, relation in marts
@@ -64,29 +72,38 @@ def summarise(run_id: str | None = None, tests: Mapping[str, int] | None = None)
     lines += [f"  {name:<36}{count:>12}" for name, count in counted]
     tests = count_tests(target_folder()) if tests is None else tests
     said = ", ".join(f"{tests[how]} {how}" for how in ("passed", "warned", "failed")) if tests else "none ran"
-    lines += ["", f"tests: {said}", ""]
-    lines += [
-        "Look next:",
-        "  make psql                                      the warehouse; \\dt sales.* lists a schema",
-        "  select * from sales.agg_daily_sales;           what was sold, by day, channel and region",
-        "  select * from quarantine.quarantined_records;  what was refused, why, and what became of it",
-        "  make docs                                      every model and column, with lineage",
-    ]
+    lines += ["", f"tests: {said}"]
+    lines += [f"  {line}" for line in tests.get("warnings", ())]
+    lines += [""]
+    lines += ["Look next:", f"  {'make psql':<46} the warehouse; \\dt sales.* lists a schema"]
+    lines += [f"  {f'select * from {relation};':<46} {what}" for relation, what in places]
+    lines += [f"  {'make docs':<46} every model and column, with lineage"]
     return "\n".join(lines)
 
 
-def count_tests(target: Path) -> dict[str, int]:
-    """How many tests `passed`, `warned` and `failed` in the last build with this target folder; empty without one."""
+def count_tests(target: Path) -> dict[str, Any]:
+    """How many tests `passed`, `warned` and `failed` in the last build with this target folder; empty without one.
+
+    `warnings` has a line for each that warned: its name, how many rows it found, and the query that shows them.
+    """
     results_file = target / "run_results.json"
     if not results_file.exists():
         return {}
     results = json.loads(results_file.read_text())["results"]
-    by_status = Counter(r["status"] for r in results if r["unique_id"].split(".")[0] in ("test", "unit_test"))
+    tests = [r for r in results if r["unique_id"].split(".")[0] in ("test", "unit_test")]
+    by_status = Counter(r["status"] for r in tests)
     return {
         "passed": by_status["pass"],
         "warned": by_status["warn"],
         "failed": by_status["fail"] + by_status["error"],
+        "warnings": [_warning(r) for r in tests if r["status"] == "warn"],
     }
+
+
+def _warning(result: Mapping[str, Any]) -> str:
+    name, rows, relation = result["unique_id"].split(".")[2], result["failures"], result.get("relation_name")
+    see = f": select * from {without_database(relation)}" if relation else ""
+    return f"warned  {name}, {rows} row{'s' * (rows != 1)}{see}"
 
 
 def _exists(warehouse: psycopg.Connection, relation: str) -> bool:

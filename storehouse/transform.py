@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
+import psycopg
+
 from storehouse.errors import StorehouseError, judged, without_rows
 from storehouse.local import say
 from storehouse.settings import PROJECT, settings
@@ -92,13 +94,22 @@ def names(arguments: list[str]) -> set[str]:
 
 def _first_words(message: str) -> str:
     """What happened, without the stack of macros that it happened in; the rest is in the log."""
-    return " ".join(without_rows(message).split("\n  > in macro")[0].split())[:500]
+    return " ".join(without_rows(message).split("\n  > in macro")[0].split())[:1500]
 
 
 def _where_to_look(result: object) -> str:
-    """Of a test that found rows: how to read them."""
-    is_kept = result.status == "fail" and result.node.should_store_failures
-    return f" To see them: select * from {result.node.relation_name.replace(chr(34), '')}" if is_kept else ""
+    """Of a test that found rows: how to read them, and their `words` where the test has such a column."""
+    if result.status != "fail" or not result.node.should_store_failures:
+        return ""
+    relation = without_database(result.node.relation_name)
+    with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
+        words = warehouse.execute(f"select to_jsonb(found) ->> 'words' from {relation} as found limit 3").fetchall()
+    return "".join(f" {said}." for (said,) in words if said) + f" To see them: select * from {relation}"
+
+
+def without_database(relation_name: str) -> str:
+    """`"shop"."core"."fct_orders"` as a person types it in that database: `core.fct_orders`."""
+    return relation_name.replace('"', "").split(".", 1)[1]
 
 
 @contextmanager

@@ -1,7 +1,10 @@
 {#
-    Grain: one row per table that was ever loaded: how far behind the others it is.
-    In data time: its newest change against the newest that any table has. A table that is read in full has no time of
-    its own: the start of its last load against the last load of all.
+    Grain: one row per table that was ever loaded: how long it has brought nothing new while others did.
+    Hours count twice: in data, from its newest change to the newest of any table; and on the clock of the loads, from the
+    load that brought that change. The fewer of the two are the table's: a history that is replayed, or a source that is
+    read far behind another, is minutes old by its loads; a source whose every table rests has nothing newer to be behind.
+    Late is what is silent for longer than the table itself was within a year, and than its seed allows.
+    A table that is read in full has no time of its own: the start of its last load against the last load of all.
     A view: it moves with every load.
 #}
 {{ config(materialized='view') }}
@@ -12,14 +15,53 @@ with loaded as (
 
 ),
 
-counted as (
+days as (
 
     select
         source,
         table_name,
-        max(newest_change_at) as newest_change_at
+        day,
+        newest_change_at,
+        covered_until,
+        max(newest_change_at) over (partition by source, table_name) as newest_of_all_at,
+        lag(newest_change_at) over (partition by source, table_name order by day) as newest_before_at
     from {{ ref('int_table_days__counted') }}
+
+),
+
+counted as (
+
+    -- A year and a month: this year's holidays know the last ones.
+    select
+        source,
+        table_name,
+        max(newest_change_at) as newest_change_at,
+        max(case
+            when newest_before_at >= {{ dbt.dateadd('day', -400, 'newest_of_all_at') }}
+                then {{ dbt.datediff('newest_before_at', 'newest_change_at', 'hour') }}
+        end) as longest_gap_hours
+    from days
     group by source, table_name
+
+),
+
+brought as (
+
+    -- The first load that had the newest change: later ones read it again.
+    select
+        counted.source,
+        counted.table_name,
+        min(loads.started_at) as brought_at
+    from counted
+    inner join {{ ref('int_loads__profiled') }} as hours
+        on
+            counted.source = hours.source
+            and counted.table_name = hours.table_name
+            and {{ utc_date('counted.newest_change_at') }} = hours.day
+            and counted.newest_change_at = hours.newest_change_at
+    inner join {{ ref('stg_ledger__loads') }} as loads
+        on hours.load_id = loads.load_id
+    group by counted.source, counted.table_name
 
 ),
 
@@ -29,7 +71,7 @@ reached as (
         (select max(loaded.started_at) from loaded) as read_at,
         greatest(
             (select max(loaded.interval_until) from loaded),
-            (select max(days.covered_until) from {{ ref('int_table_days__counted') }} as days)
+            (select max(days.covered_until) from days)
         ) as reached_at
 
 ),
@@ -43,32 +85,72 @@ measured as (
         loaded.finished_at as last_loaded_at,
         counted.newest_change_at,
         reached.reached_at,
-        cast(case
+        counted.longest_gap_hours,
+        case
             when loaded.kind = 'full' then {{ dbt.datediff('loaded.started_at', 'reached.read_at', 'hour') }}
-            else {{ dbt.datediff('counted.newest_change_at', 'reached.reached_at', 'hour') }}
-        end as integer) as hours_behind
+            else least(
+                {{ dbt.datediff('counted.newest_change_at', 'reached.reached_at', 'hour') }},
+                {{ dbt.datediff('brought.brought_at', 'reached.read_at', 'hour') }}
+            )
+        end as hours_behind,
+        -- Not to be loaded is no silence: what hinders a load fails its run.
+        case
+            when loaded.kind = 'full' then 0
+            else least(
+                {{ dbt.datediff('counted.newest_change_at', 'reached.reached_at', 'hour') }},
+                {{ dbt.datediff('brought.brought_at', 'loaded.started_at', 'hour') }}
+            )
+        end as hours_silent
     from loaded
     cross join reached
     left join counted
         on
             loaded.source = counted.source
             and loaded.table_name = counted.table_name
+    left join brought
+        on
+            loaded.source = brought.source
+            and loaded.table_name = brought.table_name
+
+),
+
+limited as (
+
+    select
+        measured.*,
+        greatest(limits.warn_hours, measured.longest_gap_hours) as warn_hours,
+        greatest(limits.error_hours, 2 * measured.longest_gap_hours) as error_hours,
+        limits.error_hours is not null as has_limit
+    from measured
+    left join {{ ref('freshness_limits') }} as limits
+        on
+            measured.source = limits.source
+            and measured.table_name = limits.table_name
 
 )
 
 select
-    measured.source,
-    measured.table_name,
-    measured.last_load_id,
-    measured.last_loaded_at,
-    measured.newest_change_at,
-    measured.reached_at,
-    measured.hours_behind,
-    limits.warn_hours,
-    limits.error_hours,
-    {{ freshness_verdict('measured.hours_behind', 'limits') }} as verdict
-from measured
-left join {{ ref('freshness_limits') }} as limits
-    on
-        measured.source = limits.source
-        and measured.table_name = limits.table_name
+    source,
+    table_name,
+    last_load_id,
+    last_loaded_at,
+    newest_change_at,
+    reached_at,
+    cast(longest_gap_hours as integer) as longest_gap_hours,
+    cast(hours_behind as integer) as hours_behind,
+    cast(hours_silent as integer) as hours_silent,
+    cast(case when has_limit then warn_hours end as integer) as warn_hours,
+    cast(case when has_limit then error_hours end as integer) as error_hours,
+    cast(case
+        when not has_limit then 'no_limit'
+        when hours_behind is null then 'no_history'
+        when hours_silent > error_hours then 'error'
+        when hours_behind > warn_hours then 'warn'
+        else 'ok'
+    end as varchar) as verdict,
+    cast(
+        source || '.' || table_name || ' brought nothing new for ' || hours_behind || ' hours; ' || warn_hours || ' are told and '
+        || error_hours || ' fail the run. Its longest silence within a year was ' || coalesce(cast(longest_gap_hours as varchar), 'unknown')
+        || ' hours. Ask the source; if it rests, set warn_hours and error_hours in seeds/freshness_limits.csv' as varchar
+    ) as words
+from limited

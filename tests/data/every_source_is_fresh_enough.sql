@@ -1,4 +1,4 @@
--- Fails with each table that is so far behind that what is built on it misleads, see seeds/freshness_limits.csv.
+-- Fails with each table that was asked and has had nothing new for so long that what is built on it misleads, see seeds/freshness_limits.csv.
 {{ config(severity='error') }}
 
 select
@@ -7,6 +7,9 @@ select
     newest_change_at,
     reached_at,
     hours_behind,
-    error_hours
+    hours_silent,
+    longest_gap_hours,
+    error_hours,
+    words
 from {{ ref('source_freshness') }}
 where verdict = 'error'

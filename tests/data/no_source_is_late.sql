@@ -1,4 +1,4 @@
--- Warns of each table whose newest change lies further behind than it may, see seeds/freshness_limits.csv.
+-- Warns of each table that has brought nothing new for longer than it may, see seeds/freshness_limits.csv.
 {{ config(severity='warn') }}
 
 select
@@ -7,6 +7,9 @@ select
     newest_change_at,
     reached_at,
     hours_behind,
-    warn_hours
+    hours_silent,
+    longest_gap_hours,
+    warn_hours,
+    words
 from {{ ref('source_freshness') }}
 where verdict = 'warn'

@@ -40,18 +40,19 @@ def generations(redis_server) -> dict[str, int]:
 def test_a_reader_finds_each_rating_by_the_live_generation(marts, redis_server):
     marts(
         "insert into feedback.product_ratings (product_id, reviews, average_rating, last_review_date) "
-        "values ('P-1', 3, 4.33, '2026-01-31'), ('Ä 2', 1, 5, null)"
+        "values ('P-1', 3, 4.33, '2026-01-31'), ('Ä 2', 1, 5, null), ('a:b/c* ', 2, 4, null)"
     )
     published = publish.product_ratings()
-    assert published.products == 2
-    assert read(redis_server, "P-1", "Ä 2", "P-3") == [
+    assert published.products == 3
+    assert read(redis_server, "P-1", "Ä 2", "a:b/c* ", "P-3") == [
         {"product_id": "P-1", "reviews": "3", "average_rating": "4.33", "last_review_date": "2026-01-31"},
         {"product_id": "Ä 2", "reviews": "1", "average_rating": "5.00"},
+        {"product_id": "a:b/c* ", "reviews": "2", "average_rating": "4.00"},
         {},
     ]
     live = redis_server.client.hgetall("storehouse:ratings")
     assert live.keys() == {"generation", "products", "published_at"}
-    assert (live["generation"], live["products"]) == (published.generation, "2")
+    assert (live["generation"], live["products"]) == (published.generation, "3")
 
 
 def test_every_key_outlives_a_missed_day_and_ends(marts, redis_server):

@@ -79,7 +79,7 @@ select
         ('placed_at_missing', 'missing', 'error', 'placed_at_text is null', 'The order has no date.'),
         ('placed_at_unreadable', 'type', 'error', is_not_a('time', 'placed_at_text'), 'The order date is not a date.'),
         ('placed_at_impossible', 'range', 'error', is_no_date('placed_at'), 'The order date is before 2000 or after 2099.'),
-        ('placed_in_future', 'range', 'error', 'placed_at > _latest_at', 'The order date is later than its load can have seen.'),
+        ('placed_in_future', 'range', 'error', is_in_future('placed_at'), 'The order date is later than its load can have seen.'),
         ('updated_at_missing', 'missing', 'error', 'updated_at_text is null', 'The time of the change is missing.'),
         ('updated_at_unreadable', 'type', 'error', is_not_a('time', 'updated_at_text'), 'The time of the change is not a time.'),
         ('changed_in_future', 'range', 'error', 'updated_at > _latest_at', 'Its last change is later than its load can have seen.'),
@@ -107,7 +107,7 @@ select
         ('refund_captured', 'range', 'error', any_payment('payments', is='captured_back'), 'A payment gives money of another one back, and its status is captured: it must be refunded.'),
         ('payment_duplicated', 'duplicate', 'error', any_payment('payments', is='duplicated'), 'Two payments have one id.'),
         ('installments_unreadable', 'type', 'warn', any_payment('payments', is='installed_unreadably'), 'The instalments of a payment are not a number: read as unknown.'),
-        ('total_high', 'range', 'warn', 'stated_amount > 50000', 'The total is over 50,000.'),
+        ('total_high', 'range', 'warn', 'stated_amount > 50000 and stated_amount < 100000000', 'The total is over 50,000.'),
         ('currency_missing', 'missing', 'warn', 'source_currency is null', 'The order has no currency: read as USD.'),
     ], of_key=['record_unreadable', 'order_id_missing', 'order_id_malformed'], is_deleted="is_deleted") }}
 from typed

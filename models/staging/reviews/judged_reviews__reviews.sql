@@ -71,7 +71,7 @@ select
         ('created_at_missing', 'missing', 'error', 'created_at_text is null', 'The review has no date.'),
         ('created_at_unreadable', 'type', 'error', is_not_a('time', 'created_at_text'), 'The date is not a date.'),
         ('created_at_impossible', 'range', 'error', is_no_date('created_at'), 'The date is before 2000 or after 2099.'),
-        ('created_in_future', 'range', 'error', 'created_at > _latest_at', 'The date is later than its load can have seen.'),
+        ('created_in_future', 'range', 'error', is_in_future('created_at'), 'The date is later than its load can have seen.'),
         ('updated_at_missing', 'missing', 'error', 'updated_at_text is null', 'The time of the change is missing.'),
         ('updated_at_unreadable', 'type', 'error', is_not_a('time', 'updated_at_text'), 'The time of the change is not a time.'),
         ('changed_in_future', 'range', 'error', 'updated_at > _latest_at', 'Its last change is later than its load can have seen.'),

@@ -47,14 +47,14 @@ select
         ('customer_id_malformed', 'type', 'error', is_no_id('source_customer_id'), 'An id is at most 200 printable characters.'),
         ('placed_at_missing', 'missing', 'error', 'placed_at is null', 'The order has no date.'),
         ('placed_at_impossible', 'range', 'error', is_no_date('placed_at'), 'The order date is before 2000 or after 2099.'),
-        ('placed_in_future', 'range', 'error', 'placed_at > _latest_at', 'The order date is later than its load can have seen.'),
+        ('placed_in_future', 'range', 'error', is_in_future('placed_at'), 'The order date is later than its load can have seen.'),
         ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
         ('status_missing', 'missing', 'error', 'source_status is null', 'The order has no status.'),
         ('status_unknown', 'reference', 'error', "source_status not in (select source_status from " ~ ref('order_statuses') ~ ")", 'The status is not in seeds/order_statuses.csv.'),
         ('currency_unknown', 'reference', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
         ('total_negative', 'range', 'error', 'total_amount < 0 and not ' ~ is_credit_note(json_field('_record', 'credited_order_id'), 'source_status'), 'The total is below zero.'),
         ('total_absurd', 'range', 'error', 'total_amount >= 100000000 or total_amount <= -100000000', 'The total is 100 million or more.'),
-        ('total_high', 'range', 'warn', 'total_amount > 50000', 'The total is over 50,000.'),
+        ('total_high', 'range', 'warn', 'total_amount > 50000 and total_amount < 100000000', 'The total is over 50,000.'),
         ('currency_missing', 'missing', 'warn', clean_code('currency') ~ ' is null', 'The order has no currency: read as USD.'),
     ], of_key=['order_id_missing', 'order_id_malformed'], is_deleted="_op = 'd'") }}
 from typed

@@ -51,7 +51,7 @@ select
         ('status_unknown', 'reference', 'error', "clean_status not in ('authorized', 'captured', 'refunded', 'failed')", 'The status is not authorized, captured, refunded or failed.'),
         ('refund_captured', 'range', 'error', "clean_status = 'captured' and " ~ json_field('_record', 'refunds_payment_id') ~ ' is not null', 'The payment gives money of another one back, and its status is captured: it must be refunded.'),
         ('paid_at_impossible', 'range', 'error', is_no_date('paid_at'), 'The payment date is before 2000 or after 2099.'),
-        ('paid_in_future', 'range', 'error', 'paid_at > _latest_at', 'The payment date is later than its load can have seen.'),
+        ('paid_in_future', 'range', 'error', is_in_future('paid_at'), 'The payment date is later than its load can have seen.'),
         ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
         ('currency_missing', 'missing', 'warn', clean_code('currency') ~ ' is null', 'The payment has no currency: read as USD.'),
         ('installments_absurd', 'range', 'warn', 'installments not between 0 and 999', 'The instalments are below zero or over 999: read as unknown.'),

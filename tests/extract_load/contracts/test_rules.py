@@ -67,7 +67,9 @@ def test_a_delete_is_asked_for_the_rules_of_its_key_only(model: Path) -> None:
     deletes = [row["_errors"] or [] for row in rows_of(model) if row.get("_is_deleted")]
     assert [] in deletes
     assert {words.split()[0] for errors in deletes for words in errors} <= of_key
-    assert any(errors for errors in deletes), f"{model.stem}: no row of a unit test deletes with a key that can't be used."
+    assert any(errors for errors in deletes), (
+        f"{model.stem}: no row of a unit test deletes with a key that can't be used."
+    )
 
 
 def test_every_landed_table_is_judged() -> None:
