@@ -1,12 +1,12 @@
 {% macro is_discount_too_high(discount, quantity, price) -%}
     {#-
-        True when more is taken off than the goods cost, of a line that gives goods back likewise. To the cent: a discount
-        is rounded. Amounts that are wrong by themselves have that as their one reason.
+        True when more is taken off than the goods cost, of a line that gives goods back likewise. To the cent: a discount is
+        rounded, and a line doesn't know its currency. A price or a discount that is wrong by itself has its own reason.
     -#}
     (
-        {{ quantity }} != 0
-        and {{ price }} >= 0
+        {{ price }} >= 0
         and abs({{ discount }}) < 100000000
+        and {{ quantity }} * {{ discount }} > 0
         and round(abs(cast({{ discount }} as numeric)), 2) > round(abs({{ quantity }} * cast({{ price }} as numeric)), 2)
     )
 {%- endmacro %}
