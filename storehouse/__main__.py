@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 
+from extract_load import databases
 from storehouse import local
 from storehouse.errors import StorehouseError
 from storehouse.server import BINARIES
@@ -46,11 +47,8 @@ def main() -> int:
         print(f"storehouse {arguments.command}: {error}", file=sys.stderr)
         return 1
     except psycopg.OperationalError as error:
-        print(
-            f"storehouse {arguments.command}: the database does not answer: {str(error).splitlines()[0]}. "
-            "Are WAREHOUSE_HOST, _PORT, _USER and _PASSWORD right, and does it run?",
-            file=sys.stderr,
-        )
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        print(f"storehouse {arguments.command}: the embedded server: {said}. Its log: make start", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"storehouse {arguments.command}: interrupted. What was landed stays; run it again.", file=sys.stderr)
@@ -87,7 +85,7 @@ def _forget(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _env(_: argparse.Namespace, __: list[str]) -> int:
-    for name, value in settings().dbt_environment().items():
+    for name, value in databases.dbt_environment().items():
         print(f"export {name}='{value}'")
     return 0
 
@@ -101,7 +99,7 @@ def _psql(_: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
-    place = settings().dbt_environment() | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_PROJECT_DIR": str(PROJECT)}
+    place = databases.dbt_environment() | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_PROJECT_DIR": str(PROJECT)}
     logs = {"DBT_LOG_PATH": str(settings().home / "logs")}
     os.execve(Path(sys.executable).parent / "dbt", ["dbt", *rest], logs | os.environ | place)
 

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
+from extract_load.databases import open_warehouse, take_lock
 from storehouse import local, transform
 from storehouse.errors import StorehouseError
 from storehouse.local import say
 from storehouse.run import DAILY
-from storehouse.settings import settings
 
 # What stands in the place of a value. An e-mail address stays one, so that no rule judges the row otherwise.
 WORDS = {"email": "forgotten@example.invalid"}
@@ -70,7 +70,7 @@ def forget(customers: list[str]) -> int:
     local.start()
     transform.names(["--resource-type", "source"])
     places = list(_landed_places())
-    with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
+    with open_warehouse("transform") as warehouse, warehouse.speaking():
         # No statement here has a value in it: a server that logs statements logs none.
         with warehouse.transaction():
             pending = _collect(warehouse, places, customers)
@@ -155,14 +155,16 @@ def _erase(warehouse: psycopg.Connection, places: list[Place]) -> None:
     ]
     for state in states:
         # A reader that is at work has read the old values: it ends first.
-        warehouse.execute(
+        readers = warehouse.execute(
             sql.SQL(
-                "select pg_advisory_xact_lock(hashtextextended('converge ' || nspname || '.' || relname, 0)) "
+                "select hashtextextended('converge ' || nspname || '.' || relname, 0), nspname || '.' || relname "
                 "from (select distinct relation from {} where input = any(%s)) as readers "
                 "join pg_class on relation = pg_class.oid join pg_namespace on pg_namespace.oid = relnamespace"
             ).format(state),
             [tables],
         )
+        for key, reader in readers.fetchall():
+            take_lock(warehouse, key, reader)
     types = {
         (table, column): (type_, is_text)
         for table, column, type_, is_text in warehouse.execute(

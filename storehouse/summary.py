@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-from storehouse.settings import settings
+from extract_load.databases import open_warehouse
 from storehouse.transform import target_folder
 
 MART_SCHEMAS = ["core", "sales", "customers", "feedback"]
@@ -22,7 +22,7 @@ def summarise(run_id: str | None = None, tests: Mapping[str, int] | None = None)
         run_id: of the ledger of loads.
         tests: how many `passed`, `warned` and `failed`; by default of the last build on this machine.
     """
-    with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
+    with open_warehouse("transform") as warehouse, warehouse.speaking():
         loads = (
             warehouse.execute(
                 """

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
+from extract_load import databases
 from storehouse.errors import StorehouseError, judged, without_rows
 from storehouse.local import say
 from storehouse.settings import PROJECT, settings
@@ -113,7 +114,7 @@ def _uncollected() -> Iterator[None]:
 
 @_uncollected()
 def _invoke(arguments: list[str], callbacks: list, target: str | None = None) -> object:
-    os.environ.update(settings().dbt_environment())
+    os.environ.update(databases.dbt_environment())
     from dbt.cli.main import dbtRunner
 
     common = ["--quiet", "--no-use-colors", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
