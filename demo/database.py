@@ -7,6 +7,7 @@ from datetime import date
 
 import psycopg
 
+from storehouse import sessions
 from storehouse.errors import StorehouseError
 from storehouse.settings import settings
 
@@ -33,7 +34,9 @@ def connect() -> Iterator[psycopg.Connection]:
     try:
         if house.shop_database_url is None:
             house.server.ensure_database("shop")
-        connection = psycopg.connect(house.shop_conninfo())
+        connection = psycopg.connect(house.shop_conninfo(), autocommit=True)
+        sessions.tell(connection, house.shop_session())
+        connection.autocommit = False
     except psycopg.OperationalError as error:
         raise StorehouseError(
             f"The demo shop's database can't be reached: {_one_line(error)}. "

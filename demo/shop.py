@@ -10,10 +10,12 @@ from psycopg import sql
 from demo import stores
 from demo.database import Clock, connect, read_clock
 from demo.statements import statement
+from extract_load.databases import take_lock
 from storehouse.errors import StorehouseError
 from storehouse.settings import settings
 
 START = date(2026, 1, 1)
+ADVANCE_LOCK = 0x5EED_0007  # an advisory lock of the shop's database
 TABLES = ("customers", "products", "orders", "order_items", "payments")
 
 # Days after which nothing more can happen to an order: sql/lives.sql draws at most 38.
@@ -90,9 +92,8 @@ def advance(
     if not 0 <= bad_orders <= 1:
         raise StorehouseError(f"The share of bad orders is from 0 to 1, not {bad_orders:g}.")
     with connect() as connection:
-        connection.execute("set local timezone = 'UTC'")
         connection.execute("set local jit = off")
-        connection.execute("select pg_advisory_xact_lock(hashtext('demo.advance'))")
+        take_lock(connection, ADVANCE_LOCK, "the demo shop, which another command plays on")
         wanted = {"size": size, "seed": seed, "start": start, "error_rate": error_rate}
         wanted = {name: value for name, value in wanted.items() if value is not None}
         clock = read_clock(connection)

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 import psycopg
 from psycopg import errors, sql
 
-from extract_load.databases import Database
+from extract_load.databases import Database, take_lock
 from extract_load.tables import SOURCES, TABLES, Table
 from storehouse.errors import StorehouseError, TransientError, telling_no_values
 from storehouse.settings import settings
@@ -135,7 +135,7 @@ def land(
         options = sql.SQL("(format binary)" if binary else "")
         with cursor.copy(sql.SQL("copy _landing ({}) from stdin {}").format(names, options)) as copy:
             feed(copy)
-        cursor.execute("select pg_advisory_xact_lock(%s)", [LEDGER_LOCK])
+        take_lock(warehouse, LEDGER_LOCK, "raw.loads, the ledger")
         (load_id,) = cursor.execute("select nextval('raw.load_ids')").fetchone()
         rows = append(load_id)
         cursor.execute(
@@ -264,7 +264,7 @@ def prepare(warehouse: Database) -> None:
             return
         try:
             with warehouse.transaction():
-                warehouse.execute("select pg_advisory_xact_lock(%s)", [SCHEMA_LOCK])
+                take_lock(warehouse, SCHEMA_LOCK, "the raw schemas")
                 if not there.issuperset(("raw.shape", "raw.load_ids")):
                     warehouse.execute(_SHAPE.read_text())
                 for schema in (f"raw_{source}" for source in SOURCES):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
-from extract_load.databases import Database, open_shop
+from extract_load.databases import Database, only_one, open_shop
 from extract_load.ledger import Interval, Load, LoadResult, append_rows, each, land, logger, shape, starting_point
 from extract_load.tables import Table
 from storehouse.errors import StorehouseError
@@ -53,7 +53,7 @@ def load(
     Raises:
         StorehouseError: what failed, a line each.
     """
-    with open_shop() as shop, _one_at_a_time(warehouse, tables), shop.speaking(), shop.transaction():
+    with open_shop() as shop, _one_at_a_time(tables), shop.speaking(), shop.snapshot():
         return each(lambda table: _load_table(shop, warehouse, table, asked, run_id, allow_empty), tables)
 
 
@@ -101,20 +101,12 @@ def _load_table(
 
 
 @contextmanager
-def _one_at_a_time(warehouse: Database, tables: list[Table]) -> Iterator[None]:
+def _one_at_a_time(tables: list[Table]) -> Iterator[None]:
     if all(table.kind != "full" for table in tables):
         yield
         return
-    with warehouse.speaking():
-        (free,) = warehouse.execute("select pg_try_advisory_lock(%s)", [SNAPSHOT_LOCK]).fetchone()
-        if not free:
-            logger.info("shop: another load of the shop is running; waiting for it")
-            warehouse.execute("select pg_advisory_lock(%s)", [SNAPSHOT_LOCK])
-    try:
+    with only_one("extract", SNAPSHOT_LOCK, "loads of the shop"):
         yield
-    finally:
-        if not warehouse.closed:
-            warehouse.execute("select pg_advisory_unlock(%s)", [SNAPSHOT_LOCK])
 
 
 def _at_shop(table: Table) -> sql.Identifier:

@@ -4,9 +4,9 @@
         {%- set passed = converge.state_table('passed_loads') -%}
         {%- set there = run_query("select to_regnamespace('" ~ passed.include(identifier=false) ~ "'), to_regclass('" ~ passed ~ "')").rows[0] -%}
         {%- if not there[1] -%}
+            {#- Two first runs at once: the second waits and finds it. -#}
+            {%- do converge.take_lock('storehouse.start_quality_gate', 'the loads that have passed') -%}
             {%- call statement() -%}
-                -- Two first runs at once: the second waits and finds it.
-                select pg_advisory_xact_lock(hashtext('storehouse.start_quality_gate'));
                 {% if not there[0] -%}
                 create schema if not exists {{ passed.include(identifier=false) }};
                 {%- endif %}

@@ -94,7 +94,7 @@ def _publish(client: redis.Redis) -> Published:
     # Asked first: when Redis is away, the warehouse is not read.
     client.ping()
     # One at a time, to the switch: an older one that is slow must not put its ratings in the place of newer ones.
-    with snapshot(RATINGS_LOCK) as warehouse:
+    with snapshot(RATINGS_LOCK, "the publishing of ratings") as warehouse:
         now = datetime.now(UTC)
         generation = f"{now:%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}"
         try:

@@ -69,7 +69,7 @@ class Day(NamedTuple):
 def export() -> Exported:
     """Export the days that changed; see `publish.daily_sales`."""
     target = _Target(settings().resolved_sales_export_url())
-    with snapshot(EXPORT_LOCK) as warehouse:
+    with snapshot(EXPORT_LOCK, "the export of daily sales") as warehouse:
         schema = _schema(warehouse)
         wanted = {_path(day.day): day for day in _days(warehouse, schema)}
         if not wanted:

@@ -8,6 +8,7 @@ from datetime import date
 
 import psycopg
 
+from extract_load import databases
 from storehouse import local
 from storehouse.errors import StorehouseError, said_by
 from storehouse.server import BINARIES
@@ -48,11 +49,8 @@ def main() -> int:
         print(f"storehouse {arguments.command}: {error}", file=sys.stderr)
         return 1
     except psycopg.OperationalError as error:
-        print(
-            f"storehouse {arguments.command}: the database does not answer: {said_by(error)}. "
-            "Are WAREHOUSE_HOST, _PORT, _USER and _PASSWORD right, and does it run?",
-            file=sys.stderr,
-        )
+        said = said_by(error)
+        print(f"storehouse {arguments.command}: the embedded server: {said}. Its log: make start", file=sys.stderr)
         return 1
     except psycopg.Error as error:
         print(f"storehouse {arguments.command}: the warehouse: {said_by(error)}.", file=sys.stderr)
@@ -99,7 +97,7 @@ def _rates(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _env(_: argparse.Namespace, __: list[str]) -> int:
-    for name, value in settings().dbt_environment().items():
+    for name, value in databases.dbt_environment().items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
 
@@ -117,7 +115,7 @@ def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
 
     from storehouse.transform import quote_no_rows
 
-    place = settings().dbt_environment() | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_PROJECT_DIR": str(PROJECT)}
+    place = databases.dbt_environment() | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_PROJECT_DIR": str(PROJECT)}
     os.environ.update({"DBT_LOG_PATH": str(settings().home / "logs")} | os.environ | place)
     quote_no_rows()
     cli(rest, prog_name="dbt")

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
+from extract_load.databases import open_warehouse
 from storehouse import transform
 from storehouse.errors import StorehouseError, judged
 from storehouse.local import say
 from storehouse.selection import words
-from storehouse.settings import settings
 
 # The target of this name in profiles.yml: its schemas have this prefix, and are dropped at the end.
 SCRATCH = "audit"
@@ -60,9 +60,10 @@ def audit(select: str | None = None) -> list[Verdict]:
             chosen = [f"+{model.name},config.materialized:converging" for model in models]
             if failures := transform.build(["run", "--select", *chosen], target=SCRATCH):
                 raise judged("The audit could not rebuild every model:\n  " + "\n  ".join(failures))
-            with psycopg.connect(settings().warehouse_conninfo()) as warehouse:
+            with open_warehouse("transform") as warehouse, warehouse.speaking():
                 # One snapshot for all tables: the warehouse may move on, what is compared does not.
                 warehouse.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+                warehouse.autocommit = False
                 if not _moved(warehouse):
                     return [_compare(warehouse, model) for model in models]
             say("audit", "a run moved the bound meanwhile: following it")
@@ -184,7 +185,7 @@ def _sized(value: str | None) -> str:
 
 def drop_scratch() -> None:
     """Remove the scratch target's schemas."""
-    with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
+    with open_warehouse("transform") as warehouse, warehouse.speaking():
         found = warehouse.execute("select nspname from pg_namespace where nspname like %s", [f"{SCRATCH}\\_%"])
         for (schema,) in found.fetchall():
             warehouse.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))

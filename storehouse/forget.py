@@ -14,6 +14,7 @@ import jinja2
 import psycopg
 from psycopg import errors, sql
 
+from extract_load.databases import Database, open_warehouse, take_lock
 from storehouse import local, transform
 from storehouse.errors import StorehouseError
 from storehouse.local import say
@@ -85,7 +86,7 @@ def forget(customers: list[str]) -> int:
     local.start()
     transform.names(["--resource-type", "source"])
     places = list(_landed_places())
-    with _connect("forget") as raw, _connect("transform") as warehouse, _speaking():
+    with _connect("forget") as raw, raw.speaking(_ADVICE), _connect("transform") as warehouse:
         # No statement here has a value in it: a server that logs statements logs none.
         with raw.transaction():
             _hold_plain(raw, places)
@@ -112,9 +113,15 @@ def forget(customers: list[str]) -> int:
         return _prove(raw, warehouse, places)
 
 
+_ADVICE = {
+    errors.InsufficientPrivilege: "Set FORGET_USER and FORGET_PASSWORD to the role that may update raw: "
+    "deploy/roles.sql makes one (docs/deploy.md). What was begun is ended by running this again."
+}
+
+
 @contextmanager
-def _connect(duty: Literal["forget", "transform"]) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(settings().warehouse_conninfo(duty), autocommit=True) as connection:
+def _connect(duty: Literal["forget", "transform"]) -> Iterator[Database]:
+    with open_warehouse(duty) as connection:
         connection.execute("set search_path to pg_catalog")
         connection.add_notice_handler(_tell_of_a_skipped_vacuum)
         yield connection
@@ -124,18 +131,6 @@ def _tell_of_a_skipped_vacuum(notice: errors.Diagnostic) -> None:
     """Before PostgreSQL 17 only its owner may vacuum a table."""
     if notice.severity_nonlocalized == "WARNING" and "vacuum" in notice.message_primary:
         say("vacuum", f"{notice.message_primary}: let an administrator run vacuum (analyze) on it")
-
-
-@contextmanager
-def _speaking() -> Iterator[None]:
-    """Within, an error of PostgreSQL becomes one message, without the rows that PostgreSQL may quote."""
-    try:
-        yield
-    except errors.InsufficientPrivilege as error:
-        raise StorehouseError(
-            f"The warehouse: {error.diag.message_primary}. Set FORGET_USER and FORGET_PASSWORD to the role that may "
-            "update raw: deploy/roles.sql makes one (docs/deploy.md). What was begun is ended by running this again."
-        ) from None
 
 
 @cache
@@ -344,14 +339,16 @@ def _mark(warehouse: psycopg.Connection) -> None:
         ).fetchall():
             theirs = {"state": sql.Identifier(*state), "changed": CHANGED}
             # A reader that is at work has read the old values: it ends first.
-            warehouse.execute(
+            readers = warehouse.execute(
                 sql.SQL(
-                    "select pg_advisory_xact_lock(hashtextextended('converge ' || nspname || '.' || relname, 0)) "
+                    "select hashtextextended('converge ' || nspname || '.' || relname, 0), nspname || '.' || relname "
                     "from (select distinct relation from {state} "
                     "where input in (select name from {changed})) as readers "
                     "join pg_class on relation = pg_class.oid join pg_namespace on pg_namespace.oid = relnamespace"
                 ).format(**theirs)
             )
+            for key, reader in readers.fetchall():
+                take_lock(warehouse, key, reader)
             delete = sql.SQL("delete from {state} where input in (select name from {changed})")
             warehouse.execute(delete.format(**theirs))
 

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import psycopg
 
+from extract_load.databases import connect_warehouse, take_lock
 from storehouse.errors import TransientError, may_pass, said_by, without_rows
-from storehouse.settings import settings
 from storehouse.transform import NOT_DAILY_TAGS
 
 SUCCESS, FAILED, SKIPPED = "success", "failed", "skipped"
 TESTS = "tests"  # the tests that are about several nodes
 BUILD = "build"  # recorded last: the build ran to its end
 KEPT_DAYS = 30
+TABLE_LOCK = 0x5EED_0006  # an advisory lock: of two first builds one makes the table
 STATEMENT_WITHIN = 30  # seconds: a statement that hangs would hold the triggerer up
 WRITE = (
     "insert into orchestration.node_results values (%s, %s, %s, %s, %s, clock_timestamp())"
@@ -52,13 +53,14 @@ def begin(dag_id: str, run_id: str) -> None:
     """A build of this run begins: make the table when it is not there, forget an earlier build and old runs."""
     with _connect() as warehouse:
         if not warehouse.execute("select to_regclass('orchestration.node_results') is not null").fetchone()[0]:
-            warehouse.execute(
-                "select pg_advisory_lock(hashtext('orchestration.node_results'));"
-                "create schema if not exists orchestration;"
-                "create table if not exists orchestration.node_results ("
-                "dag_id text, run_id text, node text, status text not null, message text not null,"
-                " recorded_at timestamptz not null, primary key (dag_id, run_id, node))"
-            )
+            with warehouse.transaction():
+                take_lock(warehouse, TABLE_LOCK, "orchestration.node_results")
+                warehouse.execute(
+                    "create schema if not exists orchestration;"
+                    "create table if not exists orchestration.node_results ("
+                    "dag_id text, run_id text, node text, status text not null, message text not null,"
+                    " recorded_at timestamptz not null, primary key (dag_id, run_id, node))"
+                )
         warehouse.execute(
             "delete from orchestration.node_results where (dag_id = %s and run_id = %s)"
             " or recorded_at < now() - make_interval(days => %s)",
@@ -224,5 +226,6 @@ def _tests_about_one_node(manifest: Mapping) -> dict[str, str]:
 
 
 def _connect() -> psycopg.Connection:
-    bound = f"-c statement_timeout={STATEMENT_WITHIN}s"
-    return psycopg.connect(settings().warehouse_conninfo(), autocommit=True, options=bound, tcp_user_timeout=60_000)
+    warehouse = connect_warehouse("transform", tcp_user_timeout=60_000)
+    warehouse.execute(f"set statement_timeout to '{STATEMENT_WITHIN}s'")
+    return warehouse

@@ -50,10 +50,10 @@ def why_not_ready(source: str, until: datetime | None, from_: datetime | None = 
 
 
 def _shop(until: datetime | None, from_: datetime | None) -> str | None:
-    with open_shop() as shop, shop.speaking():
+    with open_shop() as shop, shop.speaking(), shop.snapshot():
         if not (until and from_ and from_ < until):
             return None
-        shop.execute(f"set statement_timeout to '{READ_WITHIN}s'")
+        shop.execute(f"set local statement_timeout to '{READ_WITHIN}s'")
         # A change after the interval will do: then the database has reached its end, and it was a quiet one. Not one
         # that is dated in the future. The maximum is the end of an index; a range might be looked for in the table.
         orders = sql.Identifier(settings().shop_schema, "orders")

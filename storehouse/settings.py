@@ -11,6 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from storehouse import sessions
 from storehouse.errors import StorehouseError
 from storehouse.kept_secret import kept_secret
 from storehouse.server import SUPERUSER, Server
@@ -42,6 +43,10 @@ class Settings(BaseSettings):
     warehouse_user: str = SUPERUSER
     warehouse_password: str = ""
     warehouse_database: str = "storehouse"
+    warehouse_sslmode: str | None = Field(default=None, description="as libpq's sslmode; verify-full for production")
+    warehouse_sslrootcert: Path | None = Field(default=None, description="a file: who may have signed its certificate")
+    warehouse_sslcert: Path | None = Field(default=None, description="a file: our own certificate, if it asks for one")
+    warehouse_sslkey: Path | None = Field(default=None, description="a file: its key, readable for this user alone")
     extract_user: str | None = Field(default=None, description="who lands, when that is not WAREHOUSE_USER")
     extract_password: str = ""
     reporting_user: str | None = Field(default=None, description="who publishes, when that is not WAREHOUSE_USER")
@@ -67,6 +72,7 @@ class Settings(BaseSettings):
     )
     overlap_minutes: int = Field(default=60, ge=0, description="how far `updated_at` reads behind its watermark")
     http_timeout_seconds: float = Field(default=30, gt=0)
+    lock_wait_minutes: float = Field(default=30, gt=0, description="how long a session waits for another's lock")
     shop_elt_schedule: str = Field(default="daily", description="hourly, daily, or a cron line")
     feedback_elt_schedule: str = Field(default="daily", description="likewise")
     wait_hours: float = Field(default=3, gt=0, description="how long a run waits for a source")
@@ -138,7 +144,13 @@ class Settings(BaseSettings):
             "WAREHOUSE_USER": self.warehouse_user,
             "WAREHOUSE_PASSWORD": self._warehouse_password(),
             "WAREHOUSE_DATABASE": self.warehouse_database,
-        }
+        } | {f"WAREHOUSE_{name.upper()}": value for name, value in self._tls().items()}
+
+    def _tls(self) -> dict[str, str]:
+        """libpq's parameters; those that are not set are not among them: libpq's own variables and defaults hold."""
+        names = ("sslmode", "sslrootcert", "sslcert", "sslkey")
+        values = {name: getattr(self, f"warehouse_{name}") for name in names}
+        return {name: str(value) for name, value in values.items() if value is not None}
 
     def _warehouse_password(self) -> str:
         """As set; else, of the embedded server's superuser, its own."""
@@ -154,23 +166,34 @@ class Settings(BaseSettings):
         return self.warehouse_environment() | self.session_environment()
 
     def session_environment(self) -> dict[str, str]:
-        """`PGOPTIONS` of dbt's sessions: the masking key, which stands in no SQL, log or file, and what reads cost.
+        """What dbt's sessions are told: `PGOPTIONS`, and what libpq sends beside it and would else take from elsewhere.
 
-        Every other connection is made from a conninfo below, which says its options itself: none of them has the key.
+        Only here: the masking key, which stands in no SQL, log or file, and what reads cost. Every other connection is
+        made from a conninfo below, which says its options itself: none of them has the key.
 
         Raises:
             StorehouseError: the warehouse is one's own and has no usable `PII_KEY`. The message has nothing of the key.
         """
-        options = self._options()
         # A run looks up keys. PostgreSQL's default, 4, is a spinning disk's: it would read history instead.
-        if "random_page_cost" not in options:
-            options += " -c random_page_cost=1.1"
-        return {"PGOPTIONS": f"{options} -c storehouse.pii_key={self._pii_key()}".strip()}
+        options = self._options({"random_page_cost": "1.1"})
+        meaning = sessions.MEANING
+        return {
+            "PGOPTIONS": f"{options} -c storehouse.pii_key={self._pii_key()}",
+            "PGCLIENTENCODING": meaning["client_encoding"],
+            "PGDATESTYLE": meaning["DateStyle"],
+            "PGTZ": meaning["TimeZone"],
+        }
 
-    @staticmethod
-    def _options() -> str:
-        """What `PGOPTIONS` says beside the key."""
-        return KEY_OPTION.sub("", os.environ.get("PGOPTIONS", ""))
+    def _options(self, more: dict[str, str] | None = None) -> str:
+        """What a session of the warehouse is told: `PGOPTIONS` of the operator stands between what may and may not be
+        said otherwise there. The last one counts.
+        """
+        first = sessions.options(sessions.patience(self.lock_wait_minutes) | (more or {}))
+        last = sessions.options(sessions.WAREHOUSE_MEANING)
+        theirs = KEY_OPTION.sub("", os.environ.get("PGOPTIONS", ""))
+        for ours in (first, last):  # of a process above this one
+            theirs = theirs.replace(ours, "")
+        return " ".join(filter(None, (first, theirs.strip(), last)))
 
     def _pii_key(self) -> str:
         if self.pii_key:
@@ -206,8 +229,10 @@ class Settings(BaseSettings):
             user=user,
             password=password or None,
             dbname=place["WAREHOUSE_DATABASE"],
-            application_name="storehouse",
+            application_name=f"storehouse {duty}",
+            client_encoding=sessions.MEANING["client_encoding"],
             options=self._options(),
+            **self._tls(),
             **LIVENESS,
         )
 
@@ -224,7 +249,16 @@ class Settings(BaseSettings):
                 "SHOP_DATABASE_URL is not a PostgreSQL connection string. One looks like "
                 "postgresql://user:password@host:5432/database"
             ) from None
-        return make_conninfo(**{"options": ""} | LIVENESS | place)
+        ours = {"client_encoding": sessions.MEANING["client_encoding"]}
+        return make_conninfo(**{"options": "", "application_name": "storehouse"} | LIVENESS | place | ours)
+
+    def shop_session(self) -> dict[str, str]:
+        """What a session of the shop is told. A time-out that the URL's own options name stays as it is there."""
+        said = conninfo_to_dict(self.shop_conninfo()).get("options", "")
+        patience = sessions.patience(self.lock_wait_minutes) | {sessions.TRANSACTION_TIMEOUT: "0"}
+        chosen = {name: value for name, value in patience.items() if name not in said}
+        # Functions behind a view may name their tables without a schema.
+        return chosen | sessions.MEANING | {"search_path": f"{quoted(self.shop_schema)}, public"}
 
     def resolved_marketplace_url(self) -> str:
         """The marketplace API's base URL."""
@@ -250,6 +284,11 @@ class Settings(BaseSettings):
                 "or set MARKETPLACE_URL and REVIEWS_URL to yours."
             )
         return f"http://127.0.0.1:{file.read_text().strip()}"
+
+
+def quoted(identifier: str) -> str:
+    """As SQL and `search_path` write a name."""
+    return '"' + identifier.replace('"', '""') + '"'
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from storehouse.settings import settings
+from extract_load.databases import open_warehouse
 from storehouse.transform import target_folder, without_database
 
 MART_SCHEMAS = ["core", "sales", "customers", "feedback"]
@@ -28,7 +28,7 @@ def summarise(run_id: str | None = None, tests: Mapping[str, Any] | None = None)
         run_id: of the ledger of loads.
         tests: as `count_tests` gives them; by default of the last build on this machine.
     """
-    with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
+    with open_warehouse("transform") as warehouse, warehouse.speaking():
         loads = (
             warehouse.execute(
                 """

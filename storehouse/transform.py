@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
-import psycopg
-
+from extract_load import databases
 from storehouse.errors import StorehouseError, judged, said_by, without_rows
 from storehouse.local import say
 from storehouse.settings import PROJECT, settings
@@ -104,7 +103,7 @@ def _where_to_look(result: object) -> str:
     if result.status != "fail" or not result.node.should_store_failures:
         return ""
     relation = without_database(result.node.relation_name)
-    with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
+    with databases.open_warehouse("transform") as warehouse:
         words = warehouse.execute(f"select to_jsonb(found) ->> 'words' from {relation} as found limit 3").fetchall()
     return "".join(f" {said}." for (said,) in words if said) + f" To see them: select * from {relation}"
 
@@ -150,7 +149,7 @@ def quote_no_rows() -> None:
 
 @_uncollected()
 def _invoke(arguments: list[str], callbacks: list, target: str | None = None) -> object:
-    os.environ.update(settings().dbt_environment())
+    os.environ.update(databases.dbt_environment())
     from dbt.cli.main import dbtRunner
 
     quote_no_rows()

@@ -1,7 +1,6 @@
 """The warehouse's housekeeping, done by those who own the tables."""
 
-import psycopg
-
+from extract_load.databases import open_warehouse
 from storehouse.settings import settings
 
 # Of a superuser: all there is, PostgreSQL's own included. Of extract: what raw_owner lets it, from PostgreSQL 17 on.
@@ -20,8 +19,9 @@ def vacuum() -> None:
 
     What PostgreSQL has to say is printed.
     """
-    for conninfo in dict.fromkeys(settings().warehouse_conninfo(duty) for duty in ("extract", "transform")):
-        with psycopg.connect(conninfo, autocommit=True) as warehouse:
+    roles = {settings().extract_user or settings().warehouse_user: "extract", settings().warehouse_user: "transform"}
+    for duty in roles.values():
+        with open_warehouse(duty) as warehouse, warehouse.speaking():
             warehouse.add_notice_handler(lambda notice: print(f"{notice.severity}: {notice.message_primary}"))
             if owned := [name for (name,) in warehouse.execute(OWNED)]:
                 warehouse.execute(f"vacuum (analyze) {', '.join(owned)}")

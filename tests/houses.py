@@ -94,4 +94,5 @@ def command(home: Path, **variables: str) -> Command:
             timeout=900,
         )
 
+    run.environment = environment
     return run

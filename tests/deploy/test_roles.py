@@ -42,7 +42,7 @@ from extract_load import databases
 from publish.warehouse import EXPORT_LOCK, snapshot
 from storehouse import node_results
 
-with databases.open_shop() as shop, databases.open_warehouse() as extract, snapshot(EXPORT_LOCK) as reporting:
+with databases.open_shop() as shop, databases.open_warehouse() as extract, snapshot(EXPORT_LOCK, "a test") as reporting:
     for place in (shop, extract, reporting, node_results._connect()):
         key = place.execute("select current_setting('storehouse.pii_key', true)").fetchone()[0]
         print("TOLD", place.info.user, place.info.dbname, key or "nothing")

@@ -234,7 +234,7 @@ def test_a_full_disk_is_one_clear_message_and_nothing_landed(shop):
             "raise exception 'could not extend file' using errcode = 'disk_full'; end $$;"
             "create trigger full_disk before insert on raw.loads for each row execute function full_disk()"
         )
-    with pytest.raises(StorehouseError, match=r"could not extend file. Its disk is full. Nothing is half-landed"):
+    with pytest.raises(StorehouseError, match=r"could not extend file. The disk of the warehouse's server is full"):
         extract_load.load("shop", tables=["orders"])
     assert shop.query("select count(*) from raw_shop.orders") == [(0,)]
 

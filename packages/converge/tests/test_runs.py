@@ -141,7 +141,7 @@ def test_an_empty_run_id_is_none(shop: Shop, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_first_run_waits_for_another_first_run(shop: Shop) -> None:
     shop.execute("drop schema main_converge cascade")
     with shop.connect() as other:
-        other.execute("select pg_advisory_xact_lock(hashtext('converge.start_run'))")
+        other.execute("select pg_advisory_xact_lock(hashtextextended('converge.start_run', 0))")
         other.execute("create schema main_converge")
         with running(shop, "--select", "stg_items") as said:
             other.commit()

@@ -1,13 +1,13 @@
 {% macro read_state(target, plan) -%}
     {#-
         Takes the model's lock (two runs of one model wait for each other, to the end of the transaction) and reads,
-        for each input, how far it is now and how far this table has consumed it. One round trip.
+        for each input, how far it is now and how far this table has consumed it. Two round trips.
     -#}
     {%- set inputs = converge.state_table('inputs') -%}
+    {%- do converge.take_lock('converge ' ~ converge.input_name(target), 'the model ' ~ converge.input_name(target)) -%}
     {%- call statement('converge_state', fetch_result=true) -%}
         -- A time without a zone means the same to everyone who builds.
         set local timezone to 'UTC';
-        select pg_advisory_xact_lock(hashtextextended('converge {{ converge.input_name(target) }}', 0));
         with now_at (kind, input, input_oid, bound) as (
             {%- for input in plan.inputs %}
             {%- set input_oid = "to_regclass('" ~ input.read_as ~ "')" %}

@@ -5,9 +5,9 @@
     {%- set ledger = var('converge_ledger', 'raw.loads') -%}
     {%- set there = run_query("select to_regnamespace('" ~ inputs.include(identifier=false) ~ "'), to_regclass('" ~ inputs ~ "'), to_regclass('" ~ ledger ~ "')").rows[0] -%}
     {%- if not there[1] -%}
+        {#- Two first runs at once must not both create: the lock makes the second wait and find everything there. -#}
+        {%- do converge.take_lock('converge.start_run', 'the state of converge') -%}
         {%- call statement() -%}
-            -- Two first runs at once must not both create: the lock makes the second wait and find everything there.
-            select pg_advisory_xact_lock(hashtext('converge.start_run'));
             {% if not there[0] -%}
             create schema if not exists {{ inputs.include(identifier=false) }};
             {%- endif %}

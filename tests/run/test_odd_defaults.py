@@ -1,0 +1,195 @@
+"""A server, a database and a role whose defaults are odd change nothing: every session of ours says what it needs."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psycopg
+import psycopg2
+import pytest
+from houses import Command, House, command
+
+from extract_load import databases
+from storehouse import node_results, sessions
+from storehouse.server import Server
+from storehouse.settings import PROJECT, settings
+
+ODD = {
+    "client_encoding": "LATIN1",
+    "DateStyle": "German, DMY",
+    "IntervalStyle": "sql_standard",
+    "TimeZone": "Asia/Kolkata",
+    "timezone_abbreviations": "Australia",
+    "bytea_output": "escape",
+    "extra_float_digits": "-15",
+    "standard_conforming_strings": "off",
+    "array_nulls": "off",
+    "transform_null_equals": "on",
+    "quote_all_identifiers": "on",
+    "search_path": "nowhere",
+    "row_security": "on",
+    "default_transaction_isolation": "serializable",
+    "default_transaction_read_only": "on",
+    "default_transaction_deferrable": "on",
+    "lc_monetary": "C.UTF-8",
+    "lc_numeric": "C.UTF-8",
+    "lc_time": "C.UTF-8",
+    "statement_timeout": "200ms",
+    "lock_timeout": "1ms",
+    "idle_in_transaction_session_timeout": "100ms",
+    "idle_session_timeout": "30s",
+    "transaction_timeout": "300ms",
+}
+LEVELS = {"server": "alter system", "database": "alter database {database}", "role": "alter role {role}"}
+
+
+def make_odd(conninfo: str, *levels: str) -> None:
+    """Give the server, the database and the role of this connection odd defaults, at these levels."""
+    place = psycopg.conninfo.conninfo_to_dict(conninfo)
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        for level in levels:
+            head = LEVELS[level].format(database=place["dbname"], role=place["user"])
+            for name, value in ODD.items():
+                if name != "lc_monetary" or level != "server":
+                    connection.execute(f"{head} set {name} to '{value}'")
+        connection.execute("select pg_reload_conf()")
+
+
+@pytest.fixture(scope="module")
+def odd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of which the test may spoil the defaults."""
+    server = Server(tmp_path_factory.mktemp("server"), options={"fsync": "off"})
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_no_session_of_ours_takes_a_default_of_the_(level: str, odd_server: Server, configure, monkeypatch) -> None:
+    role, database = f"role_{level}", f"database_{level}"
+    with psycopg.connect(odd_server.conninfo(), autocommit=True, options="-c default_transaction_read_only=off") as own:
+        own.execute(f"create role {role} superuser login")
+        own.execute(f"create database {database}")
+    conninfo = psycopg.conninfo.make_conninfo(odd_server.conninfo(database), user=role)
+    make_odd(conninfo, level)
+    configure(
+        WAREHOUSE_HOST="127.0.0.1",
+        WAREHOUSE_PORT=odd_server.port,
+        WAREHOUSE_USER=role,
+        WAREHOUSE_DATABASE=database,
+        SHOP_DATABASE_URL=conninfo,
+        PII_KEY="the-key-of-every-house-in-the-tests",
+    )
+    try:
+        with databases.open_shop() as shop, shop.snapshot():
+            check(shop, sessions.MEANING | {"search_path": '"public", public'}, "off")
+        for warehouse in (
+            *map(databases.open_warehouse, ("extract", "transform", "reporting")),
+            node_results._connect(),
+        ):
+            with warehouse:
+                check(warehouse, sessions.WAREHOUSE_MEANING, "off")
+        for name, value in databases.dbt_environment().items():
+            monkeypatch.setenv(name, value)
+        # As dbt connects.
+        dbts = psycopg2.connect(host="127.0.0.1", port=odd_server.port, user=role, dbname=database)
+        with dbts.cursor() as cursor:
+            cursor.execute("select name, setting from pg_settings")
+            found = dict(cursor.fetchall())
+        assert_told(found, sessions.WAREHOUSE_MEANING)
+        dbts.close()
+    finally:
+        with psycopg.connect(
+            odd_server.conninfo(),
+            autocommit=True,
+            options="-c default_transaction_read_only=off -c statement_timeout=0",
+        ) as own:
+            own.execute("alter system reset all")
+            own.execute("select pg_reload_conf()")
+
+
+def check(connection: psycopg.Connection, wanted: dict[str, str], read_only: str) -> None:
+    found = dict(connection.execute("select name, setting from pg_settings").fetchall())
+    assert_told(found, wanted)
+
+
+def assert_told(found: dict[str, str], wanted: dict[str, str]) -> None:
+    assert {name: found[name] for name in wanted} == wanted
+    patience = (
+        "statement_timeout",
+        "idle_in_transaction_session_timeout",
+        "idle_session_timeout",
+        "transaction_timeout",
+    )
+    assert {name: found[name] for name in patience} in (
+        dict.fromkeys(patience, "0"),
+        dict.fromkeys(patience, "0") | {"statement_timeout": "30000"},  # of the results of nodes
+    )
+    assert found["lock_timeout"] == "1800000"
+
+
+def test_pgoptions_and_the_variables_of_libpq_undo_nothing_but_the_time_outs(
+    house: House, configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(
+        PGOPTIONS=r"-c DateStyle=German -c row_security=on -c default_transaction_isolation=serializable "
+        r"-c statement_timeout=70s --work_mem=3MB",
+        PGDATESTYLE="SQL, DMY",
+        PGTZ="Asia/Kolkata",
+        PGCLIENTENCODING="LATIN1",
+    )
+    told = "select string_agg(setting, '|' order by name) from pg_settings where name = any(%s)"
+    names = ["DateStyle", "TimeZone", "client_encoding", "default_transaction_isolation", "row_security"]
+    for _ in range(2):  # the second time as a process below another one
+        with databases.open_warehouse() as warehouse:
+            assert warehouse.execute(told, [names]).fetchone() == ("ISO, MDY|UTC|UTF8|read committed|off",)
+            assert warehouse.execute("show statement_timeout").fetchone() == ("70s",)
+            assert warehouse.execute("show work_mem").fetchone() == ("3MB",)
+        environment = databases.dbt_environment()
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with psycopg2.connect(host="127.0.0.1", port=os.environ["WAREHOUSE_PORT"], user="postgres") as dbts:
+            cursor = dbts.cursor()
+            cursor.execute(told, [names])
+            assert cursor.fetchone() == ("ISO, MDY|UTC|UTF8|read committed|off",)
+            cursor.execute("select current_setting('statement_timeout'), current_setting('random_page_cost')")
+            assert cursor.fetchone() == ("70s", "1.1")
+        dbts.close()
+    assert environment["PGOPTIONS"].count("DateStyle=ISO") == 1
+    assert settings().dbt_environment()["PGOPTIONS"].count("lock_timeout") == 1
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """A home with the embedded server and the demo shop, whose server, databases and role are all odd."""
+    home = tmp_path_factory.mktemp("home")
+    run = command(home)
+    assert run("start").returncode == 0
+    server = Server(home / "postgres")
+    for database in ("shop", "storehouse"):
+        make_odd(server.conninfo(database), "database")
+    make_odd(server.conninfo("storehouse"), "server", "role")
+    yield run
+    run("stop")
+
+
+def test_everything_works_where_every_default_is_odd(odd: Command) -> None:
+    for days in ("3", "1"):
+        done = odd("run", "--days", days, "--size", "0.05") if days == "3" else odd("run", "--days", days)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert " 0 failed" in done.stdout
+    done = odd("audit")
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = odd("sales", module="publish")
+    assert done.returncode == 0 and "days written" in done.stdout + done.stderr, done.stderr
+    newest = "select max(customer_id) from core.dim_customers where customer_id like 'web-%'"
+    customer = odd("psql", "-At", given=newest).stdout.strip()
+    done = odd("forget", customer)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert odd("summary").returncode == 0
+    done = subprocess.run(
+        [sys.executable, "-c", "from storehouse.vacuum import vacuum; vacuum()"],
+        cwd=PROJECT, env=odd.environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
