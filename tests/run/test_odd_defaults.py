@@ -41,13 +41,15 @@ ODD = {
     "idle_session_timeout": "30s",
     "transaction_timeout": "300ms",
 }
+# Of the tests' own sessions.
+SOUND = "-c default_transaction_read_only=off -c statement_timeout=0 -c transaction_timeout=0 -c lock_timeout=0"
 LEVELS = {"server": "alter system", "database": "alter database {database}", "role": "alter role {role}"}
 
 
 def make_odd(conninfo: str, *levels: str) -> None:
     """Give the server, the database and the role of this connection odd defaults, at these levels."""
     place = psycopg.conninfo.conninfo_to_dict(conninfo)
-    with psycopg.connect(conninfo, autocommit=True) as connection:
+    with psycopg.connect(conninfo, autocommit=True, options=SOUND) as connection:
         for level in levels:
             head = LEVELS[level].format(database=place["dbname"], role=place["user"])
             for name, value in ODD.items():
@@ -68,7 +70,7 @@ def odd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.mark.parametrize("level", LEVELS)
 def test_no_session_of_ours_takes_a_default_of_the_(level: str, odd_server: Server, configure, monkeypatch) -> None:
     role, database = f"role_{level}", f"database_{level}"
-    with psycopg.connect(odd_server.conninfo(), autocommit=True, options="-c default_transaction_read_only=off") as own:
+    with psycopg.connect(odd_server.conninfo(), autocommit=True, options=SOUND) as own:
         own.execute(f"create role {role} superuser login")
         own.execute(f"create database {database}")
     conninfo = psycopg.conninfo.make_conninfo(odd_server.conninfo(database), user=role)
@@ -100,11 +102,7 @@ def test_no_session_of_ours_takes_a_default_of_the_(level: str, odd_server: Serv
         assert_told(found, sessions.WAREHOUSE_MEANING)
         dbts.close()
     finally:
-        with psycopg.connect(
-            odd_server.conninfo(),
-            autocommit=True,
-            options="-c default_transaction_read_only=off -c statement_timeout=0",
-        ) as own:
+        with psycopg.connect(odd_server.conninfo(), autocommit=True, options=SOUND) as own:
             own.execute("alter system reset all")
             own.execute("select pg_reload_conf()")
 
