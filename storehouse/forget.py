@@ -129,7 +129,7 @@ def _connect(duty: Literal["forget", "transform"]) -> Iterator[Database]:
 
 def _tell_of_a_skipped_vacuum(notice: errors.Diagnostic) -> None:
     """Before PostgreSQL 17 only its owner may vacuum a table."""
-    if notice.severity_nonlocalized == "WARNING" and "vacuum" in notice.message_primary:
+    if notice.severity_nonlocalized == "WARNING" and notice.message_primary.startswith("permission denied"):
         say("vacuum", f"{notice.message_primary}: let an administrator run vacuum (analyze) on it")
 
 
