@@ -42,6 +42,8 @@ def why_not_ready(source: str, until: datetime | None, from_: datetime | None = 
         missing = CHECKS[source](until, from_)
     except (PermissionError, NoCredentialsError) as error:
         raise StorehouseError(without_password(f"{source} can't be read: {error}. Check its credentials.")) from None
+    except OverflowError:
+        raise StorehouseError(f"No source can be read up to {until}. Give a time within the years 2 to 9998.") from None
     except _MAY_PASS as error:
         missing = str(error) if isinstance(error, TransientError) else f"{type(error).__name__}: {error}"
     return missing and without_password(missing)
