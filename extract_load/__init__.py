@@ -91,4 +91,9 @@ def _check(source: str) -> None:
 
 
 def _utc(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time
+    if time is None or time.tzinfo is None:
+        return time and time.replace(tzinfo=UTC)
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise StorehouseError(f"{time} lies outside the years 1 to 9999 in UTC. Leave it out: all is read.") from None

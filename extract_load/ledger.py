@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -32,6 +32,10 @@ ANALYZE_ROWS, ANALYZE_SHARE = 50_000, 0.1
 UPSERT = sql.SQL("'u'")
 # What a member of a record may be called in a message.
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
+
+# No change and no delete is older: such a time is the zero of a language or a clock (year 1 in Go, 1970 in Unix, in any
+# time zone), and says nothing.
+NO_TIME_BEFORE = datetime(1970, 1, 2, tzinfo=UTC)
 
 Item = TypeVar("Item")
 
@@ -191,21 +195,23 @@ def watermark(warehouse: Database, table: Table, partition: str | None = None) -
     """Up to where the table was read without a gap, or None: what the loads' intervals, put together, cover.
 
     It is derived from the ledger alone. An interval that was read on its own doesn't move it past what lies between,
-    and a backfill of the past doesn't move it back.
+    and a backfill of the past doesn't move it back. It lies between `NO_TIME_BEFORE` and a day after the load, whatever
+    a ledger row says.
     """
     with warehouse.speaking():
         found = warehouse.execute(
             """
             select upper(covered)
             from (
-                select unnest(range_agg(tstzrange(interval_from, interval_until))) as covered
+                select unnest(range_agg(tstzrange(interval_from, ended_at))) as covered
                 from raw.loads
+                cross join lateral (select least(interval_until, finished_at + interval '1 day') as ended_at) as ended
                 where source = %s and table_name = %s and partition is not distinct from %s
-                  and interval_until is not null
+                  and interval_until >= %s and (interval_from <= ended_at or interval_from is null)
             ) as stretches
             where lower_inf(covered)
             """,
-            [table.source, table.name, partition],
+            [table.source, table.name, partition, NO_TIME_BEFORE],
         ).fetchone()
     return found and found[0]
 

@@ -7,7 +7,17 @@ import psycopg
 
 from extract_load.databases import Database
 from extract_load.http_pages import PagesMovedError, pages
-from extract_load.ledger import Interval, Load, LoadResult, append_rows, each, land, logger, starting_point
+from extract_load.ledger import (
+    NO_TIME_BEFORE,
+    Interval,
+    Load,
+    LoadResult,
+    append_rows,
+    each,
+    land,
+    logger,
+    starting_point,
+)
 from extract_load.payload import payload
 from extract_load.tables import Table
 from storehouse.errors import TransientError
@@ -52,7 +62,8 @@ def _try_partition(
     warehouse: Database, table: Table, partition: str | None, asked: Interval, run_id: str | None
 ) -> LoadResult:
     from_, until = starting_point(warehouse, table, asked, partition)
-    until = until or max(datetime.now(UTC), from_ or BEGINNING)
+    now = datetime.now(UTC)
+    until = until or max(now, from_ or BEGINNING)
     load = Load(table, partition, from_, from_, run_id)
     parameters = {"from": _stamp(from_ or BEGINNING), "until": _stamp(until)}
     if partition:
@@ -71,7 +82,7 @@ def _try_partition(
                 copy.write_row((payload(record.text),))
                 load.members.update(record.value if isinstance(record.value, dict) else ())
                 changed_at = _updated_at(record.value)
-                if changed_at and changed_at < until:
+                if changed_at and NO_TIME_BEFORE <= changed_at < min(until, now):
                     load.interval_until = max(load.interval_until or changed_at, changed_at + timedelta(microseconds=1))
 
     def append(load_id: int) -> int:

@@ -2,14 +2,26 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
 
 from extract_load.databases import Database, only_one, open_shop
-from extract_load.ledger import Interval, Load, LoadResult, append_rows, each, land, logger, shape, starting_point
+from extract_load.ledger import (
+    NO_TIME_BEFORE,
+    UPSERT,
+    Interval,
+    Load,
+    LoadResult,
+    append_rows,
+    each,
+    land,
+    logger,
+    shape,
+    starting_point,
+)
 from extract_load.tables import Table
 from storehouse.errors import StorehouseError
 from storehouse.settings import settings
@@ -18,7 +30,23 @@ from storehouse.settings import settings
 SNAPSHOT_LOCK = 0x5EED_0003
 
 OWN_COLUMNS = {"_load_id", "_row", "_op"}
-TIMES = ("timestamp with time zone", "timestamp without time zone", "date")
+
+# pg_catalog's types whose binary form every server since version 14 reads as the same value. All others are cast at the
+# source: they name what only the source has (`regclass`, enums, composites, what an extension brings), lack in some
+# servers (`xml`) or have values there that others don't know (infinite intervals, `jsonpath`). `json` is text because
+# it may hold what `jsonb` can't.
+_SAME_EVERYWHERE = """
+    bool bytea int2 int4 int8 float4 float8 numeric text varchar bpchar uuid jsonb bit varbit
+    date time timetz timestamp timestamptz inet cidr macaddr macaddr8 point line lseg box path polygon circle
+    tsvector tsquery int4range int8range numrange daterange tsrange tstzrange
+    int4multirange int8multirange nummultirange datemultirange tsmultirange tstzmultirange
+"""
+SAME_EVERYWHERE = frozenset(_SAME_EVERYWHERE.split())
+
+# What a column of ours must be at the source: the types that mean what the type in `Table.columns` means.
+_TIMES = ("timestamp", {"timestamp with time zone", "timestamp without time zone", "date"})
+_NUMBERS = ("number", {"smallint", "integer", "bigint", "numeric", "real", "double precision"})
+_MUST_BE = {"timestamptz": _TIMES, "numeric": _NUMBERS, "integer": _NUMBERS, "boolean": ("boolean", {"boolean"})}
 
 # The source answers row by row; the warehouse is fed in blocks.
 BLOCK_BYTES = 64 * 1024
@@ -29,7 +57,7 @@ class Column(NamedTuple):
 
     Attributes:
         type: its type there, without length or precision; a domain's base.
-        landed_as: the type that raw can hold: the same, or text for what only the source knows (an enum, an extension).
+        landed_as: its type in raw: the same where that means the same in any server, numeric for money, else text.
         is_cast: whether the source must cast it to that.
         is_nullable: whether it may be null.
     """
@@ -48,7 +76,7 @@ def load(
     `updated_at` tables: without `until`, all rows from the watermark on. The interval that the ledger records ends
     after the last `updated_at` that was seen, and never beyond `until` or the shop's clock: a row dated in the future,
     or a shop whose clock is not ours, can't move the watermark past rows that are still to come. Rows without
-    `updated_at` belong to no interval: they are landed each time.
+    `updated_at`, or with one before `NO_TIME_BEFORE`, belong to no interval: they are landed each time.
 
     Raises:
         StorehouseError: what failed, a line each.
@@ -70,15 +98,19 @@ def _load_table(
             load.interval_from = from_
             load.interval_until = _end_of_data(shop, table, from_, until)
             condition = _condition(from_, until, columns["updated_at"].is_nullable)
+        expressions = [
+            sql.SQL("{}::{}").format(sql.Identifier(name), sql.SQL(column.landed_as))
+            if column.is_cast
+            else sql.Identifier(name)
+            for name, column in columns.items()
+        ]
+        types = {name: column.landed_as for name, column in columns.items()}
+        has_deletes = table.kind == "updated_at" and "deleted_at" in columns
+        if has_deletes:
+            expressions.append(_OP)
+            types["_op"] = "text"
         statement = sql.SQL("copy (select {} from {} where {}) to stdout (format binary)").format(
-            sql.SQL(", ").join(
-                sql.SQL("{}::{}").format(sql.Identifier(name), sql.SQL(column.landed_as))
-                if column.is_cast
-                else sql.Identifier(name)
-                for name, column in columns.items()
-            ),
-            _at_shop(table),
-            condition,
+            sql.SQL(", ").join(expressions), _at_shop(table), condition
         )
 
         def feed(sink: psycopg.Copy) -> None:
@@ -92,11 +124,10 @@ def _load_table(
             _adapt_raw(warehouse, table, columns, load_id)
             if table.kind == "full":
                 return _append_differences(warehouse, table, columns, load_id, allow_empty)
-            is_deleted = sql.SQL("case when deleted_at is not null then 'd' else 'u' end")
-            op = is_deleted if "deleted_at" in columns else sql.SQL("'u'")
-            return append_rows(warehouse, table, columns, load_id, op)
+            if has_deletes:
+                _tell_of_odd_deletes(warehouse, table)
+            return append_rows(warehouse, table, columns, load_id, sql.SQL("_op") if has_deletes else UPSERT)
 
-        types = {name: column.landed_as for name, column in columns.items()}
         return land(warehouse, load, types, feed, append, binary=True)
 
 
@@ -109,6 +140,22 @@ def _one_at_a_time(tables: list[Table]) -> Iterator[None]:
         yield
 
 
+# A row is deleted when `deleted_at` is a time that has come, by the shop's own clock; the day is for clocks and time
+# zones ahead of it. Zero times, times to come and infinity say that the row lives.
+_OP = sql.SQL("case when deleted_at >= {} and deleted_at <= now() + interval '1 day' then 'd' else 'u' end").format(
+    NO_TIME_BEFORE
+)
+
+
+def _tell_of_odd_deletes(warehouse: Database, table: Table) -> None:
+    (odd,) = warehouse.execute("select count(*) from _landing where deleted_at is not null and _op = 'u'").fetchone()
+    if odd:
+        news = (
+            "%s: deleted_at of %s is no time at which it can have been deleted; read as living until it changes again"
+        )
+        logger.warning(news, table.label, f"{odd:,} row{'s' if odd > 1 else ''}")
+
+
 def _at_shop(table: Table) -> sql.Identifier:
     return sql.Identifier(settings().shop_schema, table.name)
 
@@ -118,25 +165,34 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
     schema = settings().shop_schema
     rows = shop.execute(
         """
-        with columns as (
-            select
-                attname, attnum, attnotnull, atttypid,
-                coalesce(nullif(domain.typbasetype, 0), atttypid) as base
+        with recursive columns as (
+            select attnum, attname, attnotnull, atttypid as declared
             from pg_attribute
             join pg_class on pg_class.oid = attrelid
             join pg_namespace on pg_namespace.oid = relnamespace
-            join pg_type as domain on domain.oid = atttypid
             where nspname = %s and relname = %s and relkind in ('r', 'p', 'v', 'm', 'f') and attnum > 0
                 and not attisdropped
+        ),
+
+        -- A domain may stand on a domain.
+        bases as (
+            select attnum, declared as base from columns
+            union all
+            select attnum, typbasetype from bases join pg_type on pg_type.oid = base where typtype = 'd'
         )
+
         select
             attname,
             format_type(base, -1),
-            typnamespace = 'pg_catalog'::regnamespace and typsend <> 0 and typtype in ('b', 'r', 'm') as is_known,
-            base <> atttypid as is_domain,
+            coalesce(element.typname, type.typname),
+            coalesce(element.typnamespace, type.typnamespace) = 'pg_catalog'::regnamespace,
+            element.oid is not null as is_array,
+            base <> declared as is_domain,
             not attnotnull
         from columns
-        join pg_type on pg_type.oid = base
+        join bases using (attnum)
+        join pg_type as type on type.oid = base and type.typtype <> 'd'
+        left join pg_type as element on element.typarray = type.oid
         order by attnum
         """,
         [schema, table.name],
@@ -146,10 +202,13 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
             f"{table.label}: there is no table {schema}.{table.name} in {shop.where}. "
             "Create it (docs/sources.md), or set SHOP_SCHEMA to the schema it is in."
         )
-    columns = {
-        name: Column(type_, type_ if is_known else "text", is_domain or not is_known, nullable)
-        for name, type_, is_known, is_domain, nullable in rows
-    }
+    columns = {}
+    for name, type_, base, is_of_postgres, is_array, is_domain, is_nullable in rows:
+        landed_as = type_ if is_of_postgres and base in SAME_EVERYWHERE else "text"
+        if is_of_postgres and base == "money":
+            # As the shop's lc_monetary has it: that says how many decimals the number that is stored has.
+            landed_as = "numeric[]" if is_array else "numeric"
+        columns[name] = Column(type_, landed_as, is_domain or landed_as != type_, is_nullable)
     if missing := [name for name in table.columns if name not in columns and name not in table.optional]:
         more = [name for name in columns if name not in table.columns]
         raise StorehouseError(
@@ -162,9 +221,18 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
             f"{table.label}: {', '.join(sorted(taken))} of {schema}.{table.name} has a name that raw uses for itself. "
             "Read a view that names it otherwise."
         )
-    if table.kind == "updated_at" and columns["updated_at"].type not in TIMES:
+    wanted = table.columns | ({"deleted_at": "timestamptz"} if table.kind == "updated_at" else {})
+    wrong = [
+        f"{name} is {columns[name].type}, and must be a {kind}"
+        for name, type_ in wanted.items()
+        if name in columns and type_ in _MUST_BE
+        for kind, types in [_MUST_BE[type_]]
+        if columns[name].landed_as not in types
+    ]
+    if wrong:
         raise StorehouseError(
-            f"{table.label}: updated_at is {columns['updated_at'].type} in {shop.where}; it must be a timestamp."
+            f"{table.label}: {'; '.join(wrong)} ({schema}.{table.name} in {shop.where}). Nothing was landed. "
+            "Read a view that casts it (docs/sources.md); deleted_at is null as long as the row lives."
         )
     return columns
 
@@ -205,7 +273,9 @@ def _as_raw_holds_them(warehouse: Database, table: Table, columns: dict[str, Col
             value = f'"{name}"::timestamp' if holds == "date" else f'"{name}"'
             using = f" using {value} at time zone 'UTC'" if is_of_zone else ""
             raise StorehouseError(
-                f"{table.label}: the column {name} is {column.type} at the source now; it was landed as {holds}. "
+                f"{table.label}: the column {name} is {column.type} at the source now"
+                + (f", which lands as {column.landed_as}" if column.type != column.landed_as else "")
+                + f"; it was landed as {holds}. "
                 f"Nothing was landed. If that is right, run in the warehouse: {alter} {column.landed_as}{using}; "
                 f"where old values don't fit, text holds both: {alter} text"
             )
@@ -241,10 +311,10 @@ def _adapt_raw(warehouse: Database, table: Table, columns: dict[str, Column], lo
 def _end_of_data(shop: Database, table: Table, from_: datetime | None, until: datetime | None) -> datetime | None:
     """Where the interval ends that may count as read: just after the last change before `until`, or before now."""
     statement = sql.SQL(
-        "select max(updated_at)::timestamptz from {} where updated_at < {} and updated_at > '-infinity'"
-    ).format(_at_shop(table), sql.Literal(until) if until else sql.SQL("now()"))
-    (last,) = shop.execute(statement).fetchone()
-    ends = last + timedelta(microseconds=1) if last else None
+        "select max(updated_at)::timestamptz + interval '1 microsecond' from {} "
+        "where updated_at < least({}, now()) and updated_at >= {}"
+    ).format(_at_shop(table), until, NO_TIME_BEFORE)
+    (ends,) = shop.execute(statement).fetchone()
     return max(ends, from_) if ends and from_ else ends or from_
 
 
@@ -253,8 +323,8 @@ def _condition(from_: datetime | None, until: datetime | None, is_nullable: bool
     bounds += [sql.SQL("updated_at < {}").format(until)] if until else []
     if not bounds:
         return sql.SQL("true")
-    within = sql.SQL(" and ").join(bounds)
-    return sql.SQL("({}) or updated_at is null").format(within) if is_nullable else within
+    within = sql.SQL("({}) or updated_at < {}").format(sql.SQL(" and ").join(bounds), NO_TIME_BEFORE)
+    return sql.SQL("{} or updated_at is null").format(within) if is_nullable else within
 
 
 def _blocks(source: psycopg.Copy) -> Iterator[bytes]:

@@ -162,8 +162,10 @@ class _Files:
 def _day(folder: str) -> datetime | None:
     try:
         year, month, day = map(int, _DAY_FOLDER.fullmatch(folder).groups())
-        return datetime.combine(date(year, month, day), datetime.min.time(), UTC)
-    except (AttributeError, ValueError):
+        midnight = datetime.combine(date(year, month, day), datetime.min.time(), UTC)
+        # The last day of the calendar has no end.
+        return midnight if midnight + timedelta(days=1) else None
+    except (AttributeError, ValueError, OverflowError):
         return None
 
 

@@ -43,6 +43,8 @@ def why_not_ready(source: str, until: datetime | None, from_: datetime | None = 
         missing = CHECKS[source](until, from_)
     except (PermissionError, NoCredentialsError) as error:
         raise StorehouseError(f"{source} can't be read: {first_line(error)}. Check its credentials.") from None
+    except OverflowError:
+        raise StorehouseError(f"No source can be read up to {until}. Give a time within the years 2 to 9998.") from None
     except _MAY_PASS as error:
         said = without_values(first_line(error))
         missing = str(error) if isinstance(error, TransientError) else f"{type(error).__name__}: {said}"

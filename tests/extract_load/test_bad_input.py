@@ -198,6 +198,12 @@ def test_an_interval_that_ends_before_it_begins(complaint):
     assert "The interval is empty" in complaint("shop", "--from", "2026-01-02", "--until", "2026-01-01")
 
 
+@pytest.mark.parametrize("edge", [("--from", "0001-01-01T00:00:00+05:00"), ("--until", "9999-12-31T23:00:00-05:00")])
+@pytest.mark.parametrize("source", ["shop", "reviews", "stores"])
+def test_an_interval_at_the_edge_of_the_calendar(complaint, source, edge):
+    assert "lies outside the years 1 to 9999 in UTC" in complaint(source, *edge)
+
+
 def test_an_unknown_table(complaint):
     assert "shop has no table refunds. It has: customers, products" in complaint("shop", "--tables", "refunds")
 

@@ -180,6 +180,24 @@ def test_the_watermark_is_the_end_of_what_is_covered_without_a_gap(shop):
     assert covered((None, day[3]), (day[2], day[4])) == day[4]
 
 
+@pytest.mark.parametrize(
+    ("until", "starts_at"), [("0001-01-01", None), ("0044-03-15 BC", None), ("9999-12-31", "now"), ("infinity", "now")]
+)
+def test_an_odd_interval_in_the_ledger_breaks_no_later_load_and_hides_no_row(shop, until, starts_at):
+    extract_load.prepare()
+    with psycopg.connect(shop.warehouse) as connection:
+        connection.execute(
+            "insert into raw.loads values "
+            "(nextval('raw.load_ids'), 'shop', 'orders', null, null, %s, 'updated_at', 0, 0, '', now(), now(), null)",
+            [until],
+        )
+    shop.execute_in_shop(order(1, "2026-01-01") + order(2, "2026-01-01"))
+    shop.execute_in_shop("update orders set updated_at = now() + interval '2 days' where order_id = 2")
+    extract_load.load("shop", tables=["orders"])
+    landed = [order_id for (order_id,) in shop.query("select order_id from raw_shop.orders order by 1")]
+    assert landed == ([2] if starts_at else [1, 2])
+
+
 def test_prepare_makes_every_table_and_can_run_at_once_and_again(new_house):
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda _: extract_load.prepare(), range(4)))

@@ -69,6 +69,25 @@ def test_the_watermark_follows_what_came_not_the_clock(new_house, api):
     assert "R-4" in ids(new_house)
 
 
+@pytest.mark.parametrize("odd", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00+00:00", "0001-01-01T00:00:00+05:00"])
+def test_a_zero_time_of_a_record_moves_no_watermark(new_house, api, odd):
+    # Such an API answers with them whatever the interval.
+    answer = {"page": 1, "pages": 1, "total": 1, "data": [review(1, odd)]}
+    api.instead = lambda *_: Answer(json.dumps(answer).encode())
+    for _ in range(2):
+        extract_load.load("reviews")
+    assert new_house.query("select interval_until from raw.loads") == [(None,), (None,)]
+
+
+@pytest.mark.parametrize("odd", ["2150-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+def test_a_record_dated_ahead_hides_nothing_even_where_until_lies_further_ahead(new_house, api, odd):
+    api.put("/reviews", review(1), review(2, odd))
+    extract_load.load("reviews", until=at("9999-12-31 23:59:59.999999"))
+    api.put("/reviews", review(3, "2026-02-01T00:00:00Z"))
+    extract_load.load("reviews")
+    assert "R-3" in ids(new_house)
+
+
 def test_a_backfill_asks_for_its_interval_and_leaves_the_watermark(new_house, api, configure):
     configure(OVERLAP_MINUTES=0)
     api.put("/reviews", *(review(n, f"2026-01-{n:02}T00:00:00Z") for n in range(1, 10)))

@@ -1,14 +1,18 @@
 """The shop database lands as it is: windows, late rows, deletes, snapshots compared, every type, a changing schema."""
 
+import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import psycopg
 import pytest
-from extract_scene import at, order, wait_until
+from extract_scene import SHOP, at, order, wait_until
+from houses import build_house
 
 import extract_load
 from storehouse.errors import StorehouseError
+from storehouse.server import Server
 
 
 def load(table: str, *interval, **options) -> int:
@@ -115,6 +119,97 @@ def test_a_deleted_at_makes_the_row_a_delete(shop):
     shop.execute_in_shop(order(1, "2026-01-01") + order(2, "2026-01-01", deleted_at="2026-01-01"))
     load("orders")
     assert shop.query("select order_id, _op from raw_shop.orders order by 1") == [(1, "u"), (2, "d")]
+
+
+@pytest.mark.parametrize(
+    "zero", ["infinity", "-infinity", "0001-01-01", "0044-03-15 BC", "1970-01-01", "1969-12-31 19:00", "9999-12-31"]
+)
+def test_a_deleted_at_that_is_no_time_of_a_delete_leaves_the_row_living_and_is_told(shop, run, zero):
+    shop.execute_in_shop(order(1, "2026-01-01") + order(2, "2026-01-01", deleted_at="2026-01-01"))
+    shop.execute_in_shop(
+        f"alter table orders alter deleted_at type timestamp; update orders set deleted_at = '{zero}' "
+        "where order_id = 1"
+    )
+    said = run("shop", "--tables", "orders").stdout
+    assert shop.query("select order_id, _op from raw_shop.orders order by 1") == [(1, "u"), (2, "d")]
+    assert "shop.orders: deleted_at of 1 row is no time at which it can have been deleted" in said
+    shop.execute_in_shop("update orders set deleted_at = null where order_id = 1")
+    assert "deleted_at" not in run("shop", "--tables", "orders").stdout
+
+
+def test_a_delete_by_a_clock_that_is_a_little_ahead_counts(shop):
+    shop.execute_in_shop(order(1, "2026-01-01"))
+    shop.execute_in_shop("update orders set deleted_at = now() + interval '20 minutes'")
+    load("orders")
+    assert shop.query("select _op from raw_shop.orders") == [("d",)]
+
+
+@pytest.mark.parametrize(
+    ("column", "type_", "table"),
+    [
+        ("deleted_at", "bigint default 0", "orders"),
+        ("deleted_at", "boolean default false", "orders"),
+        ("deleted_at", "text default ''", "orders"),
+        ("deleted_at", "timestamptz[]", "orders"),
+        ("updated_at", "bigint", "orders"),
+        ("total_amount", "text", "orders"),
+        ("placed_at", "text", "orders"),
+        ("line_number", "text", "order_items"),
+        ("is_active", "integer", "products"),
+    ],
+)
+def test_a_column_whose_meaning_needs_another_type_is_refused_by_name(shop, column, type_, table):
+    shop.execute_in_shop(f"alter table {table} drop column if exists {column} cascade")
+    shop.execute_in_shop(f"alter table {table} add {column} {type_}")
+    with pytest.raises(StorehouseError, match=rf"shop.{table}: {column} is [a-z]+.*, and must be a "):
+        load(table)
+    assert shop.query("select count(*) from raw.loads") == [(0,)]
+
+
+ZERO_TIMES = ["0001-01-01", "0044-03-15 BC", "-infinity", "1970-01-01"]
+FAR_TIMES = ["9999-12-31 23:59:59.999999", "294276-12-31", "infinity", "2999-01-01"]
+
+
+@pytest.mark.parametrize("odd", ZERO_TIMES + FAR_TIMES)
+@pytest.mark.parametrize("until", [None, "9999-12-31 23:59:59.999999"])
+def test_an_odd_updated_at_is_landed_and_moves_no_watermark(shop, odd, until):
+    until = until and at(until)
+    shop.execute_in_shop(order(1, "2026-01-01"))
+    shop.execute_in_shop(f"update orders set updated_at = '{odd}'")
+    shop.execute_in_shop("insert into payments (payment_id) values (gen_random_uuid())")
+    for _ in range(2):
+        extract_load.load("shop", None, until)
+    assert shop.query("select interval_until from raw.loads where table_name = 'orders'") == [(None,), (None,)]
+    shop.execute_in_shop(order(2, "2026-01-02"))
+    load("orders")
+    assert last_until(shop) == at("2026-01-02 00:00:00.000001")
+    # A row that is written later with such a time is no older than the watermark: it has no time.
+    shop.execute_in_shop(order(3, "2026-01-02") + f"update orders set updated_at = '{odd}' where order_id = 3;")
+    shop.execute_in_shop(order(4, "2026-01-03"))
+    load("orders")
+    assert shop.query("select distinct order_id from raw_shop.orders order by 1") == [(1,), (2,), (3,), (4,)]
+    # The tables after this one landed too.
+    assert shop.query("select count(*) from raw_shop.payments") == [(2,)]
+
+
+@pytest.mark.parametrize("type_", ["timestamp", "date"])
+def test_odd_times_of_other_types_than_timestamptz_are_landed_too(shop, type_):
+    shop.execute_in_shop(order(1, "2026-01-01") + f"alter table orders alter updated_at type {type_}")
+    shop.execute_in_shop(order(2, None) + order(3, None) + order(4, None))
+    times = {"date": "5874897-12-31", "timestamp": "294276-12-31"}
+    for number, odd in enumerate(("4713-01-01 BC", times[type_], "infinity"), start=2):
+        shop.execute_in_shop(f"update orders set updated_at = '{odd}' where order_id = {number}")
+    for _ in range(3):
+        assert load("orders") == 4
+    assert last_until(shop) == at("2026-01-01 00:00:00.000001")
+
+
+def test_an_until_that_lies_ahead_does_not_let_a_row_dated_ahead_hide_what_comes(shop):
+    shop.execute_in_shop(order(1, "2026-01-01") + order(2, "2150-01-01"))
+    load("orders", None, at("2200-01-01"))
+    shop.execute_in_shop(order(3, "2026-06-01"))
+    load("orders")
+    assert (3,) in shop.query("select order_id from raw_shop.orders")
 
 
 def test_all_tables_of_a_load_come_from_one_snapshot(shop):
@@ -244,9 +339,139 @@ def test_every_type_lands_exactly(shop):
         )
     )
     expected_types = (
-        "order_id bigint, status text, total_amount numeric, statuses text, pos text, p integer, sp text, u uuid"
+        "order_id bigint, status text, total_amount numeric, statuses text, pos text, p integer, sp integer, u uuid"
     )
     assert types.items() >= dict(pair.split() for pair in expected_types.split(", ")).items()
+
+
+# Types that another server could not read from their binary form, or would read as something else.
+TYPES_THAT_LAND_AS_TEXT = {
+    "reg_class": ("regclass", "'orders'"),
+    "reg_type": ("regtype", "'order_status'"),
+    "reg_classes": ("regclass[]", "'{orders,payments}'"),
+    "an_oid": ("oid", "'orders'::regclass"),
+    "an_xid": ("xid", "'7'"),
+    "a_cid": ("cid", "'7'"),
+    "a_tid": ("tid", "'(1,2)'"),
+    "a_lsn": ("pg_lsn", "'1/2'"),
+    "a_snapshot": ("pg_snapshot", "'10:20:12,13'"),
+    "a_vector": ("int2vector", "'1 2'"),
+    "a_right": ("aclitem[]", "'{postgres=r/postgres}'"),
+    "one_char": ('"char"', "'x'"),
+    "a_name": ("name", "'a name'"),
+    "names": ("name[]", """'{"a name",b}'"""),
+    "a_path": ("jsonpath", "'$.a.bigint()'"),
+    "a_json": ("json", """'{"a": "\\u0000", "a": 1e999999}'"""),
+    "an_interval": ("interval", "'infinity'"),
+    "intervals": ("interval[]", "'{1 mon 24:00,infinity}'"),
+    "status_domain": ("status_of_statuses", "'created'"),
+    "status_domains": ("status_of_statuses[]", "'{created,shipped}'"),
+    "status_range": ("status_range", "'[created,shipped]'"),
+    "status_ranges": ("status_multirange", "'{[created,approved),[shipped,shipped]}'"),
+    "name_range": ("name_range", "'[a,b)'"),
+    "composite": ("point_of_sale", "row(3, 'north', 'created')"),
+    "composites": ("point_of_sale[]", "array[row(3, 'north', 'created')]::point_of_sale[]"),
+    "embedding": ("vector(2)", "'[1,2]'"),
+    "embeddings": ("vector(2)[]", """'{"[1,2]"}'"""),
+    "composite_domain": ("named_point_of_sale", "row(3, 'north', 'created')"),
+}
+
+
+def test_a_type_that_another_server_reads_otherwise_lands_as_the_text_that_it_says(shop):
+    shop.execute_in_shop("""
+        create extension vector;
+        create domain status_of_orders as order_status; create domain status_of_statuses as status_of_orders;
+        create type status_range as range (subtype = order_status);
+        create type name_range as range (subtype = name);
+        create type point_of_sale as (till integer, shop text, status order_status);
+        create domain named_point_of_sale as point_of_sale;
+    """)
+    shop.execute_in_shop(order(1, "2026-01-01"))
+    for name, (type_, value) in TYPES_THAT_LAND_AS_TEXT.items():
+        shop.execute_in_shop(f"alter table orders add {name} {type_}; update orders set {name} = {value}")
+    load("orders")
+    names = ", ".join(f"{name}::text" for name in TYPES_THAT_LAND_AS_TEXT)
+    with psycopg.connect(shop.shop) as source:
+        expected = source.execute(f"select {names} from orders").fetchall()
+    names = ", ".join(TYPES_THAT_LAND_AS_TEXT)
+    assert shop.query(f"select {names} from raw_shop.orders") == expected
+    assert shop.query("select count(to_jsonb(orders)) from raw_shop.orders") == [(1,)]
+
+
+def test_domains_and_arrays_of_types_that_mean_the_same_everywhere_keep_their_type(shop):
+    shop.execute_in_shop("""
+        create domain number as integer; create domain small_number as number check (value < 10);
+        create domain numbers as integer[]; create domain some_numbers as numbers;
+        alter table orders add n small_number default 7, add ns some_numbers default '{1,2}',
+            add days daterange default '[2026-01-01,2026-01-03)', add spans int4multirange default '{[1,3),[5,7)}',
+            add words tsvector default 'a:1 b:2', add codes char(3)[] default '{a,bc}', add mask bit(3) default '101',
+            add masks bit varying[] default '{1,10}';
+    """)
+    shop.execute_in_shop(order(1, "2026-01-01"))
+    load("orders")
+    names = ["n", "ns", "days", "spans", "words", "codes", "mask", "masks"]
+    types = shop.query(
+        "select string_agg(attname || ' ' || format_type(atttypid, -1), ', ' order by attnum) from pg_attribute "
+        "where attrelid = 'raw_shop.orders'::regclass and attname = any(%s)",
+        names,
+    )
+    assert types == [
+        (
+            "n integer, ns integer[], days daterange, spans int4multirange, words tsvector, codes bpchar[], "
+            'mask "bit", masks bit varying[]',
+        )
+    ]
+    (values,) = shop.query(f"select {', '.join(f'{name}::text' for name in names)} from raw_shop.orders")
+    expected = ("7", "{1,2}", "[2026-01-01,2026-01-03)", "{[1,3),[5,7)}", "'a':1 'b':2", '{"a  ","bc "}', "101")
+    assert values == (*expected, "{1,10}")
+
+
+def test_an_extension_that_lives_in_pg_catalog_is_not_taken_for_a_type_of_every_server(shop):
+    # What `create extension … with schema pg_catalog` leaves: a type of the shop's own that is named without a schema.
+    with psycopg.connect(shop.shop) as connection:
+        connection.execute("set allow_system_table_mods = on; create type pg_catalog.grade as enum ('a', 'b')")
+        connection.execute("create domain pg_catalog.graded as pg_catalog.grade")
+    shop.execute_in_shop("alter table orders add g grade, add gs grade[], add gd graded" + ";" + order(1, "2026-01-01"))
+    shop.execute_in_shop("update orders set g = 'a', gs = '{a,b}', gd = 'b'")
+    load("orders")
+    assert shop.query("select g, gs, gd from raw_shop.orders") == [("a", "{a,b}", "b")]
+
+
+def test_an_xml_column_lands_in_a_warehouse_without_xml(shop):
+    shop.execute_in_shop("alter table orders add receipt xml, add receipts xml[];" + order(1, "2026-01-01"))
+    load("orders")
+    assert shop.query(
+        "select receipt is null, pg_typeof(receipt)::text, pg_typeof(receipts)::text from raw_shop.orders"
+    ) == [(True, "text", "text")]
+
+
+@pytest.fixture
+def yen_shop(tmp_path, server, monkeypatch):
+    """A shop on a server whose currency has no cents, beside a warehouse whose currency has."""
+    locale = tmp_path / "locales" / "ja_JP.UTF-8"
+    locale.parent.mkdir()
+    made = shutil.which("localedef") and subprocess.run(["localedef", "-i", "ja_JP", "-f", "UTF-8", locale])
+    if not locale.exists():
+        pytest.skip(f"localedef made no Japanese locale here (Debian: apt-get install locales): {made}")
+    monkeypatch.setenv("LOCPATH", str(locale.parent))
+    shop_server = Server(tmp_path / "shop_server", options={"fsync": "off", "lc_monetary": "ja_JP.UTF-8"}).start()
+    try:
+        for house in build_house(server, tmp_path / "home", shop_server):
+            house.execute_in_shop(SHOP)
+            yield house
+    finally:
+        shop_server.stop()
+
+
+def test_money_lands_as_the_number_that_the_shop_means(yen_shop):
+    yen_shop.execute_in_shop("""
+        create domain price as money;
+        alter table orders alter total_amount type money, add paid price, add parts money[];
+    """)
+    yen_shop.execute_in_shop(order(1, "2026-01-01", total="1000::money"))
+    yen_shop.execute_in_shop("update orders set paid = 5::money, parts = array[1, 2]::money[]")
+    load("orders")
+    assert yen_shop.query("select total_amount, paid, parts from raw_shop.orders") == [(1000, 5, [1, 2])]
 
 
 def test_a_new_column_lands_from_now_on_and_is_told_once(shop, run):

@@ -122,6 +122,18 @@ def test_an_interval_bounds_the_days(new_house, stores):
     assert [result.partition.split("/")[3] for result in landed] == ["day=05", "day=06"]
 
 
+def test_day_folders_at_the_edges_of_the_calendar_keep_no_other_from_landing(new_house, stores, run):
+    for day in ("0000-01-01", "0001-01-01", "2026-01-05", "9999-12-30", "9999-12-31"):
+        write_day(stores, day, a_csv=HEADER + f"s1,{day},1,1\n")
+    done = run("stores")
+    assert (done.returncode, done.stderr) == (0, "")
+    landed = {payload["receipt_id"] for payload, _ in lines(new_house)}
+    assert landed == {"0001-01-01", "2026-01-05", "9999-12-30"}
+    assert "2 files are not read" in done.stdout
+    for interval in (("0001-01-01", "9999-12-31"), ("9999-12-31", "9999-12-31T23:59:59.999999Z")):
+        assert run("stores", "--from", interval[0], "--until", interval[1]).returncode == 0
+
+
 def test_a_broken_file_names_itself_and_the_others_land(new_house, stores, run):
     folder = write_day(
         stores,
