@@ -56,7 +56,8 @@ _HOLDERS = """
         case
             when pid is null then 'a prepared transaction (pg_prepared_xacts)'
             else format(
-                'pid %%s (role %%s, application %%s%%s)', pid, usename, coalesce(nullif(application_name, ''), 'unknown'),
+                'pid %%s (role %%s, application %%s%%s)',
+                pid, usename, coalesce(nullif(application_name, ''), 'unknown'),
                 ', in a transaction since ' || to_char(xact_start, 'YYYY-MM-DD HH24:MI:SS TZ')
             )
         end,

@@ -44,7 +44,8 @@ _SAME_EVERYWHERE = """
 SAME_EVERYWHERE = frozenset(_SAME_EVERYWHERE.split())
 
 # What a column of ours must be at the source: the types that mean what the type in `Table.columns` means.
-_TIMES = ("timestamp", {"timestamp with time zone", "timestamp without time zone", "date"})
+WITH_ZONE = "timestamp with time zone"
+_TIMES = ("timestamp", {WITH_ZONE, "timestamp without time zone", "date"})
 _NUMBERS = ("number", {"smallint", "integer", "bigint", "numeric", "real", "double precision"})
 _MUST_BE = {"timestamptz": _TIMES, "numeric": _NUMBERS, "integer": _NUMBERS, "boolean": ("boolean", {"boolean"})}
 
@@ -269,7 +270,7 @@ def _as_raw_holds_them(warehouse: Database, table: Table, columns: dict[str, Col
         elif holds != column.landed_as:
             alter = f'alter table {table.schema}.{table.name} alter column "{name}" type'
             # A time without a zone means UTC here, whatever zone the session has that runs this.
-            is_of_zone = TIMES[0] in (types := {holds, column.landed_as}) and types <= set(TIMES)
+            is_of_zone = WITH_ZONE in (types := {holds, column.landed_as}) and types <= _TIMES[1]
             value = f'"{name}"::timestamp' if holds == "date" else f'"{name}"'
             using = f" using {value} at time zone 'UTC'" if is_of_zone else ""
             raise StorehouseError(
