@@ -134,7 +134,7 @@ help:
 
 $(UV):
 	@echo "uv is missing: installing it into .tools"
-	@$(PYTHON) -m venv .tools && .tools/bin/pip install --quiet uv
+	@$(PYTHON) -m venv .tools && .tools/bin/pip install --quiet uv==0.13.9
 
 $(INSTALLED): uv.lock pyproject.toml | $(UV)
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: no $(PYTHON) here. Set PYTHON=/path/to/python3.11"; exit 1; }

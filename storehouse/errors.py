@@ -2,7 +2,7 @@
 
 import re
 
-from storehouse.shown import without_secrets
+from storehouse.shown import as_message
 
 # What a database, a store or dbt says when the same again may succeed.
 _MAY_PASS = re.compile(
@@ -26,7 +26,7 @@ class StorehouseError(Exception):
 
     def __init__(self, message: str) -> None:
         """`message`: as people will read it, but for what nobody may see."""
-        super().__init__(without_secrets(message))
+        super().__init__(as_message(message))
 
 
 class TransientError(StorehouseError):

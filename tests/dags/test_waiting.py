@@ -76,7 +76,12 @@ def test_a_source_that_is_away_says_what_is_missing(
     ("source", "variable", "place", "words"),
     [
         ("shop", "SHOP_DATABASE_URL", f"postgresql:/shop:{SECRET}@db/shop", "SHOP_DATABASE_URL is not a PostgreSQL"),
-        ("shop", "SHOP_DATABASE_URL", f"{{shop}} user=nobody password={SECRET}", "Check the user and the password: SHOP_DATABASE_URL"),
+        (
+            "shop",
+            "SHOP_DATABASE_URL",
+            f"{{shop}} user=nobody password={SECRET}",
+            "Check the user and the password",
+        ),
         ("shop", "SHOP_DATABASE_URL", "{shop}", "docs/sources.md"),  # it has no orders
         ("marketplace", "MARKETPLACE_URL", "", "API is not running"),
         ("marketplace", "MARKETPLACE_URL", f"http://shop:{SECRET}/x@api", "MARKETPLACE_URL: it is not a URL"),
