@@ -144,7 +144,7 @@ help:
 	@echo "uv is missing or older than 0.13: installing it into .tools"
 	@python=$$(command -v $(PYTHON) python3 python | head -n 1) && \
 		"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' 2>/dev/null && \
-		"$$python" -m venv .tools && .tools/bin/pip install --quiet "uv>=0.13,<1" || \
+		"$$python" -m venv .tools && .tools/bin/pip install --quiet uv==0.13.9 || \
 		{ echo "To begin, have uv 0.13 or later, or Python 3.9 or later with its venv module (Debian: python3-venv)." >&2; exit 1; }
 
 $(INSTALLED): uv.lock pyproject.toml | $(filter .tools/%,$(UV))

@@ -25,6 +25,7 @@ from extract_load.ledger import (
 from extract_load.tables import Table
 from storehouse.errors import StorehouseError
 from storehouse.settings import settings
+from storehouse.shown import printable
 
 # Snapshots must be compared in the order they were taken: one load at a time of tables that are read in full.
 SNAPSHOT_LOCK = 0x5EED_0003
@@ -214,7 +215,7 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
         more = [name for name in columns if name not in table.columns]
         raise StorehouseError(
             f"{table.label}: {schema}.{table.name} in {shop.where} lacks {', '.join(missing)}"
-            + (f"; it has {', '.join(more)}, which we don't know: was one renamed?" if more else ".")
+            + (f"; it has {printable(', '.join(more))}, which we don't know: was one renamed?" if more else ".")
             + " Nothing was landed. Add what is missing, or read a view that has it (docs/sources.md)."
         )
     if taken := OWN_COLUMNS & columns.keys():
@@ -268,13 +269,13 @@ def _as_raw_holds_them(warehouse: Database, table: Table, columns: dict[str, Col
         if holds == "text" != column.landed_as:
             column = column._replace(landed_as="text", is_cast=True)
         elif holds != column.landed_as:
-            alter = f'alter table {table.schema}.{table.name} alter column "{name}" type'
+            alter = f'alter table {table.schema}.{table.name} alter column "{printable(name)}" type'
             # A time without a zone means UTC here, whatever zone the session has that runs this.
             is_of_zone = WITH_ZONE in (types := {holds, column.landed_as}) and types <= _TIMES[1]
-            value = f'"{name}"::timestamp' if holds == "date" else f'"{name}"'
+            value = f'"{printable(name)}"' + ("::timestamp" if holds == "date" else "")
             using = f" using {value} at time zone 'UTC'" if is_of_zone else ""
             raise StorehouseError(
-                f"{table.label}: the column {name} is {column.type} at the source now"
+                f"{table.label}: the column {printable(name)} is {column.type} at the source now"
                 + (f", which lands as {column.landed_as}" if column.type != column.landed_as else "")
                 + f"; it was landed as {holds}. "
                 f"Nothing was landed. If that is right, run in the warehouse: {alter} {column.landed_as}{using}; "

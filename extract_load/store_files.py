@@ -24,7 +24,7 @@ from extract_load.payload import payload, unreadable
 from extract_load.tables import Table
 from storehouse.errors import StorehouseError, TransientError, without_values
 from storehouse.settings import settings
-from storehouse.shown import first_line, shown
+from storehouse.shown import first_line, printable, shown
 
 FLAG = "complete.flag"
 BATCH_ROWS = 10_000
@@ -154,7 +154,7 @@ class _Files:
 
     def _away(self, error: Exception, name: str = "sales") -> StorehouseError:
         return TransientError(
-            f"{self.root}/{name} can't be read: {first_line(error)}. "
+            f"{self.root}/{printable(name)} can't be read: {first_line(error)}. "
             "Check STORES_URL and, for s3://, AWS_ENDPOINT_URL and the AWS credentials."
         )
 
@@ -183,7 +183,8 @@ def _load_file(warehouse: Database, files: _Files, file: File, load: Load) -> Lo
                 load.bytes = size
             except (ValueError, csv.Error, pa.ArrowException, *_AWAY) as error:
                 raise StorehouseError(
-                    f"{load.table.label}: {files.root}/{file.name} can't be read: {without_values(first_line(error))}. "
+                    f"{load.table.label}: {files.root}/{printable(file.name)} can't be read: "
+                    f"{without_values(first_line(error))}. "
                     "Nothing of it was landed. Write it again; the next load takes it."
                 ) from None
 

@@ -5,15 +5,20 @@ shows as `upstream_failed`: the tasks of dbt's nodes end in the triggerer, which
 when a run has failed, its scheduler gives each skipped task below a failed one the state that it would have had, so
 that "clear failed tasks" takes it along.
 So it does to nodes below a failed test about several nodes: that test is in `tests`, which is drawn below all nodes.
+And `make airflow`, where whoever reaches the port is an administrator, answers to the names of this machine only: else
+any web page could have its own name lead here, and send the reader's browser (DNS rebinding).
 """
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
 from sqlalchemy.orm import object_session
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from storehouse.local import HOSTS
 from storehouse.notices import NEVER, RunStarts
 from storehouse.settings import settings
 
@@ -60,3 +65,6 @@ class House(AirflowPlugin):
     name = "storehouse"
     listeners: ClassVar[list] = [Listener()]
     deadline_references: ClassVar[list] = [RunStarts]
+    fastapi_root_middlewares: ClassVar[list] = [
+        {"name": "hosts", "middleware": TrustedHostMiddleware, "args": [], "kwargs": {"allowed_hosts": HOSTS}}
+    ] * ("STOREHOUSE_LOCAL" in os.environ)

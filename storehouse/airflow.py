@@ -66,6 +66,7 @@ def environment() -> dict[str, str]:
     # Not the embedded warehouse's place: who is told it takes the warehouse for one's own, and asks for a PII_KEY.
     fixed = {
         "STOREHOUSE_HOME": str(house.home),
+        "STOREHOUSE_LOCAL": "true",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH", "")])),
         "AIRFLOW_HOME": str(home),
@@ -139,6 +140,7 @@ def main(arguments: list[str]) -> int:
         if not arguments:
             serve()
             return 0
+        _refuse_tests(arguments)
         _start_server()
         os.execve(sys.executable, [*AIRFLOW, *arguments], environment())
     except StorehouseError as error:
@@ -146,6 +148,23 @@ def main(arguments: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _refuse_tests(arguments: list[str]) -> None:
+    """`airflow dags test` and `tasks test` have no triggerer, where the tasks of dbt's nodes wait for the build.
+
+    Raises:
+        StorehouseError: one of them is asked for, of a DAG or of a task that waits there.
+    """
+    waiting = {file.stem for file in DAGS.glob("*.py") if "dbt_build(" in file.read_text()} & set(arguments)
+    is_node = any(word.startswith("dbt.") and word not in ("dbt.build", "dbt.build_large") for word in arguments)
+    if waiting and (arguments[:2] == ["dags", "test"] or (arguments[:2] == ["tasks", "test"] and is_node)):
+        raise StorehouseError(
+            f"`airflow {' '.join(arguments[:2])}` has no triggerer, and there the tasks of {min(waiting)} that show "
+            f"dbt's nodes wait for the build: nothing was run. Run the DAG: `make airflow`, then "
+            f"python -m storehouse.airflow dags trigger {min(waiting)}; without Airflow: `make run`; "
+            "one node: python -m storehouse dbt build --select NAME"
+        )
 
 
 def _start_server() -> None:

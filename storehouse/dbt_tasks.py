@@ -28,6 +28,7 @@ from storehouse import node_results, transform
 from storehouse.errors import StorehouseError, may_pass
 from storehouse.landing import BUILDS, no_vain_retries
 from storehouse.node_results import TESTS
+from storehouse.notices import Told
 from storehouse.selection import words
 from storehouse.settings import PROJECT, settings
 from storehouse.summary import count_tests
@@ -235,8 +236,16 @@ class DbtNodeTask(DbtTask):
         )
 
     def execute(self, context: Any) -> None:
-        """Run the node alone: for whoever runs the task without a triggerer."""
-        self.resume(context, {"message": None})
+        """Refuse: only a command that has no triggerer comes here, and it would build the node before its sources land.
+
+        Raises:
+            Told: always; nobody is to be sent a notice of it.
+        """
+        raise Told(
+            f"{self.task_id} waits in the triggerer for the build, which `airflow dags test` and `airflow tasks test` "
+            f"do not have: nothing was built. Run the DAG: airflow dags trigger {self.dag_id}, on a laptop `make run`; "
+            f"one node: dbt build --select {self.task_id.rpartition('.')[2]}"
+        )
 
     def resume(self, context: Any, event: dict[str, Any]) -> None:
         """Fail with what the build said, or run the node alone: after the build, or when the trouble may be past.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from storehouse.shown import without_secrets
+from storehouse.shown import as_message
 
 # What a database, a store or dbt says when the same again may succeed.
 _MAY_PASS = re.compile(
@@ -45,7 +45,7 @@ class StorehouseError(Exception):
 
     def __init__(self, message: str) -> None:
         """`message`: as people will read it, but for what nobody may see."""
-        super().__init__(without_secrets(message))
+        super().__init__(as_message(message))
 
 
 class TransientError(StorehouseError):

@@ -4,6 +4,9 @@ import sys
 
 from storehouse.settings import settings
 
+# The names that the servers of a laptop answer to.
+HOSTS = ["127.0.0.1", "localhost"]
+
 
 def start() -> None:
     """Start what is not running yet of what the settings ask for."""

@@ -32,8 +32,13 @@ HIDDEN = "…"
 
 
 def printable(text: str) -> str:
-    """Text of a source with its control characters escaped: none moves the cursor, ends a line, or hides the rest."""
-    return _NOT_PRINTED.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+    """A name of a source with its control characters escaped: none moves the cursor, ends a line, or hides the rest."""
+    return _NOT_PRINTED.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def as_message(text: str) -> str:
+    """An error's message for people: without secrets, its own lines kept, any other control character escaped."""
+    return "\n".join(printable(line) for line in without_secrets(text).split("\n"))
 
 
 def is_clear(url: str) -> bool:
@@ -107,14 +112,15 @@ def _hidden_in_url(url: str) -> list[str]:
     return [password or (user if is_token else ""), *re.findall(r"(?<==)[^&#]+", parts["rest"])]
 
 
-class WithoutSecrets(logging.Filter):
-    """Of another library's logger: what it says, without secrets."""
+class OneLine(logging.Filter):
+    """Of a logger: each message is one line, without secrets, and with what a source has named escaped."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change the record."""
-        record.msg, record.args = without_secrets(record.getMessage()), None
+        record.msg, record.args = printable(without_secrets(record.getMessage())), None
         return True
 
 
-# It logs every request with its whole URL, which Airflow writes into the task's log.
-logging.getLogger("httpx").addFilter(WithoutSecrets())
+# Ours, and that of httpx: it logs every request with its whole URL, which Airflow may write into the task's log.
+for _name in ("extract_load", "publish", "httpx"):
+    logging.getLogger(_name).addFilter(OneLine())

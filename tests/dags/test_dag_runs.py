@@ -113,6 +113,13 @@ def test_a_run_lands_its_interval_builds_every_node_tests_and_reports(airflow: A
 WORKERS = "select task_id from task_instance where run_id = %s and dag_id = %s and task_id ~ '^dbt' and pid is not null"
 
 
+def test_airflow_answers_to_this_machines_names_only(airflow: Airflow) -> None:
+    """A web page whose name leads here (DNS rebinding) is told nothing, though everyone here is an administrator."""
+    for path in ("/", "/api/v2/dags", "/execution/health"):
+        assert httpx.get(airflow.url + path, headers={"Host": "evil.example:8080"}).status_code == 400
+    assert httpx.get(f"{airflow.url}/api/v2/dags", headers={"Host": "localhost"}).status_code == 200
+
+
 def test_the_nodes_tasks_take_no_worker(airflow: Airflow, shop_run: str) -> None:
     assert airflow.query("airflow", WORKERS, shop_run, "shop_elt") == [("dbt.build_large",)]
     # They all wait before it begins, `tests` among them, which would need the slot of the builds to run.

@@ -160,3 +160,12 @@ def test_without_the_manifest_the_import_error_says_how_to_make_it(home: Path) -
     errors = look_at_the_dags(home, DBT_TARGET_PATH=str(home / "nothing"))["errors"]
     assert len(errors) == 3
     assert all(error.splitlines()[-1].endswith("Make it with: .venv/bin/dbt parse") for error in errors)
+
+
+@pytest.mark.parametrize(
+    "words", ["dags test shop_elt", "dags test feedback_elt 2026-01-02", "tasks test shop_elt dbt.fct_orders"]
+)
+def test_a_test_command_of_airflow_that_would_build_before_landing_is_refused_in_words(tmp_path: Path, words: str):
+    done = run(environment(tmp_path), "-m", "storehouse.airflow", *words.split())
+    assert done.returncode == 1 and not (tmp_path / "postgres").exists()
+    assert "has no triggerer" in done.stderr and "make run" in done.stderr and "Traceback" not in done.stderr

@@ -336,6 +336,21 @@ def context(**params: object) -> dict:
     return {"dag_run": run, "params": params, "ti": SimpleNamespace(xcom_push=lambda *_, **__: None)}
 
 
+def test_a_node_without_a_triggerer_builds_nothing_and_says_what_to_do(
+    tasks: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`airflow dags test` and `airflow tasks test`: the nodes' tasks come first there, before their sources land."""
+    from airflow.sdk import DAG, TaskGroup
+
+    from storehouse.notices import Told
+
+    monkeypatch.setattr(tasks.transform, "build", lambda *_, **__: pytest.fail("it built"))
+    with DAG("shop_elt", schedule=None), TaskGroup("dbt") as group:
+        node = tasks.DbtNodeTask(task_id="fct_orders", node=ORDERS, select=[], exclude=[], task_group=group)
+    with pytest.raises(Told, match=r"dags trigger shop_elt.*`make run`.*dbt build --select fct_orders"):
+        node.execute(context())
+
+
 def test_a_selection_of_nothing_fails_for_good_and_says_what_to_do(tasks: ModuleType) -> None:
     from airflow.sdk.exceptions import AirflowFailException
 

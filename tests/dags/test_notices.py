@@ -210,3 +210,12 @@ def test_a_deadline_counts_while_its_run_runs(notices: ModuleType, monkeypatch: 
         assert missed.deadline_time == made
         house.Listener().on_dag_run_failed(run, "task_failure")
         assert open_.deadline_time == made > datetime.now(UTC) + timedelta(days=365)
+
+
+def test_what_an_error_quotes_is_text_and_no_markup_of_the_service(
+    notices: ModuleType, configure: Callable[..., None]
+) -> None:
+    configure(NOTIFY_URL=f"{settings().notify_url}/?format=html")
+    notices.send("shop_elt failed", ["Error: <a href='https://evil.example'>clear it here</a>"])
+    said = words()
+    assert "<a " not in said and "&lt;a" in said

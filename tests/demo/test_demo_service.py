@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from houses import House
 
@@ -28,6 +29,16 @@ def run(house: House, *arguments: str, **environment: str) -> subprocess.Complet
     )
 
 
+def answers_to_this_machines_names_only(url: str) -> None:
+    """A web page whose name leads here (DNS rebinding) is told nothing; and only loopback is listened on."""
+    port = int(url.rpartition(":")[2])
+    for path in ("/health", "/openapi.json", "/reviews"):
+        assert httpx.get(url + path, headers={"Host": f"evil.example:{port}"}).status_code == 400
+    assert httpx.get(f"{url}/health", headers={"Host": f"localhost:{port}"}).is_success
+    listening = {c.laddr.ip for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port}
+    assert listening == {"127.0.0.1"}
+
+
 def test_the_commands_play_the_shop_and_run_its_server(new_house: House) -> None:
     played = run(new_house, "advance", "--until", "2026-01-03", "--size", "0.05", "--seed", "5")
     assert played.returncode == 0, played.stderr
@@ -41,6 +52,7 @@ def test_the_commands_play_the_shop_and_run_its_server(new_house: House) -> None
         assert "at the end of 2026-01-03, since 2026-01-01; size 0.05, seed 5" in status
         assert settings().resolved_reviews_url() in status
         assert httpx.get(f"{settings().resolved_marketplace_url()}/health").json() == {"status": "ok"}
+        answers_to_this_machines_names_only(settings().resolved_reviews_url())
     finally:
         assert "is stopped" in run(new_house, "stop").stdout
     assert demo.stop() is False
