@@ -370,6 +370,15 @@ def test_forgetting_without_the_right_to_update_raw_says_who_may(warehouse):
     assert done.returncode == 1 and "FORGET_USER" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_a_view_that_others_read_shows_a_readers_condition_its_own_rows_alone(warehouse):
+    views = warehouse.query(
+        "select relname, coalesce('security_barrier=true' = any(reloptions), false) from pg_class "
+        "where relkind = 'v' and has_table_privilege('reporting', oid, 'select') "
+        "and relnamespace = any(array['core', 'sales', 'customers', 'feedback', 'operations']::regnamespace[])"
+    )
+    assert len(views) >= 5 and all(is_barrier for _, is_barrier in views), views
+
+
 def test_a_mart_that_is_built_anew_is_read_as_before(warehouse):
     done = warehouse.run("storehouse", "dbt", "build", "--full-refresh", "--select", "agg_daily_sales product_ratings")
     assert done.returncode == 0, done.stdout
