@@ -31,6 +31,8 @@ other settings
   OVERLAP_MINUTES (60)        how far behind its watermark a load starts again, for rows that were committed late
   HTTP_TIMEOUT_SECONDS (30)   how long an API may be silent
   HTTP_RETRIES (5)            tries of one request, the first included
+  HTTP_ANSWER_SECONDS (300), HTTP_ANSWER_MAX_MB (100)   limits of one answer of an API
+  API_LOAD_MINUTES (50)       how long one load of an API may take in all
 
 how tables are read
   updated_at     rows whose updated_at lies in [from, until), and rows without one

@@ -14,10 +14,12 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from psycopg import sql
 
 from extract_load.databases import open_shop
+from extract_load.http_pages import Http
 from storehouse.errors import StorehouseError, TransientError, without_values
 from storehouse.settings import settings
 from storehouse.shown import first_line, shown
 
+WELL = ("ok", "up", "pass", "healthy")  # what APIs say of themselves
 ANSWER_WITHIN = 10  # seconds, an API
 READ_WITHIN = 40  # seconds, the shop's statement: behind a lock it would wait for ever
 LOOK_WITHIN = 60  # seconds, a look at any source
@@ -66,18 +68,26 @@ def _shop(until: datetime | None, from_: datetime | None) -> str | None:
 
 
 def _api(url: str, setting: str) -> str | None:
-    try:
-        answer = httpx.get(f"{url.rstrip('/')}/health", timeout=ANSWER_WITHIN)
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-        # Not in httpx's words: they may quote the password.
-        raise StorehouseError(f"{setting} is not a URL. One looks like https://host/path.") from None
+    with Http(url, setting) as api:
+        answer = api.ask(api.request("/health"), ANSWER_WITHIN)
     if answer.status_code == 200:
-        return None
+        if _is_well(answer):
+            return None
+        return f'{shown(str(answer.request.url))} answers 200, but not the {{"status": "ok"}} of one that is well'
     said = f"{shown(str(answer.request.url))} answers {answer.status_code}"
     # As extract-load sees it.
     if answer.status_code == 429 or answer.status_code >= 500:
         return said
     raise StorehouseError(f"{said}. Check {setting}, with user and password if it needs them (docs/sources.md).")
+
+
+def _is_well(answer: httpx.Response) -> bool:
+    """True when it says so; a page to sign in, an empty answer or `down` is none."""
+    try:
+        status = answer.json()["status"]
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return False
+    return isinstance(status, str) and status.lower() in WELL
 
 
 def _stores(until: datetime | None, _: datetime | None) -> str | None:

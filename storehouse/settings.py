@@ -71,8 +71,11 @@ class Settings(BaseSettings):
         description="the ECB's reference rates since 1999, a CSV, zipped or not",
     )
     overlap_minutes: int = Field(default=60, ge=0, description="how far `updated_at` reads behind its watermark")
-    http_timeout_seconds: float = Field(default=30, gt=0)
     lock_wait_minutes: float = Field(default=30, gt=0, description="how long a session waits for another's lock")
+    http_timeout_seconds: float = Field(default=30, gt=0, description="how long an API may be silent")
+    http_answer_seconds: float = Field(default=300, gt=0, description="how long one answer may take in all")
+    http_answer_max_mb: float = Field(default=100, gt=0, le=1000, description="size of one answer, unpacked")
+    api_load_minutes: float = Field(default=50, gt=0, description="how long one load of an API may take in all")
     shop_elt_schedule: str = Field(default="daily", description="hourly, daily, or a cron line")
     feedback_elt_schedule: str = Field(default="daily", description="likewise")
     wait_hours: float = Field(default=3, gt=0, description="how long a run waits for a source")
