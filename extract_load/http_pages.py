@@ -27,6 +27,7 @@ from tenacity import (
     wait_random,
 )
 
+from extract_load.payload import STRING
 from storehouse.errors import StorehouseError, TransientError, without_values
 from storehouse.settings import settings
 from storehouse.shown import first_line, shown
@@ -38,6 +39,7 @@ MAX_WAIT_SECONDS = 300
 
 _BACKOFF = wait_exponential(multiplier=0.5, max=30) + wait_random(0, 0.5)
 _MEDIA_TYPE = re.compile(r"(application|text)/[a-z.+-]{1,40}")
+_TOKEN = re.compile(rf"{STRING}|[\[\]{{}}]", re.DOTALL)
 _SPACE = re.compile(r"[ \t\r\n]*")
 # Numbers stay text: the record lands as it was written, and these values are only looked at.
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str)
@@ -392,9 +394,23 @@ def _expect(body: str, at: int, character: str) -> int:
 
 
 def _record(body: str, at: int, records: list[Record]) -> int:
-    value, end = _DECODER.raw_decode(body, at)
+    try:
+        value, end = _DECODER.raw_decode(body, at)
+    except RecursionError:
+        # Nested too deeply for a parser: it lands as unreadable, and the other records as usual.
+        value, end = None, _end_of_deep(body, at)
     records.append(Record(body[at:end], value))
     return end
+
+
+def _end_of_deep(body: str, at: int) -> int:
+    """Where an object or list ends that is too deep to be parsed."""
+    depth = 0
+    for token in _TOKEN.finditer(body, at):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+        if not depth:
+            return token.end()
+    raise ValueError
 
 
 def _wrong(response: httpx.Response, what: str, setting: str) -> StorehouseError:

@@ -14,10 +14,9 @@ from typing import BinaryIO, NamedTuple
 import fsspec
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from botocore.exceptions import BotoCoreError, ClientError
 
+from extract_load import parquet
 from extract_load.databases import Database
 from extract_load.ledger import Interval, Load, LoadResult, Progress, append_rows, each, land, logger
 from extract_load.payload import payload, unreadable
@@ -216,23 +215,14 @@ def _fields(line: str) -> list[str]:
 
 
 def _parquet_lines(stream: BinaryIO, load: Load) -> Iterator[tuple[int, str]]:
-    """Row number from 1 and payload; times as ISO 8601 in UTC, decimals as text."""
-    parquet = pq.ParquetFile(stream)
-    _check_columns(parquet.schema_arrow.names, load, "schema")
+    """Row number from 1 and payload."""
+    file = parquet.read(stream)
+    _check_columns(file.schema_arrow.names, load, "schema")
     numbers = itertools.count(1)
     # With threads of Arrow's own, a process may abort when it ends (apache/arrow#34314).
-    for batch in parquet.iter_batches(BATCH_ROWS, use_threads=False):
-        plain = {name: _plain(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
-        for record in pa.table(plain).to_pylist():
-            yield next(numbers), payload(json.dumps(record, ensure_ascii=False, default=str))
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    if pa.types.is_timestamp(column.type):
-        return pc.strftime(column.cast(pa.timestamp("us"), safe=False), format="%Y-%m-%dT%H:%M:%SZ")
-    if pa.types.is_decimal(column.type) or pa.types.is_date(column.type) or pa.types.is_time(column.type):
-        return column.cast(pa.string())
-    return column
+    for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
+        for text in parquet.payloads(batch):
+            yield next(numbers), text
 
 
 def _check_columns(names: list[str], load: Load, where: str) -> None:
