@@ -266,7 +266,7 @@ def test_an_audit_tells_a_value_that_is_equal_and_not_the_same(house, all_sent):
             warehouse.execute(
                 "update quarantine.refused_records set record = replace(record::text, %s, %s)::jsonb"
                 " where record_key = '31'",
-                [f'"total_amount": {old},', f'"total_amount": {new},'],
+                [f'"total_amount": {old}', f'"total_amount": {new}'],
             )
 
     # jsonb says that the two are equal.
@@ -274,7 +274,7 @@ def test_an_audit_tells_a_value_that_is_equal_and_not_the_same(house, all_sent):
     (verdict,) = audit.audit("refused_records")
     spell("-1.5", "-1.50")
     assert verdict.differences == 1
-    assert re.search(r'record is \{.*"total_amount": -1.5,.*raw says \{.*"total_amount": -1.50,', verdict.line)
+    assert re.search(r'record is \{.*"total_amount": -1.5\b.*raw says \{.*"total_amount": -1.50\b', verdict.line)
 
 
 def test_a_refused_record_is_what_landed_whenever_it_is_built(house, all_sent):
@@ -295,10 +295,15 @@ def test_a_refused_record_is_what_landed_whenever_it_is_built(house, all_sent):
         build("refused_records")
         return house.query(shown)
 
+    def different() -> list[str]:
+        found = audit.audit("refused_records stg_shop__orders")
+        return [verdict.line for verdict in found if verdict.differences]
+
     before = refuse("select")
     assert before and "gift_note" not in before[0][0]
     gained = refuse("alter table orders add column gift_note text, add column landed integer default 7")
     assert gained[: len(before)] == before and gained[-1][0]["landed"] == 7
+    assert different() == []
     alter = "alter table raw_shop.orders alter column"
     retyped = refuse(
         "alter table orders alter column created_at type timestamp, alter column landed type text",
@@ -306,5 +311,4 @@ def test_a_refused_record_is_what_landed_whenever_it_is_built(house, all_sent):
         f'{alter} "landed" type text',
     )
     assert len(retyped) > len(gained) and retyped[len(gained) - 1][0]["landed"] == "7"
-    assert [verdict.line for verdict in audit.audit("refused_records") if verdict.differences] == []
-    assert [verdict.line for verdict in audit.audit("stg_shop__orders") if verdict.differences] == []
+    assert different() == []
