@@ -1,6 +1,7 @@
 """The marts as they must be, computed from what was landed in plain Python: no SQL of the project's, no dbt."""
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
