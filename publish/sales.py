@@ -4,6 +4,7 @@ A day is written when its rows are not those that the manifest tells of, or its 
 The manifest comes last: what a killed export has written, the next one writes again.
 """
 
+import errno
 import io
 import itertools
 import json
@@ -224,6 +225,11 @@ class _Target:
         try:
             yield
         except _AWAY as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorehouseError(
+                    f"{self.url}/{path} can't be written: {error.strerror}. Make room there and run it again: "
+                    "readers keep what they have."
+                ) from error
             said = next(iter(str(error).splitlines()), type(error).__name__).rstrip(". ")
             raise judged(
                 f"{self.url}/{path} can't be read or written: {said}. "
