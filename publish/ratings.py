@@ -78,8 +78,8 @@ def publish() -> Published:
         except (TypeError, exceptions.RedisError) as error:
             if said := _wrong_with_tls(error, url):
                 raise StorehouseError(
-                    f"REDIS_URL can't be used: {said}. Check its options ssl_ca_certs, ssl_certfile and ssl_keyfile, the "
-                    "files that they name, and that the host is the one that the certificate of Redis names "
+                    f"REDIS_URL can't be used: {said}. Check its options ssl_ca_certs, ssl_certfile and ssl_keyfile, "
+                    "the files that they name, and that the host is the one that the certificate of Redis names "
                     "(docs/publish.md). Readers keep what they have."
                 ) from error
             if isinstance(error, TypeError):

@@ -11,8 +11,8 @@ _MAY_PASS = re.compile(
 )
 # What it says when it won't, be it of a connection too.
 _NEEDS_A_PERSON = re.compile(
-    r"password authentication|no password supplied|no pg_hba|does not exist|certificate|tlsv\d+ alert|does not support SSL"
-    r"|startup parameter|temp_file_limit",
+    r"password authentication|no password supplied|no pg_hba|does not exist|certificate|tlsv\d+ alert"
+    r"|does not support SSL|startup parameter|temp_file_limit",
     re.IGNORECASE,
 )
 # Where PostgreSQL quotes rows, which may have a person's data.

@@ -56,14 +56,14 @@ def postgres(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
     def run(command: str, *arguments: object) -> None:
         with (folder / "said").open("w") as said:
-            subprocess.run([*_not_root(), binaries / command, *map(str, arguments)], check=True, stdout=said, stderr=said)
+            subprocess.run(
+                [*_not_root(), binaries / command, *map(str, arguments)], check=True, stdout=said, stderr=said
+            )
 
     run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
     for name in ("server.key", "server.crt", "ca.crt"):
         shutil.copy(certificates / name, data)
-    (data / "pg_hba.conf").write_text(
-        "hostssl secured all 127.0.0.1/32 cert\nhostssl all all 127.0.0.1/32 trust\nhostnossl all all 127.0.0.1/32 reject\n"
-    )
+    (data / "pg_hba.conf").write_text("hostssl secured all 127.0.0.1/32 cert\nhostssl all all 127.0.0.1/32 trust\n")
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c ssl=on"
     options += " -c ssl_ca_file=ca.crt"
     run("pg_ctl", "-D", data, "-l", folder / "log", "-o", options, "-w", "start")
@@ -93,7 +93,11 @@ def secured(postgres: int, certificates: Path, configure: Callable[..., None]) -
 
 def dbt_debug(tmp_path: Path) -> subprocess.CompletedProcess:
     command = [Path(sys.executable).parent / "dbt", "debug", "--connection"]
-    environment = os.environ | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_LOG_PATH": str(tmp_path), "DBT_TARGET_PATH": str(tmp_path)}
+    environment = os.environ | {
+        "DBT_PROFILES_DIR": str(PROJECT),
+        "DBT_LOG_PATH": str(tmp_path),
+        "DBT_TARGET_PATH": str(tmp_path),
+    }
     return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
 
 
@@ -161,7 +165,8 @@ def redis_url(certificates: Path, tmp_path: Path) -> Iterator[str]:
     arguments = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     process = subprocess.Popen([binary, *arguments], cwd=tmp_path, stdout=subprocess.DEVNULL)
     url = f"rediss://:let%20me%20in@localhost:{port}/0"
-    files = f"?ssl_ca_certs={certificates}/ca.crt&ssl_certfile={certificates}/client.crt&ssl_keyfile={certificates}/client.key"
+    ours = f"{certificates}/client"
+    files = f"?ssl_ca_certs={certificates}/ca.crt&ssl_certfile={ours}.crt&ssl_keyfile={ours}.key"
 
     def answers() -> bool:
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from extract_scene import wait_until
 from houses import House
 
 import extract_load
@@ -16,7 +17,9 @@ from publish.warehouse import EXPORT_LOCK, snapshot
 from storehouse.errors import StorehouseError, TransientError
 from storehouse.server import Server
 
-FILL = "insert into orders (order_id, status, updated_at) select n, 'created', '2026-01-01' from generate_series(1, 9000) n"
+FILL = """
+    insert into orders (order_id, status, updated_at) select n, 'created', '2026-01-01' from generate_series(1, 9000) as n
+"""
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
     yield mount
     for folder in mounted:
-        subprocess.run(["umount", folder], check=True)
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 @pytest.fixture
@@ -119,27 +122,41 @@ def test_a_limit_on_temporary_files_is_no_full_disk_and_is_not_tried_again(shop:
             own.execute(f"alter role postgres in database {own.info.dbname} reset all")
 
 
+def answers(server: Server) -> bool:
+    """True when it has come up again."""
+    try:
+        return psycopg.connect(server.conninfo()).info.server_version > 0
+    except (psycopg.OperationalError, TransientError):
+        return False
+
+
 def test_an_embedded_server_that_falls_for_want_of_room_says_so(small_disk, configure, monkeypatch):
     home = small_disk(160)
-    os.chmod(home, 0o700)
-    server = Server(home / "postgres", options={"min_wal_size": "32MB", "max_wal_size": "64MB", "shared_buffers": "8MB"})
+    home.chmod(0o700)
+    server = Server(
+        home / "postgres", options={"min_wal_size": "32MB", "max_wal_size": "64MB", "shared_buffers": "8MB"}
+    )
     server.start()
     server.ensure_database("storehouse")
     for name in ("WAREHOUSE_HOST", "WAREHOUSE_PORT", "WAREHOUSE_DATABASE"):
         monkeypatch.delenv(name, raising=False)
     configure(STOREHOUSE_HOME=home)
     try:
-        with databases.open_warehouse() as warehouse:
+        with databases.open_warehouse() as warehouse, databases.open_warehouse() as bystander:
             with (home / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space"):
                 while True:
                     filler.write(bytes(1 << 12))
-            with pytest.raises(TransientError, match=f"was lost.* The disk of {home} is full, .* make room first"):
+            with pytest.raises(StorehouseError, match=r"pg_wal.*The disk of the warehouse's server is full"):
                 while True:
                     with warehouse.speaking():
                         warehouse.execute("select pg_logical_emit_message(false, 'to the log', repeat('x', 1000000))")
+            with pytest.raises(TransientError, match=f"was lost.* The disk of {home} is full, .* make room first"):
+                while True:
+                    with bystander.speaking():
+                        bystander.execute("select 1")
     finally:
         (home / "filler").unlink()
-        server.start()
+        wait_until(lambda: answers(server))
         server.stop()
 
 

@@ -49,7 +49,9 @@ def execute(database: str, script: str | sql.Composable) -> None:
         ("SQL_ASCII", "UTF-8: É 한"),
     ],
 )
-def test_text_of_a_shop_in_another_encoding_lands_as_the_same_text(new_house, configure, database: Make, encoding, name):
+def test_text_of_a_shop_in_another_encoding_lands_as_the_same_text(
+    new_house, configure, database: Make, encoding, name
+):
     place = database(encoding)
     execute(place, SHOP)
     execute(

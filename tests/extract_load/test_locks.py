@@ -113,7 +113,9 @@ def test_two_publishers_go_one_after_the_other_and_each_sees_what_was_there_when
         with snapshot(EXPORT_LOCK, "a test"):
             second = threading.Thread(target=publish)
             second.start()
-            wait_until(lambda: house.query("select count(*) from pg_locks where locktype = 'advisory' and not granted")[0][0])
+            wait_until(
+                lambda: house.query("select count(*) from pg_locks where locktype = 'advisory' and not granted")[0][0]
+            )
             other.execute("update public.numbers set n = 2")
         second.join()
     assert seen == [2]

@@ -65,7 +65,9 @@ def test_a_shop_behind_a_transaction_pooler_lands_and_its_sessions_stay_as_they_
             assert ours.execute("show row_security").fetchone() == ("off",)
         assert application.execute(asked).fetchone() == (before,)
         assert application.execute("select count(*) from pg_prepared_statements").fetchone() == (0,)
-    assert shop.query("select count(distinct order_id), count(distinct product_id) from raw_shop.orders, raw_shop.products") == [(1, 1)]
+    assert shop.query(
+        "select count(distinct order_id), count(distinct product_id) from raw_shop.orders, raw_shop.products"
+    ) == [(1, 1)]
 
 
 @pytest.mark.parametrize("config", [{}, {"ignore_startup_parameters": "options"}], ids=["refuses", "passes over"])
