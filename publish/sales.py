@@ -4,6 +4,7 @@ A day is written when its rows are not those that the manifest tells of, or its 
 The manifest comes last: what a killed export has written, the next one writes again.
 """
 
+import errno
 import io
 import itertools
 import json
@@ -230,6 +231,11 @@ class _Target:
         except ValueError as error:
             raise self._is_none(error) from None
         except _AWAY as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorehouseError(
+                    f"{self.url}/{path} can't be written: {error.strerror}. Make room there and run it again: "
+                    "readers keep what they have."
+                ) from None
             raise judged(
                 f"{self.url}/{path} can't be read or written: {first_line(error)}. "
                 "Check SALES_EXPORT_URL and, for s3://, AWS_ENDPOINT_URL and the AWS credentials."

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 import psycopg
 import psycopg2
@@ -43,6 +44,8 @@ ODD = {
 }
 # Of the tests' own sessions.
 SOUND = "-c default_transaction_read_only=off -c statement_timeout=0 -c transaction_timeout=0 -c lock_timeout=0"
+Told = dict[str, str]
+DUTIES = ("extract", "transform", "reporting")
 SETTINGS = "select name, setting from pg_settings"
 LOCALES = {"lc_monetary", "lc_numeric", "lc_time"}  # the shop's own
 LEVELS = {"server": "alter system", "database": "alter database {database}", "role": "alter role {role}"}
@@ -91,11 +94,8 @@ def test_no_session_of_ours_takes_a_default_of_the_(level: str, odd_server: Serv
     try:
         with databases.open_shop() as shop, shop.snapshot():
             check(shop, sessions.MEANING | {"search_path": '"public", public'}, odd, LOCALES)
-        for warehouse in (
-            *map(databases.open_warehouse, ("extract", "transform", "reporting")),
-            node_results._connect(),
-        ):
-            with warehouse:
+        for connect in (*(partial(databases.open_warehouse, duty) for duty in DUTIES), node_results._connect):
+            with connect() as warehouse:
                 check(warehouse, sessions.WAREHOUSE_MEANING, odd)
         for name, value in databases.dbt_environment().items():
             monkeypatch.setenv(name, value)
@@ -112,15 +112,11 @@ def test_no_session_of_ours_takes_a_default_of_the_(level: str, odd_server: Serv
             own.execute("select pg_reload_conf()")
 
 
-def check(
-    connection: psycopg.Connection, wanted: dict[str, str], odd: dict[str, str], left: set[str] = frozenset()
-) -> None:
+def check(connection: psycopg.Connection, wanted: Told, odd: Told, left: set[str] = frozenset()) -> None:
     assert_told(dict(connection.execute(SETTINGS).fetchall()), wanted, odd, left)
 
 
-def assert_told(
-    found: dict[str, str], wanted: dict[str, str], odd: dict[str, str], left: set[str] = frozenset()
-) -> None:
+def assert_told(found: Told, wanted: Told, odd: Told, left: set[str] = frozenset()) -> None:
     """The settings are the wanted ones, and none that is odd is as a session has it that is told nothing."""
     assert {name: found[name] for name in wanted} == wanted
     assert found["lock_timeout"] == "1800000"
