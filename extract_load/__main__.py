@@ -35,7 +35,7 @@ other settings
   API_LOAD_MINUTES (50)       how long one load of an API may take in all
 
 how tables are read
-  updated_at     rows whose updated_at lies in [from, until), and rows without one
+  updated_at     rows whose updated_at lies in [from, until), and rows without one (or with one before 1970-01-02)
   full           the whole table; what is new, changed or gone is landed, and --from and --until don't matter
   interval       records of the API with updated_at in [from, until); day folders that touch it, one load a file;
                  a file with the contents that were landed before is left out

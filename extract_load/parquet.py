@@ -1,10 +1,11 @@
 """Parquet columns as JSON, decoded by the schema and exactly; a value that can't be makes its record unreadable."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from json.encoder import encode_basestring as quoted
+from operator import add
 from typing import BinaryIO
 from uuid import UUID
 
@@ -45,19 +46,24 @@ def payloads(batch: pa.RecordBatch) -> Iterator[str]:
     text; bytes the text that they are in UTF-8; maps lists of pairs. A row with any other value (bytes that are no
     text, a time outside the years 1 to 9999, a type that Parquet may get one day) is unreadable.
     """
-    names = [quoted(name) + ": " for name in batch.schema.names]
-    columns = [_texts(column) for column in batch.columns]
-    for values in zip(*columns, strict=True) if columns else itertools.repeat((), batch.num_rows):
-        text = _joined("{", map(_pair, names, values), "}")
+    for text in _objects(batch.schema.names, batch.columns, batch.num_rows):
         yield unreadable(text) if isinstance(text, Undecodable) else payload(text)
 
 
-def _pair(name: str, value: str) -> str:
-    return type(value)(name + value)
+def _objects(names: list[str], columns: list[pa.Array], count: int) -> list[str]:
+    """The text of an object for each of the rows."""
+    starts = [quoted(name) + ": " for name in names]
+    texts = [_texts(column) for column in columns]
+    rows = zip(*texts, strict=True) if texts else itertools.repeat((), count)
+    # Of two members of one name an object keeps one.
+    kind = str if len(set(names)) == len(names) else Undecodable
+    if kind is str and not any(isinstance(text, Undecodable) for column in texts for text in column):
+        return ["{" + ", ".join(map(add, starts, row)) + "}" for row in rows]
+    pairs = ([type(value)(start + value) for start, value in zip(starts, row, strict=True)] for row in rows)
+    return [kind(text) if kind is Undecodable else text for text in (_joined("{", row, "}") for row in pairs)]
 
 
-def _joined(opening: str, parts: Iterator[str], closing: str) -> str:
-    parts = list(parts)
+def _joined(opening: str, parts: Sequence[str], closing: str) -> str:
     kind = Undecodable if any(isinstance(part, Undecodable) for part in parts) else str
     return kind(opening + ", ".join(parts) + closing)
 
@@ -75,7 +81,7 @@ def _texts(array: pa.Array) -> list[str]:
         return _texts(array.storage)
     if is_type.is_map(kind):
         pairs = list(zip(_texts(array.keys), _texts(array.items), strict=True))
-        return _lists(array, [_joined("[", iter(pair), "]") for pair in pairs], array.offsets[0].as_py())
+        return _lists(array, [_joined("[", pair, "]") for pair in pairs], array.offsets[0].as_py())
     if is_type.is_struct(kind):
         return _structs(array)
     if isinstance(kind, pa.ListType | pa.LargeListType | pa.FixedSizeListType | pa.ListViewType | pa.LargeListViewType):
@@ -84,17 +90,8 @@ def _texts(array: pa.Array) -> list[str]:
 
 
 def _structs(array: pa.StructArray) -> list[str]:
-    fields = list(array.type)
-    names = [quoted(field.name) + ": " for field in fields]
-    columns = [_texts(column) for column in array.flatten()]
-    rows = zip(*columns, strict=True) if columns else itertools.repeat((), len(array))
-    # Of two members of one name an object keeps one.
-    kind = str if len(set(names)) == len(names) else Undecodable
-    texts = (_joined("{", map(_pair, names, row), "}") for row in rows)
-    return [
-        (text if kind is str else kind(text)) if is_there else "null"
-        for text, is_there in zip(texts, array.is_valid().to_pylist(), strict=True)
-    ]
+    texts = _objects([field.name for field in array.type], array.flatten(), len(array))
+    return [text if is_there else "null" for text, is_there in zip(texts, array.is_valid().to_pylist(), strict=True)]
 
 
 def _lists(array: pa.Array, elements: list[str], start: int) -> list[str]:
@@ -105,7 +102,7 @@ def _lists(array: pa.Array, elements: list[str], start: int) -> list[str]:
             found.append("null")
             continue
         size = len(value)
-        found.append(_joined("[", iter(elements[at : at + size]), "]"))
+        found.append(_joined("[", elements[at : at + size], "]"))
         at += size
     return found
 

@@ -138,6 +138,7 @@ UNREADABLE = {
     "microseconds before the year 1": ticks(pa.timestamp("us"), -62135596800000001),
     "a day far away": ticks(pa.date32(), 2**31 - 1),
     "a day before the year 1": ticks(pa.date32(), -719163),
+    "two members of one name": pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["a", "a"]),
     "bytes in a list": pa.array([[b"a", b"\xff"]]),
     "bytes in a struct": pa.array([{"a": {"b": b"\xff"}}]),
     "a time in a map": pa.array([[("a", 2**62)]], pa.map_(pa.string(), pa.int64())).cast(
