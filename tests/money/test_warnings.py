@@ -83,14 +83,20 @@ def test_an_accepted_line_without_its_order_is_somewhere_and_lowers_the_days_sco
     ) == [(1, True)]
 
 
-def test_a_warehouse_of_before_gets_the_columns_that_its_seeds_have_now(built) -> None:
+def test_a_warehouse_of_before_gets_the_columns_and_the_precision_of_now(built) -> None:
     with psycopg.connect(built.warehouse) as warehouse:
         warehouse.execute("alter table seeds.currencies drop column minor_unit")
         warehouse.execute("alter table seeds.exchange_rates drop column source")
         warehouse.execute("alter table seeds.exchange_rates alter column usd_per_unit type numeric(18, 6)")
+        warehouse.execute("alter table snapshots.product_prices alter column price type numeric(18, 2)")
     assert transform.build(["seed"]) == []
+    assert transform.build(["snapshot"]) == []
     assert built.query("select minor_unit from seeds.currencies where currency in ('KWD', 'JPY') order by 1") == [
         (0,),
         (3,),
     ]
     assert built.query("select max(scale(usd_per_unit)) from seeds.exchange_rates") == [(10,)]
+    assert built.query(
+        "select numeric_scale from information_schema.columns"
+        " where table_name = 'product_prices' and column_name = 'price'"
+    ) == [(10,)]
