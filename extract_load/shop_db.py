@@ -1,5 +1,6 @@
 """The shop database: COPY out of one snapshot, COPY into the warehouse; rows never become Python objects."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -43,6 +44,8 @@ _SAME_EVERYWHERE = """
     int4multirange int8multirange nummultirange datemultirange tsmultirange tstzmultirange
 """
 SAME_EVERYWHERE = frozenset(_SAME_EVERYWHERE.split())
+# What the shop calls a type becomes SQL in the warehouse, and its owner can have it say anything.
+_PLAIN_TYPE = re.compile(r"[a-z][a-z0-9 ]*(\[\])?")
 
 # What a column of ours must be at the source: the types that mean what the type in `Table.columns` means.
 WITH_ZONE = "timestamp with time zone"
@@ -206,7 +209,8 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
         )
     columns = {}
     for name, type_, base, is_of_postgres, is_array, is_domain, is_nullable in rows:
-        landed_as = type_ if is_of_postgres and base in SAME_EVERYWHERE else "text"
+        is_same = is_of_postgres and base in SAME_EVERYWHERE and _PLAIN_TYPE.fullmatch(type_)
+        landed_as = type_ if is_same else "text"
         if is_of_postgres and base == "money":
             # As the shop's lc_monetary has it: that says how many decimals the number that is stored has.
             landed_as = "numeric[]" if is_array else "numeric"

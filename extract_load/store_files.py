@@ -118,7 +118,8 @@ class _Files:
             if base_name == FLAG or base_name.startswith((".", "_")):
                 continue
             day = _day(folder)
-            if day is None or not base_name.lower().endswith((".parquet", ".csv")):
+            # To read a pipe or a device has no end.
+            if day is None or not base_name.lower().endswith((".parquet", ".csv")) or entry["type"] != "file":
                 strangers.append(name)
             elif (asked.from_ and day + timedelta(days=1) <= asked.from_) or (asked.until and day >= asked.until):
                 continue
@@ -128,7 +129,7 @@ class _Files:
                 waiting.add(folder)
         if strangers:
             logger.warning(
-                "stores: %d files are not read: no .parquet or .csv in sales/year=…/month=…/day=…, such as %s",
+                "stores: %d files are not read: no plain .parquet or .csv in sales/year=…/month=…/day=…, such as %s",
                 len(strangers),
                 strangers[0],
             )

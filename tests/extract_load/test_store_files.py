@@ -242,3 +242,13 @@ def test_a_bucket_that_is_not_there_or_not_ours_is_one_clear_message(new_house, 
     configure(STORES_URL="s3://nowhere/shop")
     with pytest.raises(StorehouseError, match=r"s3://nowhere/shop.*Check STORES_URL"):
         extract_load.load("stores")
+
+
+def test_a_pipe_or_a_device_among_the_files_is_not_read(new_house, stores, run):
+    folder = write_day(stores, "2026-01-05", a_csv=HEADER + "s1,r1,1,1\n")
+    os.mkfifo(folder / "b.csv")
+    (folder / "c.csv").symlink_to("/dev/zero")
+    done = run("stores")
+    assert done.returncode == 0, done.stderr
+    assert "2 files are not read" in done.stdout and "b.csv" in done.stdout
+    assert len(lines(new_house)) == 1
