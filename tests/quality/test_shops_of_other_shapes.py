@@ -1,4 +1,4 @@
-"""What another shop's tables have that ours lack: padded ids, decimals in a count, names that we use, refunds told twice."""
+"""What another shop's tables have that ours lack: padded ids, decimals in a count, our names, refunds told twice."""
 
 from decimal import Decimal
 
@@ -58,10 +58,12 @@ def shop(house):
     assert transform.build(DAILY) == []
     house.execute_in_shop("""
         alter table orders
-            add source_order_id text default 'x', add source_status text default 'x', add currency_code text default 'x',
+            add source_order_id text default 'x', add source_status text default 'x',
+            add currency_code text default 'x',
             add _record text default 'x', add _latest_at date default '1999-01-01', add _errors text, add landed text;
         alter table payments
-            add clean_status text default 'x', add source_payment_id text default 'x', add currency_code text default 'x';
+            add clean_status text default 'x', add source_payment_id text default 'x',
+            add currency_code text default 'x';
         update orders set updated_at = '2026-01-12 UTC';
         insert into payments (payment_id, order_id, refunds_payment_id, amount, status, updated_at)
         values ('4', 'part', '3', 30, 'refunded', '2026-01-12 UTC');
