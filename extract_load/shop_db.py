@@ -45,7 +45,7 @@ _SAME_EVERYWHERE = """
 """
 SAME_EVERYWHERE = frozenset(_SAME_EVERYWHERE.split())
 # What the shop calls a type becomes SQL in the warehouse, and its owner can have it say anything.
-_PLAIN_TYPE = re.compile(r"[a-z][a-z0-9 ]*(\[\])?")
+_PLAIN_TYPE = re.compile(r'("bit"|[a-z][a-z0-9 ]*)(\[\])?')
 
 # What a column of ours must be at the source: the types that mean what the type in `Table.columns` means.
 WITH_ZONE = "timestamp with time zone"

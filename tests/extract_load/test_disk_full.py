@@ -139,7 +139,7 @@ def test_an_embedded_server_that_falls_for_want_of_room_says_so(small_disk, conf
     )
     server.start()
     server.ensure_database("storehouse")
-    for name in ("WAREHOUSE_HOST", "WAREHOUSE_PORT", "WAREHOUSE_DATABASE"):
+    for name in ("WAREHOUSE_HOST", "WAREHOUSE_PORT", "WAREHOUSE_PASSWORD", "WAREHOUSE_DATABASE"):
         monkeypatch.delenv(name, raising=False)
     configure(STOREHOUSE_HOME=home)
     try:

@@ -58,9 +58,9 @@ def test_a_wait_is_told_while_it_lasts_and_ends_when_the_lock_is_free(shop, capl
 
 def test_a_role_that_may_not_see_other_sessions_is_told_who_holds_the_lock_all_the_same(shop, configure):
     role = f"blind_{shop.home.name[-8:]}".lower().replace("-", "_")
-    configure(LOCK_WAIT_MINUTES=SECONDS, REPORTING_USER=role)
+    configure(LOCK_WAIT_MINUTES=SECONDS, REPORTING_USER=role, REPORTING_PASSWORD="blind")
     with psycopg.connect(shop.warehouse, autocommit=True, **HOLDER) as other:
-        other.execute(f"create role {role} login")
+        other.execute(f"create role {role} login password 'blind'")
         pid = holds(other, EXPORT_LOCK)
         with (
             pytest.raises(TransientError, match=rf"lock of a test .*pid {pid} \(role postgres, application a stranger"),

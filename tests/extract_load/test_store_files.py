@@ -188,7 +188,7 @@ def test_files_that_are_no_sales_are_named_and_left(new_house, stores, run):
     write_day(stores, "2026-01-05", a_csv=HEADER, _SUCCESS_="", a_txt="x")
     done = run("stores")
     assert done.returncode == 0
-    assert "1 files are not read: no .parquet or .csv in" in done.stdout and "a.txt" in done.stdout
+    assert "1 files are not read: no plain .parquet or .csv in" in done.stdout and "a.txt" in done.stdout
 
 
 def test_a_folder_that_is_not_there_is_named(new_house, stores):
