@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import fsspec
 import httpx
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import NoCredentialsError
 from psycopg import sql
 
 from extract_load.databases import open_shop
@@ -18,6 +17,7 @@ from extract_load.http_pages import Http
 from storehouse.errors import StorehouseError, TransientError, without_values
 from storehouse.settings import settings
 from storehouse.shown import first_line, shown
+from storehouse.stores import AWAY, open_store
 
 WELL = ("ok", "up", "pass", "healthy")  # what APIs say of themselves
 ANSWER_WITHIN = 10  # seconds, an API
@@ -27,7 +27,7 @@ MINUTE = timedelta(minutes=1)
 # Past the deadline Airflow ends a wait itself, when the triggerer doesn't.
 GRACE = timedelta(minutes=10)
 
-_MAY_PASS = (TransientError, httpx.HTTPError, OSError, BotoCoreError, ClientError)
+_MAY_PASS = (TransientError, httpx.HTTPError, *AWAY)
 
 
 def why_not_ready(source: str, until: datetime | None, from_: datetime | None = None) -> str | None:
@@ -91,14 +91,11 @@ def _is_well(answer: httpx.Response) -> bool:
 
 
 def _stores(until: datetime | None, _: datetime | None) -> str | None:
-    try:
-        files, root = fsspec.url_to_fs(settings().resolved_stores_url())
-        wanted = f"{root.rstrip('/')}/sales"
-        if until:
-            wanted += f"/{until.astimezone(UTC) - timedelta(days=1):year=%Y/month=%m/day=%d}/complete.flag"
-        return None if files.exists(wanted) else f"{shown(files.unstrip_protocol(wanted))} is not there"
-    except (ValueError, ImportError) as error:
-        raise StorehouseError(f"STORES_URL: {first_line(error)}. Give a folder or s3://bucket/path.") from None
+    files, root = open_store(settings().resolved_stores_url(), "STORES_URL")
+    wanted = f"{root}/sales"
+    if until:
+        wanted += f"/{until.astimezone(UTC) - timedelta(days=1):year=%Y/month=%m/day=%d}/complete.flag"
+    return None if files.exists(wanted) else f"{shown(files.unstrip_protocol(wanted))} is not there"
 
 
 CHECKS: dict[str, Callable[[datetime | None, datetime | None], str | None]] = {

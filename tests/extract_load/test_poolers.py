@@ -38,7 +38,8 @@ def pooler(server, tmp_path: Path) -> Iterator[Pooler]:
         } | more
         file = tmp_path / "pgbouncer.ini"
         lines = "\n".join(f"{name} = {value}" for name, value in config.items())
-        file.write_text(f"[databases]\n* = host=127.0.0.1 port={server.port} user=postgres password={server.password}\n[pgbouncer]\n{lines}\n")
+        place = f"host=127.0.0.1 port={server.port} user=postgres password={server.password}"
+        file.write_text(f"[databases]\n* = {place}\n[pgbouncer]\n{lines}\n")
         file.chmod(0o644)
         tmp_path.chmod(0o755)
         started.append(subprocess.Popen([*_not_root(), binary, file], stderr=(tmp_path / "pgbouncer.log").open("w")))
