@@ -75,7 +75,7 @@ def odd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_no_session_of_ours_takes_a_default_of_the_(level: str, odd_server: Server, configure, monkeypatch) -> None:
     role, database = f"role_{level}", f"database_{level}"
     with psycopg.connect(odd_server.conninfo(), autocommit=True, options=SOUND) as own:
-        own.execute(f"create role {role} superuser login")
+        own.execute(f"create role {role} superuser login password '{odd_server.password}'")
         own.execute(f"create database {database}")
     conninfo = psycopg.conninfo.make_conninfo(odd_server.conninfo(database), user=role)
     make_odd(conninfo, level)
@@ -87,6 +87,7 @@ def test_no_session_of_ours_takes_a_default_of_the_(level: str, odd_server: Serv
         WAREHOUSE_HOST="127.0.0.1",
         WAREHOUSE_PORT=odd_server.port,
         WAREHOUSE_USER=role,
+        WAREHOUSE_PASSWORD=odd_server.password,
         WAREHOUSE_DATABASE=database,
         SHOP_DATABASE_URL=conninfo,
         PII_KEY="the-key-of-every-house-in-the-tests",
@@ -100,7 +101,7 @@ def test_no_session_of_ours_takes_a_default_of_the_(level: str, odd_server: Serv
         for name, value in databases.dbt_environment().items():
             monkeypatch.setenv(name, value)
         # As dbt connects.
-        dbts = psycopg2.connect(host="127.0.0.1", port=odd_server.port, user=role, dbname=database)
+        dbts = psycopg2.connect(odd_server.conninfo(database), user=role)
         with dbts.cursor() as cursor:
             cursor.execute("select name, setting from pg_settings")
             found = dict(cursor.fetchall())
@@ -144,7 +145,8 @@ def test_pgoptions_and_the_variables_of_libpq_undo_nothing_but_the_time_outs(
         environment = databases.dbt_environment()
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        with psycopg2.connect(host="127.0.0.1", port=os.environ["WAREHOUSE_PORT"], user="postgres") as dbts:
+        place = {"host": "127.0.0.1", "port": os.environ["WAREHOUSE_PORT"], "user": "postgres"}
+        with psycopg2.connect(password=os.environ["WAREHOUSE_PASSWORD"], **place) as dbts:
             cursor = dbts.cursor()
             cursor.execute(told, [names])
             assert cursor.fetchone() == ("ISO, MDY|UTC|UTF8|read committed|off",)
