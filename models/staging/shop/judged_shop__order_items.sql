@@ -3,7 +3,10 @@
 
 with landed as (
 
-    {{ landed_with_interval(source('shop', 'order_items'), 'order_id line_number product_id quantity unit_price discount_amount freight_amount created_at updated_at _op') }}
+    {{ landed_with_interval(
+        source('shop', 'order_items'),
+        'order_id line_number product_id quantity unit_price discount_amount freight_amount created_at updated_at _op'
+    ) }}
 
 ),
 
