@@ -140,7 +140,8 @@ def test_orders_come_to_every_end_and_their_money_adds_up(wrong_shop: House) -> 
         from orders
         inner join (
             select order_id, sum(quantity * unit_price - discount_amount + freight_amount) as amount,
-                bool_and(quantity between 1 and 1e6 and unit_price between 0 and 1e8 and discount_amount < 1e8) as is_right
+                bool_and(quantity between 1 and 1e6 and unit_price between 0 and 1e8 and discount_amount < 1e8)
+                as is_right
             from order_items
             where deleted_at is null
             group by order_id
