@@ -128,7 +128,7 @@ def test_orders_come_to_every_end_and_their_money_adds_up(wrong_shop: House) -> 
     statuses = {status for (status,) in rows(wrong_shop, "select status from orders")}
     assert statuses == {
         *("created", "approved", "processing", "invoiced", "shipped", "delivered"),
-        *("canceled", "returned", "unavailable", "lost in transit"),
+        *("canceled", "returned", "unavailable", "lost in transit", None),
     }
     assert {status for (status,) in rows(wrong_shop, "select status from payments")} == {
         *("authorized", "captured", "refunded", "failed", "in review"),
@@ -140,7 +140,8 @@ def test_orders_come_to_every_end_and_their_money_adds_up(wrong_shop: House) -> 
         from orders
         inner join (
             select order_id, sum(quantity * unit_price - discount_amount + freight_amount) as amount,
-                bool_and(quantity > 0 and unit_price between 0 and 1e8 and discount_amount < 1e8) as is_right
+                bool_and(quantity between 1 and 1e6 and unit_price between 0 and 1e8 and discount_amount < 1e8)
+                as is_right
             from order_items
             where deleted_at is null
             group by order_id
@@ -165,7 +166,7 @@ def test_orders_come_to_every_end_and_their_money_adds_up(wrong_shop: House) -> 
 @pytest.mark.parametrize(
     "wrong",
     [
-        "orders where customer_id is null",
+        "orders where status is null",
         "orders where total_amount < 0",
         "orders where total_amount = 1000000000",
         "orders where currency = 'XXX'",
@@ -177,7 +178,7 @@ def test_orders_come_to_every_end_and_their_money_adds_up(wrong_shop: House) -> 
         "order_items where product_id like 'P %/3'",
         "order_items where product_id = 'P-999999'",
         "order_items where quantity = 0",
-        "order_items where quantity < 0",
+        "order_items where quantity = 10000000",
         "order_items where unit_price < 0",
         "order_items where unit_price = 1000000000",
         "order_items where discount_amount = 1000000000",
@@ -202,18 +203,15 @@ def test_some_records_are_wrong_in_the_ways_that_real_ones_are(wrong_shop: House
 
 def test_about_half_of_what_is_wrong_is_put_right_some_days_later(new_house: House) -> None:
     demo.advance(days=10, size=0.3, error_rate=0.2)
-    wrong = {order for (order,) in rows(new_house, "select order_id from orders where customer_id is null")}
+    wrong = {order for (order,) in rows(new_house, "select order_id from orders where status is null")}
     demo.advance(days=10)
-    still = {order for (order,) in rows(new_house, "select order_id from orders where customer_id is null")}
+    still = {order for (order,) in rows(new_house, "select order_id from orders where status is null")}
     assert 0.25 < len(wrong & still) / len(wrong) < 0.9
 
 
 def test_a_shop_without_errors_has_none(new_house: House) -> None:
     demo.advance(days=20, size=0.1, error_rate=0)
-    assert (
-        one(new_house, "select count(*) from orders where customer_id is null or total_amount not between 0 and 1e6")
-        == 0
-    )
+    assert one(new_house, "select count(*) from orders where status is null or total_amount not between 0 and 1e6") == 0
     assert one(new_house, "select count(*) from payments left join orders using (order_id) where orders is null") == 0
     assert one(new_house, "select count(*) from demo.marketplace_orders where variant > 0") == 0
 
