@@ -18,7 +18,8 @@ from storehouse.errors import StorehouseError, TransientError
 from storehouse.server import Server
 
 FILL = """
-    insert into orders (order_id, status, updated_at) select n, 'created', '2026-01-01' from generate_series(1, 9000) as n
+    insert into orders (order_id, status, updated_at)
+    select n, 'created', '2026-01-01' from generate_series(1, 9000) as n
 """
 
 

@@ -182,7 +182,7 @@ def test_two_exports_at_once_wait_for_each_other(marts, tmp_path, configure, sta
     both = [start("sales"), start("sales")]
     said = [command.communicate(timeout=120)[1] for command in both]
     assert [command.returncode for command in both] == [0, 0], said
-    assert sorted(words.split()[1] for words in said) == ["0", "300"]
+    assert sorted(words.splitlines()[-1].split()[1] for words in said) == ["0", "300"]
     assert read(fsspec.url_to_fs(str(tmp_path))).num_rows == 600
 
 
@@ -265,7 +265,7 @@ def test_a_store_or_a_warehouse_that_is_away_is_trouble_that_may_pass_and_a_miss
         publish.daily_sales()
     assert not isinstance(missing.value, TransientError)
     configure(WAREHOUSE_PORT=1)
-    with pytest.raises(TransientError, match="The warehouse can't be read"):
+    with pytest.raises(TransientError, match="Cannot connect to the warehouse"):
         publish.daily_sales()
 
 
