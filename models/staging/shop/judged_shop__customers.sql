@@ -3,7 +3,10 @@
 
 with landed as (
 
-    {{ landed_with_interval(source('shop', 'customers')) }}
+    {{ landed_with_interval(source('shop', 'customers'), [
+        'customer_id', 'email', 'full_name', 'address', 'postal_code', 'city', 'region', 'country',
+        'created_at', 'updated_at', '_op'
+    ]) }}
 
 ),
 

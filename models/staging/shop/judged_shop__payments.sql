@@ -3,7 +3,10 @@
 
 with landed as (
 
-    {{ landed_with_interval(source('shop', 'payments')) }}
+    {{ landed_with_interval(source('shop', 'payments'), [
+        'payment_id', 'order_id', 'method', 'currency', 'status', 'installments', 'amount', 'paid_at',
+        'created_at', 'updated_at', '_op'
+    ]) }}
 
 ),
 

@@ -3,7 +3,9 @@
 
 with landed as (
 
-    {{ landed_with_interval(source('shop', 'products')) }}
+    {{ landed_with_interval(source('shop', 'products'), [
+        'product_id', 'name', 'category', 'currency', 'price', 'is_active', 'created_at', 'updated_at', '_op'
+    ]) }}
 
 ),
 
