@@ -12,7 +12,12 @@ export DBT_PROFILES_DIR ?= $(CURDIR)
 export DO_NOT_TRACK := 1
 
 # What is given (`make audit SELECT=x`) stands in the environment of the recipes, where the shell takes it as it is:
-# `$(SELECT)` in a recipe would be read as part of the shell's script. An option that was given:
+# `$(SELECT)` in a recipe would be read as part of the shell's script. As it is, to make too: it would put in the place of
+# `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.
+$(foreach name,ARGS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR HISTORIES \
+	HISTORY_SEED KILLS KILL_SEED SELECT SIZE STOREHOUSE_HOME UNTIL VARS,\
+	$(if $(value $(name)),$(eval override export $(name) := $$(value $(name)))))
+# An option that was given:
 option = $(if $(value $(1)),--$(2)="$$$(1)")
 # The words of a variable, with quotes as in a shell, for "$${words[@]}" after it:
 given = printf '%s' "$$$(1)" | xargs -r true && words=() && \

@@ -10,15 +10,14 @@ import subprocess
 import sys
 from datetime import timedelta
 
-import fsspec
 from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowFailException
-from botocore.exceptions import BotoCoreError, ClientError
 
 from storehouse.errors import judged
 from storehouse.landing import MAINTENANCE, RULES, every, no_vain_retries
 from storehouse.settings import PROJECT, settings
 from storehouse.shown import first_line, shown
+from storehouse.stores import AWAY, open_store
 
 
 @dag(**RULES, schedule=every("0 3 * * 0"), tags=["maintenance"], doc_md=__doc__)
@@ -53,10 +52,10 @@ def maintenance() -> None:
         if url := settings().docs_url:
             with no_vain_retries():
                 try:
-                    files, root = fsspec.url_to_fs(url)
+                    files, root = open_store(url, "DOCS_URL")
                     files.makedirs(root, exist_ok=True)
                     files.put_file(str(folder / "static_index.html"), f"{root}/index.html")
-                except (OSError, ValueError, ImportError, BotoCoreError, ClientError) as error:
+                except (ValueError, *AWAY) as error:
                     raise judged(f"DOCS_URL={shown(url)} can't be written: {first_line(error)}.") from None
 
     audit() >> vacuum()

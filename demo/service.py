@@ -95,7 +95,7 @@ def _wait_for_health(process: subprocess.Popen, port: int) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            answer = httpx.get(f"http://127.0.0.1:{port}/health", timeout=WAIT_SECONDS)
+            answer = httpx.get(f"http://127.0.0.1:{port}/health", timeout=WAIT_SECONDS, trust_env=False)
         except httpx.TransportError:
             time.sleep(0.1)
             continue

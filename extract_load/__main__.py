@@ -31,9 +31,14 @@ other settings
   OVERLAP_MINUTES (60)        how far behind its watermark a load starts again, for rows that were committed late
   HTTP_TIMEOUT_SECONDS (30)   how long an API may be silent
   HTTP_RETRIES (5)            tries of one request, the first included
+  HTTP_ANSWER_SECONDS (300), HTTP_ANSWER_MAX_MB (100)   limits of one answer of an API
+  API_LOAD_MINUTES (50)       how long one load of an API may take in all
+
+  STORE_FILE_MAX_MB (2000), STORE_LINE_MAX_MB (16), STORE_FILE_SECONDS (900), STORE_MEMORY_MB (4000),
+  STORE_FILES_MAX (1000000)   limits of one store file, and of how many there are
 
 how tables are read
-  updated_at     rows whose updated_at lies in [from, until), and rows without one
+  updated_at     rows whose updated_at lies in [from, until), and rows without one (or with one before 1970-01-02)
   full           the whole table; what is new, changed or gone is landed, and --from and --until don't matter
   interval       records of the API with updated_at in [from, until); day folders that touch it, one load a file;
                  a file with the contents that were landed before is left out

@@ -26,6 +26,7 @@ _CONNECT_ADVICE = {
     "conversion between": "Its encoding can't be read as UTF-8: dump it into a database of UTF8",
     "certificate": "Check sslmode and the files of sslrootcert, sslcert and sslkey, and that the host is the one that "
     "the server's certificate names (docs/deploy.md)",
+    " alert ": "The server refused our certificate: check sslcert, sslkey and sslmode (docs/deploy.md)",
     "private key": "Check the file of sslkey: only its user may read it (mode 0600)",
     "does not support SSL": "Turn TLS on at the server, or ask for less with sslmode",
     "sslmode": "Check sslmode: disable, allow, prefer, require, verify-ca or verify-full",
@@ -39,7 +40,15 @@ _CONNECT_ADVICE = {
     "timeout": "Check the host and the port, and that no firewall stands between",
 }
 _NEEDS_A_PERSON = (
-    *("startup parameter", "conversion between", "certificate", "private key", "does not support SSL", "sslmode"),
+    *(
+        "startup parameter",
+        "conversion between",
+        "certificate",
+        " alert ",
+        "private key",
+        "does not support SSL",
+        "sslmode",
+    ),
     *("password", "no pg_hba.conf entry", 'database "', 'role "'),
 )
 # Classes of SQLSTATE whose errors may pass by themselves: a lost or refused connection, a rollback that asks to be
@@ -109,7 +118,7 @@ class Database(psycopg.Connection):
             yield
 
     def _explain(self, error: psycopg.Error, theirs: Advice) -> str:
-        if self.closed:
+        if self.closed and not isinstance(error, errors.DiskFull):
             return f"The connection to {self.where} was lost. Nothing is half-landed: run it again.{_full_disk_here()}"
         said = _sentence(error)
         advice = next((words for kind, words in theirs.items() if isinstance(error, kind)), None)

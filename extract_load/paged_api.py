@@ -1,30 +1,33 @@
-"""The marketplace and reviews APIs: each partition's records of an interval, a page at a time, as they came."""
+"""The marketplace and reviews APIs: each partition's records of an interval, a page at a time, as they came.
 
-from collections.abc import Iterable
+A list may change while its pages are read: a record that leaves moves those behind it one place up, across a page's
+edge, and nobody sees the one that crossed it. So a list of more than one page is read until two readings in a row
+agree. Every version that both hold was there from the one reading to the other, and so when the second's first page was
+answered; there were as many as that page's total says; so these were all. This needs no order of the list, only what
+docs/sources.md asks of an API: a record's `updated_at` grows with every change, and a total is that of its moment.
+Where readings don't agree, and where a list is long, the interval is read in halves, the earlier one first: what
+changes meanwhile goes to a later one, or to the next load.
+"""
+
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 
 from extract_load.databases import Database
-from extract_load.http_pages import PagesMovedError, pages
-from extract_load.ledger import (
-    NO_TIME_BEFORE,
-    Interval,
-    Load,
-    LoadResult,
-    append_rows,
-    each,
-    land,
-    logger,
-    starting_point,
-)
+from extract_load.http_pages import Http, Page, PagesMovedError, Record
+from extract_load.ledger import NO_TIME_BEFORE, Interval, Load, LoadResult, append_rows, each, land, starting_point
 from extract_load.payload import payload
 from extract_load.tables import Table
-from storehouse.errors import TransientError
+from storehouse.errors import StorehouseError, TransientError
 from storehouse.settings import settings
 
-# How often a question is asked anew when its records changed while they were read.
-MOVED_TRIES = 3
+# How often an interval is read before it is read in halves, or given up.
+READINGS = 3
+# A longer interval is read in halves: short ones change less while they are read, and are held in memory.
+STRETCH_PAGES, STRETCH_BYTES = 20, 100_000_000
+# Halves begin at whole seconds: some APIs know no shorter ones.
+SECOND = timedelta(seconds=1)
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -34,7 +37,7 @@ def load(
 ) -> list[LoadResult]:
     """Land the records of an interval of `updated_at`, a load for each partition.
 
-    Without `until` it is asked up to now. What the ledger records ends after the last `updated_at` that came, or where
+    It is asked up to now at most. What the ledger records ends after the last `updated_at` that came, or where
     it began if nothing did: so an API whose clock is not ours can't move the watermark past what is still to come.
 
     Raises:
@@ -46,28 +49,11 @@ def load(
 def _load_partition(
     warehouse: Database, table: Table, partition: str | None, asked: Interval, run_id: str | None
 ) -> LoadResult:
-    for _ in range(MOVED_TRIES):
-        try:
-            return _try_partition(warehouse, table, partition, asked, run_id)
-        except PagesMovedError as moved:
-            logger.info("%s; asking again from page 1", moved)
-            reason = moved
-    raise TransientError(
-        f"{reason}, {MOVED_TRIES} times over. Nothing of this load was landed. "
-        "Ask for an interval that lies in the past (--until), or check the API's paging."
-    )
-
-
-def _try_partition(
-    warehouse: Database, table: Table, partition: str | None, asked: Interval, run_id: str | None
-) -> LoadResult:
     from_, until = starting_point(warehouse, table, asked, partition)
+    # What is dated in the future can change on and on while it is read: the next load takes it.
     now = datetime.now(UTC)
-    until = until or max(now, from_ or BEGINNING)
+    until = max(min(until or now, now), from_ or BEGINNING)
     load = Load(table, partition, from_, from_, run_id)
-    parameters = {"from": _stamp(from_ or BEGINNING), "until": _stamp(until)}
-    if partition:
-        parameters["region"] = partition
     if table.source == "marketplace":
         base_url, setting = settings().resolved_marketplace_url(), "MARKETPLACE_URL"
     else:
@@ -76,19 +62,105 @@ def _try_partition(
     def feed(copy: psycopg.Copy) -> None:
         if from_ == until:
             return
-        for page in pages(base_url, f"/{table.name}", parameters, setting):
-            load.account(page.body)
-            for record in page.records:
-                copy.write_row((payload(record.text),))
-                load.members.update(record.value if isinstance(record.value, dict) else ())
-                changed_at = _updated_at(record.value)
-                if changed_at and NO_TIME_BEFORE <= changed_at < min(until, now):
-                    load.interval_until = max(load.interval_until or changed_at, changed_at + timedelta(microseconds=1))
+        with Http(base_url, setting) as api:
+            for page in _pages(api, table, partition, from_ or BEGINNING, until):
+                load.account(page.body)
+                for record in page.records:
+                    copy.write_row((payload(record.text),))
+                    load.members.update(record.value if isinstance(record.value, dict) else ())
+                    changed_at = _updated_at(record.value)
+                    if changed_at and NO_TIME_BEFORE <= changed_at < until:
+                        just_after = changed_at + timedelta(microseconds=1)
+                        load.interval_until = max(load.interval_until or just_after, just_after)
 
     def append(load_id: int) -> int:
         return append_rows(warehouse, table, ["payload"], load_id, _partition=partition)
 
     return land(warehouse, load, {"payload": "jsonb"}, feed, append)
+
+
+def _pages(api: Http, table: Table, partition: str | None, from_: datetime, until: datetime) -> Iterator[Page]:
+    """The pages of an interval, each stretch of it as it stood at one moment, the earliest first.
+
+    Raises:
+        TransientError: more than a page of one second never kept still.
+    """
+    stretches = [Interval(from_, until)]
+    while stretches:
+        stretch = stretches.pop()
+        middle = (stretch.from_ + (stretch.until - stretch.from_) / 2).replace(microsecond=0)
+        can_be_halved = middle > stretch.from_ and stretch.until - middle >= SECOND
+        try:
+            yield from _as_at_one_moment(api, table, partition, stretch, can_be_halved)
+        except PagesMovedError as moved:
+            if not can_be_halved or moved.pages <= 1:
+                raise TransientError(
+                    f"{table.label}: {moved}, {READINGS} times over. Nothing of this load was landed. "
+                    "Ask for an interval that lies in the past (--until), or check the API's paging (docs/sources.md)."
+                ) from moved
+            stretches += [Interval(middle, stretch.until), Interval(stretch.from_, middle)]
+
+
+def _as_at_one_moment(
+    api: Http, table: Table, partition: str | None, asked: Interval, can_be_halved: bool
+) -> list[Page]:
+    """The pages of an interval, of the second of two readings that agree; the one page of a short list as it comes.
+
+    Raises:
+        PagesMovedError: no two readings in a row agreed, or the list is long and can be read in halves.
+    """
+    parameters = {"from": _stamp(asked.from_), "until": _stamp(asked.until)}
+    if partition:
+        parameters["region"] = partition
+    before: set[str] | None = None
+    moved = None
+    for _ in range(READINGS):
+        pages: list[Page] = []
+        try:
+            for page in api.pages(f"/{table.name}", parameters):
+                pages.append(page)
+                is_long = page.count > STRETCH_PAGES or page.count * len(page.body) > STRETCH_BYTES
+                if len(pages) == 1 and page.count > 1 and is_long and can_be_halved:
+                    _check_interval_is_heeded(page, asked, api.setting)
+                    raise _LongError("the list is long", page.count)
+        except _LongError:
+            raise
+        except PagesMovedError as error:
+            before, moved = None, error
+            continue
+        if len(pages) <= 1:
+            return pages
+        read = [_version(record, table) for page in pages for record in page.records]
+        versions = set(read)
+        if len(versions) < len(read):
+            before, moved = None, PagesMovedError("a record came on two pages, or twice on one")
+        elif versions == before:
+            return pages
+        else:
+            before, moved = versions, PagesMovedError("two readings in a row brought other records")
+    raise moved
+
+
+class _LongError(PagesMovedError):
+    """The list is to be read in halves at once."""
+
+
+def _check_interval_is_heeded(page: Page, asked: Interval, setting: str) -> None:
+    """Halving would never end if every half brought all there is."""
+    times = [_updated_at(record.value) for record in page.records]
+    if times and not any(time is None or asked.from_ <= time < asked.until for time in times):
+        raise StorehouseError(
+            f"The API does not heed from and until: asked for updated_at in [{_stamp(asked.from_)}, "
+            f"{_stamp(asked.until)}), it sent a page without any. Nothing of this load was landed. "
+            f"Check {setting}, and with the API's owner what it promises (docs/sources.md)."
+        )
+
+
+def _version(record: Record, table: Table) -> str:
+    """What tells a record, as it is now, from every other: its key and `updated_at`; all of it, if it lacks any."""
+    value = record.value if isinstance(record.value, dict) else {}
+    parts = [value.get(name) for name in (*table.key, "updated_at")]
+    return record.text if None in parts else repr(parts)
 
 
 def _updated_at(record: object) -> datetime | None:

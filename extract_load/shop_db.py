@@ -1,5 +1,6 @@
 """The shop database: COPY out of one snapshot, COPY into the warehouse; rows never become Python objects."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -43,6 +44,8 @@ _SAME_EVERYWHERE = """
     int4multirange int8multirange nummultirange datemultirange tsmultirange tstzmultirange
 """
 SAME_EVERYWHERE = frozenset(_SAME_EVERYWHERE.split())
+# What the shop calls a type becomes SQL in the warehouse, and its owner can have it say anything.
+_PLAIN_TYPE = re.compile(r'("bit"|[a-z][a-z0-9 ]*)(\[\])?')
 
 # What a column of ours must be at the source: the types that mean what the type in `Table.columns` means.
 WITH_ZONE = "timestamp with time zone"
@@ -206,10 +209,14 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
         )
     columns = {}
     for name, type_, base, is_of_postgres, is_array, is_domain, is_nullable in rows:
-        landed_as = type_ if is_of_postgres and base in SAME_EVERYWHERE else "text"
+        is_same = is_of_postgres and base in SAME_EVERYWHERE and _PLAIN_TYPE.fullmatch(type_)
+        landed_as = type_ if is_same else "text"
         if is_of_postgres and base == "money":
             # As the shop's lc_monetary has it: that says how many decimals the number that is stored has.
             landed_as = "numeric[]" if is_array else "numeric"
+        elif is_of_postgres and base == "bpchar" and not is_array:
+            # As JSON it would keep the blanks that it is padded with, and be another id than the one that it names.
+            landed_as = "text"
         columns[name] = Column(type_, landed_as, is_domain or landed_as != type_, is_nullable)
     if missing := [name for name in table.columns if name not in columns and name not in table.optional]:
         more = [name for name in columns if name not in table.columns]
@@ -268,6 +275,9 @@ def _as_raw_holds_them(warehouse: Database, table: Table, columns: dict[str, Col
         holds = raw.get(name, column.landed_as)
         if holds == "text" != column.landed_as:
             column = column._replace(landed_as="text", is_cast=True)
+        elif holds == column.type == "bpchar":
+            # As raw was made before it took these as text.
+            column = column._replace(landed_as=holds, is_cast=True)
         elif holds != column.landed_as:
             alter = f'alter table {table.schema}.{table.name} alter column "{printable(name)}" type'
             # A time without a zone means UTC here, whatever zone the session has that runs this.

@@ -2,43 +2,67 @@
 
 import csv
 import hashlib
-import io
 import itertools
 import json
+import os
 import re
+import resource
+import stat
+import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import fsspec
 import psycopg
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import NoCredentialsError
+from fsspec.asyn import AsyncFileSystem, sync
+from fsspec.callbacks import Callback
+from fsspec.exceptions import FSTimeoutError
+from fsspec.implementations.local import LocalFileSystem
 
+from extract_load import parquet
 from extract_load.databases import Database
 from extract_load.ledger import Interval, Load, LoadResult, Progress, append_rows, each, land, logger
 from extract_load.payload import payload, unreadable
 from extract_load.tables import Table
-from storehouse.errors import StorehouseError, TransientError, without_values
+from storehouse.errors import StorehouseError, TransientError, unexpected, without_values
 from storehouse.settings import settings
 from storehouse.shown import first_line, printable, shown
+from storehouse.stores import AWAY, open_store
 
 FLAG = "complete.flag"
 BATCH_ROWS = 10_000
-_DAY_FOLDER = re.compile(r"sales/year=(\d{4})/month=(\d{1,2})/day=(\d{1,2})$")
-_AWAY = (OSError, BotoCoreError, ClientError)
+_DAY_FOLDER = re.compile(r"sales/year=([0-9]{4})/month=([0-9]{1,2})/day=([0-9]{1,2})")
+# Why a file is not read.
+_HIDDEN = "a name that begins with _ or . is one that is still written, or no data"
+_OTHER_ENDING = "only .csv and .parquet are read"
+_OTHER_FOLDER = "only the days in sales/year=YYYY/month=MM/day=DD are read"
+_LINKED_FOLDER = "a folder that is a link is not followed"
+_OTHER_FLAG = f"the flag is {FLAG}, in these letters"
 
 
 class File(NamedTuple):
-    """A file of a flagged day: where it is, its name in the ledger, its day, and its ETag if the store has one."""
+    """A file of a flagged day.
+
+    Attributes:
+        path: where it is.
+        name: in the ledger, and for people: its path below the folder or bucket.
+        day: midnight, UTC.
+        size: in bytes, where the list says so.
+        etag: if the store has one.
+        is_file: False for a pipe, a device, a socket, and a link that leads out of the folder or nowhere.
+    """
 
     path: str
     name: str
     day: datetime
+    size: int | None
     etag: str | None
+    is_file: bool
 
 
 def load(warehouse: Database, table: Table, asked: Interval, run_id: str | None) -> list[LoadResult]:
@@ -69,11 +93,16 @@ def load(warehouse: Database, table: Table, asked: Interval, run_id: str | None)
                 f"{table.label}: {files.root}/{item} has no {FLAG}: the day is not written yet, and was not read. "
                 "Wait for the flag, or write it."
             )
-        checksum = files.checksum(item)
-        if landed.get(item.name) == checksum:
+        checksum = item.etag and f"etag:{item.etag.strip(chr(34))}"
+        if checksum and landed.get(item.name) == checksum:
             return None
-        load = Load(table, item.name, item.day, item.day + timedelta(days=1), run_id, checksum, is_one_of_many=True)
-        results.append(_load_file(warehouse, files, item, load))
+        with files.open(item) as stream:
+            stamp = _stamp(stream)
+            checksum = checksum or _hash(stream)
+            if landed.get(item.name) == checksum:
+                return None
+            load = Load(table, item.name, item.day, item.day + timedelta(days=1), run_id, checksum, is_one_of_many=True)
+            results.append(_load_file(warehouse, f"{files.root}/{printable(item.name)}", stream, stamp, load))
         progress.tell("%s  %d of %d files so far", table.label, len(results), len(found))
         return results[-1]
 
@@ -92,71 +121,221 @@ class _Files:
     """The folder or bucket above `sales/`, and what goes wrong with it in words."""
 
     def __init__(self, root: str) -> None:
-        self.root = shown(root)  # for people
-        try:
-            self.system, self.base = fsspec.url_to_fs(root)
-        except (ValueError, ImportError) as error:
-            raise self._is_none(error) from None
-        except OSError as error:  # some stores are connected to at once
-            raise self._away(error) from None
+        self.system, self.base = open_store(root, "STORES_URL", is_new=True)
+        self.is_local = isinstance(self.system, LocalFileSystem)
+        self.root = printable(self.base) if self.is_local else shown(root.rstrip("/"))  # for people
 
     def of(self, asked: Interval) -> tuple[list[File], list[str]]:
-        """The files of the flagged days in the interval, and the day folders there that have no flag, in order."""
-        try:
-            self.system.invalidate_cache()
-            entries = self.system.find(f"{self.base}/sales", detail=True)
-        except ValueError as error:
-            raise self._is_none(error) from None
-        except _AWAY as error:
-            raise self._away(error) from None
-        if not entries:
-            raise StorehouseError(f"There is no file below {self.root}/sales. Check STORES_URL (docs/sources.md).")
+        """The files of the flagged days in the interval, and the day folders there that have no flag, in order.
+
+        What is not read is told: how many files, why, and one of them.
+        """
+        entries = self._entries()
         flagged = {path.rpartition("/")[0] for path in entries if path.endswith(f"/{FLAG}")}
-        files, waiting, strangers = [], set(), []
+        files, waiting, left = [], set(), defaultdict(list)
         for path, entry in sorted(entries.items()):
             name = path.removeprefix(self.base).lstrip("/")
             folder, _, base_name = name.rpartition("/")
-            if base_name == FLAG or base_name.startswith((".", "_")):
-                continue
             day = _day(folder)
-            if day is None or not base_name.lower().endswith((".parquet", ".csv")):
-                strangers.append(name)
+            if base_name == FLAG:
+                continue
+            if entry["type"] == "linked folder":
+                left[_LINKED_FOLDER].append(name)
+            elif day is None:
+                left[_OTHER_FOLDER].append(name)
+            elif base_name.lower() == FLAG:
+                left[_OTHER_FLAG].append(name)
+            elif base_name.startswith((".", "_")):
+                left[_HIDDEN].append(name)
+            elif not base_name.lower().endswith((".parquet", ".csv")):
+                left[_OTHER_ENDING].append(name)
             elif (asked.from_ and day + timedelta(days=1) <= asked.from_) or (asked.until and day >= asked.until):
                 continue
             elif path.rpartition("/")[0] in flagged:
-                files.append(File(path, name, day, entry.get("ETag")))
+                files.append(File(path, name, day, entry.get("size"), entry.get("ETag"), entry["type"] == "file"))
             else:
                 waiting.add(folder)
-        if strangers:
-            logger.warning(
-                "stores: %d files are not read: no .parquet or .csv in sales/year=…/month=…/day=…, such as %s",
-                len(strangers),
-                strangers[0],
-            )
+        for why, names in left.items():
+            logger.warning("stores: %d files are not read: %s; such as %s", len(names), why, printable(names[0]))
         return files, sorted(waiting)
 
-    def checksum(self, file: File) -> str:
-        """What tells that a file is still the same: the store's ETag, else a hash of its bytes."""
-        if file.etag:
-            return f"etag:{file.etag.strip(chr(34))}"
-        with self.open(file) as stream:
-            return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+    def _entries(self) -> dict[str, dict]:
+        """Everything below `sales/` that is no folder, by its path."""
+        sales, most = f"{self.base}/sales", settings().store_files_max
+        try:
+            if not self.is_local:
+                self.system.invalidate_cache()
+                entries = self._in_time("sales", "find", sales, detail=True)
+            elif not self._is_within(sales):
+                raise StorehouseError(
+                    f"{self.root}/sales leads out of its folder. "
+                    "Set STORES_URL to the folder above the one that it leads to."
+                )
+            else:
+                found = self._below(sales) if Path(sales).is_dir() else ()
+                entries = {entry.path: {"type": self._type(entry)} for entry in itertools.islice(found, most + 1)}
+        except ValueError as error:
+            raise StorehouseError(f"STORES_URL={self.root}: {without_values(first_line(error))}.") from None
+        except AWAY as error:
+            raise self._away(error) from None
+        if not entries:
+            raise StorehouseError(f"There is no file below {self.root}/sales. Check STORES_URL (docs/sources.md).")
+        if len(entries) > most:
+            raise StorehouseError(
+                f"{self.root}/sales holds more than STORE_FILES_MAX ({most:,}) files. "
+                "Move old days away, or allow more."
+            )
+        return entries
 
     def open(self, file: File) -> BinaryIO:
-        """The file's bytes."""
-        try:
-            return self.system.open(file.path, "rb")
-        except _AWAY as error:
-            raise self._away(error, file.name) from None
+        """The file's bytes, to read and to seek in: the file itself, or a copy of what is in the bucket.
 
-    def _is_none(self, error: Exception) -> StorehouseError:
-        return StorehouseError(f"STORES_URL={self.root}: {first_line(error)}. Give a folder or s3://bucket/path.")
+        Raises:
+            StorehouseError: it is no file of this folder, or too large.
+            TransientError: it is away, or is replaced meanwhile.
+        """
+        if not file.is_file:
+            raise self._is_no_file(file)
+        try:
+            if file.size is not None:
+                _check_size(file.size)
+            stream = self._opened(file) if self.is_local else self._fetched(file)
+            _check_size(_stamp(stream)[0])
+        except ValueError as error:
+            raise _unread(f"{self.root}/{printable(file.name)}", str(error)) from None
+        except AWAY as error:
+            raise self._away(error, file.name) from None
+        return stream
+
+    def _opened(self, file: File) -> BinaryIO:
+        path = os.path.realpath(file.path)
+        if not self._is_within(path):
+            raise self._is_no_file(file)
+        # A pipe that took the file's place meanwhile would not open before somebody writes to it.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise self._is_no_file(file)
+        return os.fdopen(handle, "rb")
+
+    def _fetched(self, file: File) -> BinaryIO:
+        copy = tempfile.NamedTemporaryFile(prefix="storehouse-")  # noqa: SIM115 (who reads it closes it)
+        try:
+            self._in_time(file.name, "get_file", file.path, copy.name, callback=_Limit())
+            if file.etag:
+                self.system.invalidate_cache()
+                if self._in_time(file.name, "info", file.path).get("ETag") != file.etag:
+                    raise _changed(f"{self.root}/{printable(file.name)}")
+        except BaseException:
+            copy.close()
+            raise
+        return copy
+
+    def _in_time(self, name: str, method: str, *args: object, **kwargs: object) -> object:
+        """What the store answers, within `STORE_FILE_SECONDS` if it is one that can be left."""
+        seconds = settings().store_file_seconds
+        if not isinstance(self.system, AsyncFileSystem):
+            return getattr(self.system, method)(*args, **kwargs)
+        try:
+            return sync(self.system.loop, getattr(self.system, f"_{method}"), *args, timeout=seconds, **kwargs)
+        except FSTimeoutError:
+            raise self._away(TimeoutError(_too_slow()), name) from None
+
+    def _below(self, folder: str) -> Iterator[os.DirEntry]:
+        """Not by fsspec, for which a folder that may not be read is an empty one."""
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._below(entry.path)
+                else:
+                    yield entry
+
+    def _type(self, entry: os.DirEntry) -> str:
+        if not entry.is_symlink():
+            return "file" if entry.is_file() else "other"
+        try:
+            if entry.is_dir():
+                return "linked folder"
+            return "file" if entry.is_file() and self._is_within(entry.path) else "other"
+        except OSError:  # it leads back to itself
+            return "other"
+
+    def _is_within(self, path: str) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.base))
+
+    def _is_no_file(self, file: File) -> StorehouseError:
+        return StorehouseError(
+            f"stores.sales: {self.root}/{printable(file.name)} is no file of this folder, but a pipe, a device, "
+            "a socket, or a link that leads out of it or nowhere. It was not read. "
+            "Put the file itself there, or remove it."
+        )
 
     def _away(self, error: Exception, name: str = "sales") -> StorehouseError:
-        return TransientError(
+        kind = StorehouseError if isinstance(error, PermissionError | NoCredentialsError) else TransientError
+        return kind(
             f"{self.root}/{printable(name)} can't be read: {first_line(error)}. "
             "Check STORES_URL and, for s3://, AWS_ENDPOINT_URL and the AWS credentials."
         )
+
+
+class _Limit(Callback):
+    """Stops the copying of a file that is larger than it was said to be."""
+
+    def relative_update(self, inc: int = 1) -> None:
+        """Count bytes that came."""
+        super().relative_update(inc)
+        _check_size(self.value)
+
+
+def _check_size(size: int) -> None:
+    if not size:
+        raise ValueError("it is empty")
+    if size > settings().store_file_max_mb * 1e6:
+        raise ValueError(f"it is larger than STORE_FILE_MAX_MB ({settings().store_file_max_mb:g} MB)")
+
+
+def _stamp(stream: BinaryIO) -> tuple[int, int]:
+    """What changes when a file is written to."""
+    now = os.fstat(stream.fileno())
+    return now.st_size, now.st_mtime_ns
+
+
+def _hash(stream: BinaryIO) -> str:
+    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    stream.seek(0)
+    return f"sha256:{digest}"
+
+
+def _unread(place: str, why: str) -> StorehouseError:
+    return StorehouseError(
+        f"stores.sales: {place} can't be read: {why}. Nothing of it was landed. Write it again; the next load takes it."
+    )
+
+
+def _changed(place: str) -> TransientError:
+    return TransientError(
+        f"stores.sales: {place} changed while it was read. Nothing of it was landed; the next load takes it. "
+        f"Write a day's files before its {FLAG}, and move a file that is corrected into its place."
+    )
+
+
+def _too_slow() -> str:
+    return f"it takes longer than STORE_FILE_SECONDS ({settings().store_file_seconds:g} s)"
+
+
+@contextmanager
+def _memory_limit() -> Iterator[None]:
+    """Within, this process can take `STORE_MEMORY_MB` more: what would need more raises MemoryError."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    most = taken + int(settings().store_memory_mb * 1e6)
+    if soft != resource.RLIM_INFINITY:
+        most = min(most, soft)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _day(folder: str) -> datetime | None:
@@ -169,37 +348,77 @@ def _day(folder: str) -> datetime | None:
         return None
 
 
-def _load_file(warehouse: Database, files: _Files, file: File, load: Load) -> LoadResult:
+def _load_file(warehouse: Database, place: str, stream: BinaryIO, stamp: tuple[int, int], load: Load) -> LoadResult:
+    """Land what a file holds, as it was when it had this stamp; `place` is where it is, for messages."""
+
     def feed(copy: psycopg.Copy) -> None:
-        with files.open(file) as stream:
-            try:
-                size = stream.seek(0, io.SEEK_END)
-                stream.seek(0)
-                if not size:
-                    raise ValueError("it is empty")
-                lines = _csv_lines if file.name.lower().endswith(".csv") else _parquet_lines
-                for line, text in lines(stream, load):
+        lines = _csv_lines if load.partition.lower().endswith(".csv") else _parquet_lines
+        try:
+            with _memory_limit():
+                for line, text in _within_limits(lines(stream, load)):
                     copy.write_row((text, line))
-                load.bytes = size
-            except (ValueError, csv.Error, pa.ArrowException, *_AWAY) as error:
-                raise StorehouseError(
-                    f"{load.table.label}: {files.root}/{printable(file.name)} can't be read: "
-                    f"{without_values(first_line(error))}. "
-                    "Nothing of it was landed. Write it again; the next load takes it."
-                ) from None
+        except psycopg.Error:
+            raise
+        except Exception as error:
+            # The file breaks while it is read, in whatever way: the others land.
+            raise (_changed(place) if _stamp(stream) != stamp else _broken(place, error)) from None
+        if _stamp(stream) != stamp:
+            raise _changed(place)
+        load.bytes = stamp[0]
 
     def append(load_id: int) -> int:
-        return append_rows(warehouse, load.table, ["payload", "_line"], load_id, _file=file.name)
+        return append_rows(warehouse, load.table, ["payload", "_line"], load_id, _file=load.partition)
 
     return land(warehouse, load, {"payload": "jsonb", "_line": "bigint"}, feed, append)
 
 
+def _broken(place: str, error: Exception) -> StorehouseError:
+    match error:
+        case MemoryError():
+            return _unread(place, f"it takes more memory than STORE_MEMORY_MB ({settings().store_memory_mb:g} MB)")
+        case TimeoutError():
+            return TransientError(str(_unread(place, str(error))))
+        case ValueError() | csv.Error() | OSError():  # Arrow's errors are of these kinds
+            return _unread(place, without_values(first_line(error)))
+        case _:
+            return _unread(place, unexpected(error))
+
+
+def _within_limits(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """The lines of a file, until they are too many, too long, or too slow.
+
+    Raises:
+        ValueError, TimeoutError: which limit it was, in words.
+    """
+    limits = settings()
+    until, most, longest = time.monotonic() + limits.store_file_seconds, limits.store_file_max_mb * 1e6, _longest()
+    unpacked = 0
+    for number, text in lines:
+        unpacked += len(text)
+        if len(text) > longest:
+            raise ValueError(_too_long("row", number))
+        # A line of CSV grows by its members' names.
+        if unpacked > most * 10:
+            raise ValueError(f"it unpacks to more than ten times STORE_FILE_MAX_MB ({limits.store_file_max_mb:g} MB)")
+        if time.monotonic() > until:
+            raise TimeoutError(_too_slow())
+        yield number, text
+
+
+def _longest() -> int:
+    return int(settings().store_line_max_mb * 1e6)
+
+
+def _too_long(what: str, number: int) -> str:
+    return f"{what} {number} is longer than STORE_LINE_MAX_MB ({settings().store_line_max_mb:g} MB)"
+
+
 def _csv_lines(stream: BinaryIO, load: Load) -> Iterator[tuple[int, str]]:
     """Line number (the header is 1) and payload, values as text. A field can't hold a line break."""
-    buffered = io.BufferedReader(stream) if not isinstance(stream, io.BufferedIOBase) else stream
-    header = _fields(next(iter(buffered)).decode("utf-8-sig").rstrip("\r\n"))
+    lines = _raw_lines(stream)
+    header = _fields(next(lines).decode("utf-8-sig").rstrip("\r\n"))
     _check_columns(header, load, "header line")
-    for number, line in enumerate(buffered, start=2):
+    for number, line in enumerate(lines, start=2):
         try:
             text = line.decode().rstrip("\r\n")
             if not text:
@@ -211,28 +430,30 @@ def _csv_lines(stream: BinaryIO, load: Load) -> Iterator[tuple[int, str]]:
             yield number, payload(json.dumps(record, ensure_ascii=False))
 
 
+def _raw_lines(stream: BinaryIO) -> Iterator[bytes]:
+    longest = _longest()
+    for number in itertools.count(1):
+        line = stream.readline(longest + 1)
+        if len(line) > longest:
+            raise ValueError(_too_long("line", number))
+        if not line:
+            return
+        yield line
+
+
 def _fields(line: str) -> list[str]:
     return next(csv.reader((line,), strict=True))
 
 
 def _parquet_lines(stream: BinaryIO, load: Load) -> Iterator[tuple[int, str]]:
-    """Row number from 1 and payload; times as ISO 8601 in UTC, decimals as text."""
-    parquet = pq.ParquetFile(stream)
-    _check_columns(parquet.schema_arrow.names, load, "schema")
+    """Row number from 1 and payload."""
+    file = parquet.read(stream)
+    _check_columns(file.schema_arrow.names, load, "schema")
     numbers = itertools.count(1)
     # With threads of Arrow's own, a process may abort when it ends (apache/arrow#34314).
-    for batch in parquet.iter_batches(BATCH_ROWS, use_threads=False):
-        plain = {name: _plain(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
-        for record in pa.table(plain).to_pylist():
-            yield next(numbers), payload(json.dumps(record, ensure_ascii=False, default=str))
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    if pa.types.is_timestamp(column.type):
-        return pc.strftime(column.cast(pa.timestamp("us"), safe=False), format="%Y-%m-%dT%H:%M:%SZ")
-    if pa.types.is_decimal(column.type) or pa.types.is_date(column.type) or pa.types.is_time(column.type):
-        return column.cast(pa.string())
-    return column
+    for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
+        for text in parquet.payloads(batch):
+            yield next(numbers), text
 
 
 def _check_columns(names: list[str], load: Load, where: str) -> None:

@@ -1,11 +1,11 @@
-{% macro landed_with_interval(relation, columns=['payload'], record='jsonb_strip_nulls(to_jsonb(landed.*))') -%}
+{% macro landed_with_interval(relation, columns, record='jsonb_strip_nulls(to_jsonb(landed.*))') -%}
     {#-
-        Each landed row, and between which times its load says that a row of it can lie. Of the columns those that are named:
-        a source may have one of any name more, and some names are those of what a model computes. Without its nulls the record
-        is what its load brought: a column that the source gained later has none in it.
+        Each landed row as it is, and between which times its load says that a row of it can lie. Without its nulls the record
+        is what its load brought: a column that the source gained later has none in it. No more than these columns: another of
+        the source's may have a name that we give to one of ours.
     -#}
     select
-        {%- for column in columns + ['_load_id', '_row'] %}
+        {%- for column in columns.split() + ['_load_id', '_row'] %}
         landed.{{ column }},
         {%- endfor %}
         {{ record }} as _record,

@@ -6,6 +6,7 @@
 """
 
 import logging
+import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -75,7 +76,15 @@ def publish() -> Published:
     with client:
         try:
             return _publish(client)
-        except exceptions.RedisError as error:
+        except (TypeError, exceptions.RedisError) as error:
+            if said := _wrong_with_tls(error, url):
+                raise StorehouseError(
+                    f"REDIS_URL can't be used: {said}. Check its options ssl_ca_certs, ssl_certfile and ssl_keyfile, "
+                    "the files that they name, and that the host is the one that the certificate of Redis names "
+                    "(docs/publish.md). Readers keep what they have."
+                ) from None
+            if isinstance(error, TypeError):
+                raise
             said = without_values(first_line(error))
             if isinstance(error, _WRONG) or not (isinstance(error, _AWAY) or str(error).startswith("MISCONF")):
                 raise StorehouseError(
@@ -87,6 +96,17 @@ def publish() -> Published:
                 logging.WARNING,
                 f"Redis does not take the ratings: {said}. Readers keep what they have, the next run publishes all",
             )
+
+
+def _wrong_with_tls(error: Exception, url: str) -> str:
+    """What is wrong with the options of the URL or with a certificate; nothing when it is something else."""
+    if isinstance(error, TypeError):  # redis-py's own word for an option that it does not know
+        return "it has an option that is unknown" if "unexpected keyword" in str(error) else ""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return ""  # the server went away meanwhile
+    is_file = url.startswith("rediss:") and isinstance(cause, FileNotFoundError | PermissionError)
+    return str(cause.strerror or cause) if isinstance(cause, ssl.SSLError) or is_file else ""
 
 
 def _publish(client: redis.Redis) -> Published:

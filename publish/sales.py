@@ -4,6 +4,7 @@ A day is written when its rows are not those that the manifest tells of, or its 
 The manifest comes last: what a killed export has written, the next one writes again.
 """
 
+import errno
 import io
 import itertools
 import json
@@ -15,11 +16,9 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-import fsspec
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
-from botocore.exceptions import BotoCoreError, ClientError
 from fsspec.implementations.local import LocalFileSystem
 from psycopg import sql
 from psycopg.rows import dict_row
@@ -28,6 +27,7 @@ from publish.warehouse import EXPORT_LOCK, snapshot
 from storehouse.errors import StorehouseError, TransientError, judged, without_values
 from storehouse.settings import settings
 from storehouse.shown import first_line, shown
+from storehouse.stores import AWAY, open_store
 
 logger = logging.getLogger("publish")
 
@@ -36,7 +36,6 @@ DATE, ORDER = "order_date", sql.SQL("order_date, channel, region")
 MANIFEST = "sales/_manifest.json"  # readers of Parquet folders leave out what begins with _ or .
 BATCH = 10_000  # rows fetched at once
 _DAYS_FILE = re.compile(r"sales/year=\d{4}/month=\d\d/day=\d\d/\.?sales\.parquet")
-_AWAY = (OSError, BotoCoreError, ClientError)
 _ARROW = {
     "bool": pa.bool_(),
     "date": pa.date32(),
@@ -145,10 +144,7 @@ class _Target:
 
     def __init__(self, url: str) -> None:
         self.url = shown(url.rstrip("/"))  # for people
-        try:
-            self.system, self.base = fsspec.url_to_fs(url.rstrip("/"), skip_instance_cache=True)
-        except (ValueError, ImportError, OSError) as error:  # some stores are connected to at once
-            raise self._is_none(error) from None
+        self.system, self.base = open_store(url.rstrip("/"), "SALES_EXPORT_URL", is_new=True)
 
     def read_manifest(self) -> dict[str, dict]:
         """Rows, bytes and content of each file, as the last export that ended well has left them."""
@@ -229,7 +225,12 @@ class _Target:
             yield
         except ValueError as error:
             raise self._is_none(error) from None
-        except _AWAY as error:
+        except AWAY as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorehouseError(
+                    f"{self.url}/{path} can't be written: {error.strerror}. Make room there and run it again: "
+                    "readers keep what they have."
+                ) from None
             raise judged(
                 f"{self.url}/{path} can't be read or written: {first_line(error)}. "
                 "Check SALES_EXPORT_URL and, for s3://, AWS_ENDPOINT_URL and the AWS credentials."

@@ -97,7 +97,7 @@ def _rates(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _env(_: argparse.Namespace, __: list[str]) -> int:
-    for name, value in databases.dbt_environment().items():
+    for name, value in settings().dbt_environment().items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
 

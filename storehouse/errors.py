@@ -18,7 +18,11 @@ _MAY_PASS = re.compile(
     re.IGNORECASE,
 )
 # What it says when it won't, be it of a connection too.
-_NEEDS_A_PERSON = re.compile(r"password authentication|no password supplied|no pg_hba|does not exist", re.IGNORECASE)
+_NEEDS_A_PERSON = re.compile(
+    r"password authentication|no password supplied|no pg_hba|does not exist|certificate|tlsv\d+ alert"
+    r"|does not support SSL|startup parameter|temp_file_limit",
+    re.IGNORECASE,
+)
 # Where PostgreSQL quotes rows, which may have a person's data.
 _QUOTES_ROWS = re.compile(r"\s*\b(DETAIL|CONTEXT|QUERY):.*", re.DOTALL)
 # Where in what it was given, in the same words: a number, never a value.

@@ -5,19 +5,21 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import fsspec
 import httpx
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import NoCredentialsError
 from psycopg import sql
 
 from extract_load.databases import open_shop
+from extract_load.http_pages import Http
 from storehouse.errors import StorehouseError, TransientError, without_values
 from storehouse.settings import settings
 from storehouse.shown import first_line, shown
+from storehouse.stores import AWAY, open_store
 
+WELL = ("ok", "up", "pass", "healthy")  # what APIs say of themselves
 ANSWER_WITHIN = 10  # seconds, an API
 READ_WITHIN = 40  # seconds, the shop's statement: behind a lock it would wait for ever
 LOOK_WITHIN = 60  # seconds, a look at any source
@@ -25,7 +27,7 @@ MINUTE = timedelta(minutes=1)
 # Past the deadline Airflow ends a wait itself, when the triggerer doesn't.
 GRACE = timedelta(minutes=10)
 
-_MAY_PASS = (TransientError, httpx.HTTPError, OSError, BotoCoreError, ClientError)
+_MAY_PASS = (TransientError, httpx.HTTPError, *AWAY)
 
 
 def why_not_ready(source: str, until: datetime | None, from_: datetime | None = None) -> str | None:
@@ -66,13 +68,12 @@ def _shop(until: datetime | None, from_: datetime | None) -> str | None:
 
 
 def _api(url: str, setting: str) -> str | None:
-    try:
-        answer = httpx.get(f"{url.rstrip('/')}/health", timeout=ANSWER_WITHIN)
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-        # Not in httpx's words: they may quote the password.
-        raise StorehouseError(f"{setting} is not a URL. One looks like https://host/path.") from None
+    with Http(url, setting) as api:
+        answer = api.ask(api.request("/health"), ANSWER_WITHIN)
     if answer.status_code == 200:
-        return None
+        if _is_well(answer):
+            return None
+        return f'{shown(str(answer.request.url))} answers 200, but not the {{"status": "ok"}} of one that is well'
     said = f"{shown(str(answer.request.url))} answers {answer.status_code}"
     # As extract-load sees it.
     if answer.status_code == 429 or answer.status_code >= 500:
@@ -80,15 +81,21 @@ def _api(url: str, setting: str) -> str | None:
     raise StorehouseError(f"{said}. Check {setting}, with user and password if it needs them (docs/sources.md).")
 
 
-def _stores(until: datetime | None, _: datetime | None) -> str | None:
+def _is_well(answer: httpx.Response) -> bool:
+    """True when it says so; a page to sign in, an empty answer or `down` is none."""
     try:
-        files, root = fsspec.url_to_fs(settings().resolved_stores_url())
-        wanted = f"{root.rstrip('/')}/sales"
-        if until:
-            wanted += f"/{until.astimezone(UTC) - timedelta(days=1):year=%Y/month=%m/day=%d}/complete.flag"
-        return None if files.exists(wanted) else f"{shown(files.unstrip_protocol(wanted))} is not there"
-    except (ValueError, ImportError) as error:
-        raise StorehouseError(f"STORES_URL: {first_line(error)}. Give a folder or s3://bucket/path.") from None
+        status = answer.json()["status"]
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return False
+    return isinstance(status, str) and status.lower() in WELL
+
+
+def _stores(until: datetime | None, _: datetime | None) -> str | None:
+    files, root = open_store(settings().resolved_stores_url(), "STORES_URL")
+    wanted = f"{root}/sales"
+    if until:
+        wanted += f"/{until.astimezone(UTC) - timedelta(days=1):year=%Y/month=%m/day=%d}/complete.flag"
+    return None if files.exists(wanted) else f"{shown(files.unstrip_protocol(wanted))} is not there"
 
 
 CHECKS: dict[str, Callable[[datetime | None, datetime | None], str | None]] = {

@@ -71,8 +71,18 @@ class Settings(BaseSettings):
         description="the ECB's reference rates since 1999, a CSV, zipped or not",
     )
     overlap_minutes: int = Field(default=60, ge=0, description="how far `updated_at` reads behind its watermark")
-    http_timeout_seconds: float = Field(default=30, gt=0)
     lock_wait_minutes: float = Field(default=30, gt=0, description="how long a session waits for another's lock")
+    http_timeout_seconds: float = Field(default=30, gt=0, description="how long an API may be silent")
+    http_answer_seconds: float = Field(default=300, gt=0, description="how long one answer may take in all")
+    http_answer_max_mb: float = Field(default=100, gt=0, le=1000, description="size of one answer, unpacked")
+    api_load_minutes: float = Field(default=50, gt=0, description="how long one load of an API may take in all")
+    store_file_max_mb: float = Field(default=2000, gt=0, description="size of one store file")
+    store_line_max_mb: float = Field(default=16, gt=0, le=200, description="length of one line or row of a store file")
+    store_file_seconds: float = Field(
+        default=900, gt=0, description="how long one store file may take to fetch, or read"
+    )
+    store_memory_mb: float = Field(default=4000, gt=0, description="memory that the reading of one store file may take")
+    store_files_max: int = Field(default=1_000_000, ge=1, description="how many store files there may be")
     shop_elt_schedule: str = Field(default="daily", description="hourly, daily, or a cron line")
     feedback_elt_schedule: str = Field(default="daily", description="likewise")
     wait_hours: float = Field(default=3, gt=0, description="how long a run waits for a source")

@@ -110,6 +110,42 @@ def test_an_api_is_waited_for_when_it_may_come_back_and_fails_at_once_when_it_re
         }
 
 
+@pytest.mark.parametrize(
+    ("body", "is_ready"),
+    [
+        (b'{"status": "ok"}', True),
+        (b'{"status": "UP", "parts": {}}', True),
+        (b'{"status": "pass"}', True),
+        (b'{"status": "down"}', False),
+        (b'{"status": "degraded"}', False),
+        (b'{"status": ""}', False),
+        (b'{"status": ["ok"]}', False),
+        (b'{"health": "ok"}', False),
+        (b'["ok"]', False),
+        (b'"status"', False),
+        (b"<html>Sign in</html>", False),
+        (b"ok", False),
+        (b"", False),
+        (b"[" * 100_000, False),
+    ],
+)
+def test_an_api_is_ready_when_it_answers_that_it_is_well(
+    new_house: House, readiness: ModuleType, configure: Callable[..., None], body: bytes, is_ready: bool
+) -> None:
+    with answering(200, body=body) as place:
+        configure(REVIEWS_URL=f"http://shop:{SECRET}@{place}")
+        missing = readiness.why_not_ready("reviews", None)
+    words = f'http://{place}/health answers 200, but not the {{"status": "ok"}} of one that is well'
+    assert missing == (None if is_ready else words)
+
+
+def test_a_proxy_that_cannot_be_used_fails_at_once_and_tells_no_secret(
+    new_house: House, readiness: ModuleType, configure: Callable[..., None]
+) -> None:
+    configure(REVIEWS_URL="http://10.1.2.3", ALL_PROXY=f"socks://shop:{SECRET}@proxy:1")
+    says(fails_at_once(readiness, "reviews"), "The proxy for REVIEWS_URL can't be used")
+
+
 def fails_at_once(readiness: ModuleType, source: str) -> str:
     """The message that the task fails with for good."""
     from airflow.sdk.exceptions import AirflowFailException
@@ -133,7 +169,7 @@ async def one_event(readiness: ModuleType, source: str) -> object:
 
 
 @contextmanager
-def answering(*statuses: int) -> Iterator[str]:
+def answering(*statuses: int, body: bytes = b"") -> Iterator[str]:
     """An API that gives these answers, one after another; its host and port."""
     left = iter(statuses)
 
@@ -141,6 +177,7 @@ def answering(*statuses: int) -> Iterator[str]:
         def do_GET(self) -> None:
             self.send_response(next(left))
             self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass

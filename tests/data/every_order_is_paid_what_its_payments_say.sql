@@ -1,11 +1,30 @@
 -- Fails with each order whose paid or refunded amount is not that of its payments.
-with payments as (
+with found as (
+
+    select * from {{ converge.tested(ref('fct_payments'), 'order_id', changed=ref('fct_orders')) }} as changed
+
+),
+
+named as (
+
+    select refunds_payment_id as payment_id from found
+    where
+        is_refund
+        and refunds_payment_id is not null
+
+),
+
+payments as (
 
     select
         order_id,
         sum(case when status in ('captured', 'refunded') and not is_refund then amount_usd end) as paid_usd,
-        sum(case when status = 'refunded' then amount_usd end) as refunded_usd
-    from {{ converge.tested(ref('fct_payments'), 'order_id', changed=ref('fct_orders')) }} as changed
+        sum(
+            case
+                when status = 'refunded' and (is_refund or payment_id not in (select payment_id from named)) then amount_usd
+            end
+        ) as refunded_usd
+    from found
     group by order_id
 
 ),

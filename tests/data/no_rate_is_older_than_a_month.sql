@@ -21,6 +21,7 @@ from orders
 inner join {{ ref('int_exchange_rates__ranged') }} as rates
     on
         orders.currency = rates.currency
+        and cast(date_trunc('month', orders.order_date) as date) = rates.rate_month
         and orders.order_date >= rates.valid_from
         and orders.order_date < rates.valid_until
 where

@@ -86,3 +86,25 @@ def stores(tmp_path: Path, configure: Callable[..., None]) -> Path:
     folder.mkdir()
     configure(STORES_URL=folder)
     return folder
+
+
+@pytest.fixture
+def bucket(configure):
+    """An S3 server with an empty bucket."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    configure(
+        AWS_ENDPOINT_URL=f"http://{host}:{port}",
+        AWS_ACCESS_KEY_ID="testing",
+        AWS_SECRET_ACCESS_KEY="testing",
+        AWS_DEFAULT_REGION="us-east-1",
+        STORES_URL="s3://stores/shop",
+    )
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="stores")
+    yield client
+    server.stop()

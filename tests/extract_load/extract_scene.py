@@ -113,7 +113,7 @@ class Api:
 def _within(text: str, from_: datetime, until: datetime) -> bool:
     try:
         return from_ <= datetime.fromisoformat(json.loads(text)["updated_at"]) < until
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, RecursionError):
         return True
 
 

@@ -24,10 +24,10 @@ def reader(shop, configure) -> Iterator[str]:
     role = f"reader_{shop.home.name[-8:]}".lower().replace("-", "_")
     with psycopg.connect(shop.shop, autocommit=True) as owner:
         owner.execute(
-            f"create role {role} login; grant usage on schema public to {role}; "
+            f"create role {role} login password 'reads'; grant usage on schema public to {role};"
             f"grant select on all tables in schema public to {role}"
         )
-        configure(SHOP_DATABASE_URL=make_conninfo(shop.shop, user=role))
+        configure(SHOP_DATABASE_URL=make_conninfo(shop.shop, user=role, password="reads"))
         yield role
         owner.execute(f"drop owned by {role}; drop role {role}")
 
@@ -70,10 +70,11 @@ def test_a_row_policy_in_the_warehouse_is_an_error_for_every_role_of_ours(shop, 
     role = f"all_{shop.home.name[-8:]}".lower().replace("-", "_")
     with psycopg.connect(shop.warehouse, autocommit=True) as owner:
         owner.execute(
-            f"create role {role} login; grant usage on schema public to {role}; create table public.mart (n int); "
-            f"grant select on public.mart to {role};" + HIDE.format(table="public.mart")
+            f"create role {role} login password 'reads'; grant usage on schema public to {role};"
+            f"create table public.mart (n int); grant select on public.mart to {role};"
+            + HIDE.format(table="public.mart")
         )
-        configure(WAREHOUSE_USER=role)
+        configure(WAREHOUSE_USER=role, WAREHOUSE_PASSWORD="reads")
         try:
             for duty in ("extract", "transform", "reporting"):
                 with (

@@ -552,3 +552,29 @@ def test_a_name_that_needs_quoting_is_no_trouble(shop, configure):
     )
     configure(SHOP_SCHEMA="My Shop")
     assert load("orders") == 1
+
+
+THEIR_TYPES = """
+    create function pg_catalog.their_type() returns text language sql as $$
+        select 'text) on commit drop; create table if not exists public.pwned (); commit; begin; '
+            'create temp table if not exists _other (_x text'
+    $$;
+    alter function pg_catalog.format_type(oid, integer) rename to old_format_type;
+    create function pg_catalog.format_type(oid, integer) returns text language sql stable as $$
+        select case when $1 = 'text'::regtype then their_type() else old_format_type($1, $2) end
+    $$;
+"""
+POSTGRES_TYPES = """
+    drop function pg_catalog.format_type(oid, integer), pg_catalog.their_type();
+    alter function pg_catalog.old_format_type(oid, integer) rename to format_type;
+"""
+
+
+def test_what_the_shop_calls_a_type_is_no_sql_of_the_warehouses(shop, run):
+    # The owner of a server can have its catalog say anything.
+    shop.execute_in_shop(THEIR_TYPES)
+    try:
+        run("shop", "--tables", "customers")
+    finally:
+        shop.execute_in_shop(POSTGRES_TYPES)
+    assert shop.query("select to_regclass('public.pwned')") == [(None,)]

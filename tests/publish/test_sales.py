@@ -186,7 +186,7 @@ def test_two_exports_at_once_wait_for_each_other(marts, tmp_path, configure, sta
     both = [start("sales"), start("sales")]
     said = [command.communicate(timeout=120)[1] for command in both]
     assert [command.returncode for command in both] == [0, 0], said
-    assert sorted(words.split()[1] for words in said) == ["0", "300"]
+    assert sorted(words.splitlines()[-1].split()[1] for words in said) == ["0", "300"]
     assert read(fsspec.url_to_fs(str(tmp_path))).num_rows == 600
 
 

@@ -38,7 +38,7 @@ def test_the_summary_names_the_tests_that_warned_with_their_counts_and_a_query(n
     landed.land("shop.orders", [Record("shop.orders", ORDER | {"order_id": "1", "updated_at": later[0]})], later)
     landed.land("reviews.reviews", [sent("reviews.reviews", {})], later)
     transform.build(DAILY)
-    (line,) = [line for line in summarise().splitlines() if "no_payment_waits_too_long_for_its_order" in line]
+    (line,) = [line for line in summarise().splitlines() if "no_record_waits_too_long_for_its_order" in line]
     assert "2 rows" in line
     (query,) = QUERY.findall(line)
     assert len(new_house.query(query)) == 2

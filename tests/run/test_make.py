@@ -11,6 +11,8 @@ from storehouse.settings import PROJECT
 
 NASTY = "it's; touch gone `touch gone` \"&& touch gone"
 
+OF_MAKE = "$(shell touch gone)$(PATH)$$x"
+
 
 @pytest.fixture
 def run(tmp_path: Path):
@@ -44,7 +46,7 @@ def run(tmp_path: Path):
         ("audit", "SELECT", "--select"),
     ],
 )
-@pytest.mark.parametrize("value", [NASTY, "--full-refresh", "a b"])
+@pytest.mark.parametrize("value", [NASTY, "--full-refresh", "a b", OF_MAKE])
 def test_a_value_is_one_word_whatever_stands_in_it(run, target: str, variable: str, option: str, value: str) -> None:
     assert f"{option}={value}" in run(target, f"{variable}={value}")
     assert f"{option}={value}" in run(target, **{variable: value})
@@ -60,6 +62,7 @@ def test_customers_are_words_with_quotes_as_in_a_shell(run) -> None:
     assert run("forget", "CUSTOMER=web-1 mkt-2") == [*forget, "web-1", "mkt-2"]
     assert run("forget", "CUSTOMER='web-a b' web-2;touch gone") == [*forget, "web-a b", "web-2;touch", "gone"]
     assert run("forget", "CUSTOMER=-h * ~") == [*forget, "-h", "*", "~"]
+    assert run("forget", f"CUSTOMER='web-{OF_MAKE}'") == [*forget, f"web-{OF_MAKE}"]
     assert "make forget CUSTOMER=web-123" in run("forget")[0]
     assert "unmatched" in run("forget", "CUSTOMER=web-o'brien")[0]
 

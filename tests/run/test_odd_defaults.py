@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 import psycopg
 import psycopg2
@@ -43,6 +44,10 @@ ODD = {
 }
 # Of the tests' own sessions.
 SOUND = "-c default_transaction_read_only=off -c statement_timeout=0 -c transaction_timeout=0 -c lock_timeout=0"
+Told = dict[str, str]
+DUTIES = ("extract", "transform", "reporting")
+SETTINGS = "select name, setting from pg_settings"
+LOCALES = {"lc_monetary", "lc_numeric", "lc_time"}  # the shop's own
 LEVELS = {"server": "alter system", "database": "alter database {database}", "role": "alter role {role}"}
 
 
@@ -53,8 +58,7 @@ def make_odd(conninfo: str, *levels: str) -> None:
         for level in levels:
             head = LEVELS[level].format(database=place["dbname"], role=place["user"])
             for name, value in ODD.items():
-                if name != "lc_monetary" or level != "server":
-                    connection.execute(f"{head} set {name} to '{value}'")
+                connection.execute(f"{head} set {name} to '{value}'")
         connection.execute("select pg_reload_conf()")
 
 
@@ -71,35 +75,37 @@ def odd_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_no_session_of_ours_takes_a_default_of_the_(level: str, odd_server: Server, configure, monkeypatch) -> None:
     role, database = f"role_{level}", f"database_{level}"
     with psycopg.connect(odd_server.conninfo(), autocommit=True, options=SOUND) as own:
-        own.execute(f"create role {role} superuser login")
+        own.execute(f"create role {role} superuser login password '{odd_server.password}'")
         own.execute(f"create database {database}")
     conninfo = psycopg.conninfo.make_conninfo(odd_server.conninfo(database), user=role)
     make_odd(conninfo, level)
+    with psycopg.connect(conninfo, client_encoding="utf8") as plain:
+        odd = dict(plain.execute(SETTINGS).fetchall())
+    if level == "server":
+        del odd["TimeZone"]  # the embedded server's own command line says it
     configure(
         WAREHOUSE_HOST="127.0.0.1",
         WAREHOUSE_PORT=odd_server.port,
         WAREHOUSE_USER=role,
+        WAREHOUSE_PASSWORD=odd_server.password,
         WAREHOUSE_DATABASE=database,
         SHOP_DATABASE_URL=conninfo,
         PII_KEY="the-key-of-every-house-in-the-tests",
     )
     try:
         with databases.open_shop() as shop, shop.snapshot():
-            check(shop, sessions.MEANING | {"search_path": '"public", public'}, "off")
-        for warehouse in (
-            *map(databases.open_warehouse, ("extract", "transform", "reporting")),
-            node_results._connect(),
-        ):
-            with warehouse:
-                check(warehouse, sessions.WAREHOUSE_MEANING, "off")
+            check(shop, sessions.MEANING | {"search_path": '"public", public'}, odd, LOCALES)
+        for connect in (*(partial(databases.open_warehouse, duty) for duty in DUTIES), node_results._connect):
+            with connect() as warehouse:
+                check(warehouse, sessions.WAREHOUSE_MEANING, odd)
         for name, value in databases.dbt_environment().items():
             monkeypatch.setenv(name, value)
         # As dbt connects.
-        dbts = psycopg2.connect(host="127.0.0.1", port=odd_server.port, user=role, dbname=database)
+        dbts = psycopg2.connect(odd_server.conninfo(database), user=role)
         with dbts.cursor() as cursor:
             cursor.execute("select name, setting from pg_settings")
             found = dict(cursor.fetchall())
-        assert_told(found, sessions.WAREHOUSE_MEANING)
+        assert_told(found, sessions.WAREHOUSE_MEANING, odd)
         dbts.close()
     finally:
         with psycopg.connect(odd_server.conninfo(), autocommit=True, options=SOUND) as own:
@@ -107,24 +113,16 @@ def test_no_session_of_ours_takes_a_default_of_the_(level: str, odd_server: Serv
             own.execute("select pg_reload_conf()")
 
 
-def check(connection: psycopg.Connection, wanted: dict[str, str], read_only: str) -> None:
-    found = dict(connection.execute("select name, setting from pg_settings").fetchall())
-    assert_told(found, wanted)
+def check(connection: psycopg.Connection, wanted: Told, odd: Told, left: set[str] = frozenset()) -> None:
+    assert_told(dict(connection.execute(SETTINGS).fetchall()), wanted, odd, left)
 
 
-def assert_told(found: dict[str, str], wanted: dict[str, str]) -> None:
+def assert_told(found: Told, wanted: Told, odd: Told, left: set[str] = frozenset()) -> None:
+    """The settings are the wanted ones, and none that is odd is as a session has it that is told nothing."""
     assert {name: found[name] for name in wanted} == wanted
-    patience = (
-        "statement_timeout",
-        "idle_in_transaction_session_timeout",
-        "idle_session_timeout",
-        "transaction_timeout",
-    )
-    assert {name: found[name] for name in patience} in (
-        dict.fromkeys(patience, "0"),
-        dict.fromkeys(patience, "0") | {"statement_timeout": "30000"},  # of the results of nodes
-    )
     assert found["lock_timeout"] == "1800000"
+    same = {name for name in ODD.keys() - left - {"client_encoding"} if found[name] == odd.get(name)}
+    assert not same and odd["IntervalStyle"] == "sql_standard"
 
 
 def test_pgoptions_and_the_variables_of_libpq_undo_nothing_but_the_time_outs(
@@ -147,7 +145,8 @@ def test_pgoptions_and_the_variables_of_libpq_undo_nothing_but_the_time_outs(
         environment = databases.dbt_environment()
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        with psycopg2.connect(host="127.0.0.1", port=os.environ["WAREHOUSE_PORT"], user="postgres") as dbts:
+        place = {"host": "127.0.0.1", "port": os.environ["WAREHOUSE_PORT"], "user": "postgres"}
+        with psycopg2.connect(password=os.environ["WAREHOUSE_PASSWORD"], **place) as dbts:
             cursor = dbts.cursor()
             cursor.execute(told, [names])
             assert cursor.fetchone() == ("ISO, MDY|UTC|UTF8|read committed|off",)

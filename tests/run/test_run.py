@@ -1,6 +1,7 @@
 """`make run`, `make psql` and the rest, as a person uses them: in an empty home, and with servers of one's own."""
 
 from collections.abc import Iterator
+from hashlib import md5
 from pathlib import Path
 
 import psycopg
@@ -52,7 +53,8 @@ def test_an_audit_of_a_fresh_run_finds_nothing_and_of_a_hand_made_change_names_t
     home("psql", given="update core.dim_products set name = 'by hand' where product_id = 'P-000007'")
     spoilt = home("audit", "--select", "dim_products")
     assert spoilt.returncode == 1
-    assert 'product_id=P-000007: name is "by hand"' in spoilt.stdout
+    # By a hash of the key and lengths: a log of an audit keeps no value.
+    assert f"{md5(b'P-000007').hexdigest()}: name has 7 characters, in raw " in spoilt.stdout
     home("run", "--days", "0")
     mended = home("psql", "-At", given="select count(*) from core.dim_products where name = 'by hand'")
     assert mended.stdout.strip() == "1", "a plain run does not look for what was written by hand"

@@ -97,5 +97,6 @@ from priced
 left join {{ ref('int_exchange_rates__ranged') }} as rates
     on
         priced.currency = rates.currency
+        and cast(date_trunc('month', priced.order_date) as date) = rates.rate_month
         and priced.order_date >= rates.valid_from
         and priced.order_date < rates.valid_until

@@ -38,17 +38,38 @@ items as (
 
 ),
 
+of_payments as (
+
+    select * from {{ ref('fct_payments') }}
+    where {{ converge.is_touched('order_id') }}
+
+),
+
+refunds as (
+
+    select distinct
+        order_id,
+        refunds_payment_id
+    from of_payments
+    where is_refund
+
+),
+
 payments as (
 
     select
-        order_id,
+        of_payments.order_id,
         sum(case when status in ('captured', 'refunded') and not is_refund then amount_usd end) as paid_usd,
-        sum(case when status = 'refunded' then amount_usd end) as refunded_usd,
+        -- A refunded payment was given back whole, unless refunds name it: then these say how much.
+        sum(case when status = 'refunded' and (is_refund or refunds.order_id is null) then amount_usd end) as refunded_usd,
         -- Where one of them has no rate, the sum is not known.
         sum(case when status in ('captured', 'refunded') and amount_usd is null then 1 else 0 end) = 0 as is_converted
-    from {{ ref('fct_payments') }}
-    where {{ converge.is_touched('order_id') }}
-    group by order_id
+    from of_payments
+    left join refunds
+        on
+            of_payments.order_id = refunds.order_id
+            and of_payments.payment_id = refunds.refunds_payment_id
+    group by of_payments.order_id
 
 ),
 
@@ -74,6 +95,7 @@ measured as (
     left join {{ ref('int_exchange_rates__ranged') }} as rates
         on
             orders.currency = rates.currency
+            and cast(date_trunc('month', orders.order_date) as date) = rates.rate_month
             and orders.order_date >= rates.valid_from
             and orders.order_date < rates.valid_until
     left join items

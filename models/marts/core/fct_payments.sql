@@ -132,5 +132,6 @@ left join orders
 left join {{ ref('int_exchange_rates__ranged') }} as rates
     on
         payments.currency = rates.currency
+        and cast(date_trunc('month', coalesce({{ utc_date('payments.paid_at') }}, orders.order_date)) as date) = rates.rate_month
         and coalesce({{ utc_date('payments.paid_at') }}, orders.order_date) >= rates.valid_from
         and coalesce({{ utc_date('payments.paid_at') }}, orders.order_date) < rates.valid_until

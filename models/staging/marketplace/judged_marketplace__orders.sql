@@ -3,7 +3,7 @@
 
 with landed as (
 
-    {{ landed_with_interval(source('marketplace', 'orders'), record='payload') }}
+    {{ landed_with_interval(source('marketplace', 'orders'), 'payload', record='payload') }}
 
 ),
 

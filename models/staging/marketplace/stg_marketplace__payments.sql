@@ -22,7 +22,7 @@ select
     orders.order_id || '/' || {{ json_id('payment', 'payment_id') }} as payment_id,
     {{ json_id('payment', 'payment_id') }} as source_payment_id,
     orders.order_id,
-    orders.order_id || '/' || {{ json_field('payment', 'refunds_payment_id') }} as refunds_payment_id,
+    orders.order_id || '/' || {{ json_id('payment', 'refunds_payment_id') }} as refunds_payment_id,
     coalesce({{ clean_code(json_field('payment', 'method'), 'lower') }}, 'unknown') as method,
     cast({{ try_cast(json_field('payment', 'installments'), 'integer') }} as integer) as installments,
     {{ as_price(json_field('payment', 'amount')) }} as amount,

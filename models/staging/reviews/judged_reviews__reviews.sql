@@ -3,7 +3,7 @@
 
 with landed as (
 
-    {{ landed_with_interval(source('reviews', 'reviews'), record='payload') }}
+    {{ landed_with_interval(source('reviews', 'reviews'), 'payload', record='payload') }}
 
 ),
 

@@ -3,10 +3,7 @@
 
 with landed as (
 
-    {{ landed_with_interval(source('shop', 'customers'), [
-        'customer_id', 'email', 'full_name', 'address', 'postal_code', 'city', 'region', 'country',
-        'created_at', 'updated_at', '_op'
-    ]) }}
+    {{ landed_with_interval(source('shop', 'customers'), 'customer_id email full_name address postal_code city region country created_at updated_at _op') }}
 
 ),
 

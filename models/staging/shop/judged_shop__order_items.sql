@@ -3,10 +3,10 @@
 
 with landed as (
 
-    {{ landed_with_interval(source('shop', 'order_items'), [
-        'order_id', 'product_id', 'line_number', 'quantity', 'unit_price', 'discount_amount',
-        'freight_amount', 'created_at', 'updated_at', '_op'
-    ]) }}
+    {{ landed_with_interval(
+        source('shop', 'order_items'),
+        'order_id line_number product_id quantity unit_price discount_amount freight_amount created_at updated_at _op'
+    ) }}
 
 ),
 
@@ -39,12 +39,12 @@ select
         ('order_id_missing', 'missing', 'error', 'source_order_id is null', 'The line has no order.'),
         ('order_id_malformed', 'type', 'error', is_no_id('source_order_id'), 'An id is at most 200 printable characters.'),
         ('line_number_missing', 'missing', 'error', 'line_number is null', 'The line has no number.'),
-        ('line_number_unreadable', 'type', 'error', 'line_number != trunc(line_number)', 'The line number is not a whole number.'),
         ('line_number_out_of_range', 'range', 'error', 'line_number not between 0 and 999999', 'The line number is below zero, a million or more.'),
+        ('line_number_not_whole', 'type', 'error', 'line_number != trunc(line_number)', 'The line number is not a whole number.'),
         ('product_id_missing', 'missing', 'error', 'exact_product_id is null', 'The line has no product.'),
         ('product_id_malformed', 'type', 'error', is_no_id('exact_product_id'), 'An id is at most 200 printable characters.'),
         ('quantity_missing', 'missing', 'error', 'quantity is null', 'The line has no quantity.'),
-        ('quantity_unreadable', 'type', 'error', 'quantity != trunc(quantity)', 'The quantity is not a whole number.'),
+        ('quantity_not_whole', 'type', 'error', 'quantity != trunc(quantity)', 'The quantity is not a whole number.'),
         ('quantity_zero', 'range', 'error', 'quantity = 0', 'The quantity is zero.'),
         ('quantity_absurd', 'range', 'error', 'quantity not between -999999 and 999999', 'The quantity is a million or more, or as far below zero.'),
         ('unit_price_missing', 'missing', 'error', 'unit_price is null', 'The line has no price.'),
@@ -56,5 +56,5 @@ select
         ('amount_absurd', 'range', 'error', 'abs(discount_amount) >= 100000000 or abs(freight_amount) >= 100000000', 'The discount or the freight is 100 million or more.'),
         ('discount_above_price', 'range', 'error', is_discount_too_high('discount_amount', 'quantity', 'unit_price'), 'The discount is higher than the price of the goods.'),
         ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
-    ], of_key=['order_id_missing', 'order_id_malformed', 'line_number_missing', 'line_number_unreadable', 'line_number_out_of_range'], is_deleted="_op = 'd'") }}
+    ], of_key=['order_id_missing', 'order_id_malformed', 'line_number_missing', 'line_number_out_of_range', 'line_number_not_whole'], is_deleted="_op = 'd'") }}
 from typed

@@ -3,10 +3,11 @@
 
 with landed as (
 
-    {{ landed_with_interval(source('shop', 'orders'), [
-        'order_id', 'customer_id', 'status', 'currency', 'discount_code', 'total_amount', 'placed_at',
-        'approved_at', 'shipped_at', 'delivered_at', 'created_at', 'updated_at', '_op'
-    ]) }}
+    {{ landed_with_interval(
+        source('shop', 'orders'),
+        'order_id customer_id status currency total_amount discount_code placed_at approved_at shipped_at delivered_at '
+        ~ 'created_at updated_at _op'
+    ) }}
 
 ),
 

@@ -3,10 +3,7 @@
 
 with landed as (
 
-    {{ landed_with_interval(source('shop', 'payments'), [
-        'payment_id', 'order_id', 'method', 'currency', 'status', 'installments', 'amount', 'paid_at',
-        'created_at', 'updated_at', '_op'
-    ]) }}
+    {{ landed_with_interval(source('shop', 'payments'), 'payment_id order_id method installments amount currency status paid_at created_at updated_at _op') }}
 
 ),
 
@@ -29,7 +26,7 @@ select
     -- Optional: read from the record, so that a shop may lack the column.
     'web-' || {{ json_id('_record', 'refunds_payment_id') }} as refunds_payment_id,
     coalesce({{ clean_code('method', 'lower') }}, 'unknown') as method,
-    case when installments between 0 and 999 then installments end as installments,
+    case when installments between 0 and 999 and installments = trunc(installments) then installments end as installments,
     amount,
     currency_code as currency,
     clean_status as status,
@@ -57,6 +54,6 @@ select
         ('paid_in_future', 'range', 'error', is_in_future('paid_at'), 'The payment date is later than its load can have seen.'),
         ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
         ('currency_missing', 'missing', 'warn', clean_code('currency') ~ ' is null', 'The payment has no currency: read as USD.'),
-        ('installments_absurd', 'range', 'warn', 'installments not between 0 and 999', 'The instalments are below zero or over 999: read as unknown.'),
+        ('installments_absurd', 'range', 'warn', 'installments not between 0 and 999 or installments != trunc(installments)', 'The instalments are below zero, over 999 or no whole number: read as unknown.'),
     ], of_key=['payment_id_missing', 'payment_id_malformed'], is_deleted="_op = 'd'") }}
 from typed

@@ -3,9 +3,7 @@
 
 with landed as (
 
-    {{ landed_with_interval(source('shop', 'products'), [
-        'product_id', 'name', 'category', 'currency', 'price', 'is_active', 'created_at', 'updated_at', '_op'
-    ]) }}
+    {{ landed_with_interval(source('shop', 'products'), 'product_id name category price currency is_active created_at updated_at _op') }}
 
 ),
 

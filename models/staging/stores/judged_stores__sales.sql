@@ -3,7 +3,7 @@
 
 with landed as (
 
-    {{ landed_with_interval(source('stores', 'sales'), record='payload') }}
+    {{ landed_with_interval(source('stores', 'sales'), 'payload', record='payload') }}
 
 ),
 
@@ -51,7 +51,7 @@ select
     'store-' || store_id || '/' || receipt_id as order_id,
     store_id,
     receipt_id,
-    'store-' || store_id || '/' || {{ json_field('payload', 'credited_receipt_id') }} as credited_order_id,
+    'store-' || store_id || '/' || {{ json_id('payload', 'credited_receipt_id') }} as credited_order_id,
     line_number,
     'web-' || source_customer_id as customer_id,
     region,

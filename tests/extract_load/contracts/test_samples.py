@@ -241,7 +241,9 @@ def test_a_member_of_another_type_is_refused_in_words(house, api, stores):
     ((last,),) = house.query("select max(load_id) from raw.loads")
     for label, members in RETYPED.items():
         first = records(label)[0]
-        sent = [first | {name: value} for name, (value, _) in members.items()]
+        key = TABLE_OF[label].key[0]
+        # Each with a key of its own: an API sends no record twice.
+        sent = [first | {key: f"{first[key]}{n}", name: value} for n, (name, (value, _)) in enumerate(members.items())]
         send(label, sent, api, stores, "2026-01-09")
         extract_load.load(TABLE_OF[label].source, from_=at("2026-01-01"), until=UNTIL)
         expected += [(*label.split("."), code) for _, code in members.values()]
@@ -266,7 +268,7 @@ def test_an_audit_tells_a_value_that_is_equal_and_not_the_same(house, all_sent):
             warehouse.execute(
                 "update quarantine.refused_records set record = replace(record::text, %s, %s)::jsonb"
                 " where record_key = '31'",
-                [f'"total_amount": {old},', f'"total_amount": {new},'],
+                [f'"total_amount": {old}', f'"total_amount": {new}'],
             )
 
     # jsonb says that the two are equal.
@@ -274,7 +276,8 @@ def test_an_audit_tells_a_value_that_is_equal_and_not_the_same(house, all_sent):
     (verdict,) = audit.audit("refused_records")
     spell("-1.5", "-1.50")
     assert verdict.differences == 1
-    assert re.search(r'record is \{.*"total_amount": -1.5,.*raw says \{.*"total_amount": -1.50,', verdict.line)
+    here, there = map(int, re.search(r"record has (\d+) characters, in raw (\d+) characters", verdict.line).groups())
+    assert there == here + 1
 
 
 def test_a_refused_record_is_what_landed_whenever_it_is_built(house, all_sent):
@@ -295,10 +298,15 @@ def test_a_refused_record_is_what_landed_whenever_it_is_built(house, all_sent):
         build("refused_records")
         return house.query(shown)
 
+    def different() -> list[str]:
+        found = audit.audit("refused_records stg_shop__orders")
+        return [verdict.line for verdict in found if verdict.differences]
+
     before = refuse("select")
     assert before and "gift_note" not in before[0][0]
     gained = refuse("alter table orders add column gift_note text, add column landed integer default 7")
     assert gained[: len(before)] == before and gained[-1][0]["landed"] == 7
+    assert different() == []
     alter = "alter table raw_shop.orders alter column"
     retyped = refuse(
         "alter table orders alter column created_at type timestamp, alter column landed type text",
@@ -306,5 +314,4 @@ def test_a_refused_record_is_what_landed_whenever_it_is_built(house, all_sent):
         f'{alter} "landed" type text',
     )
     assert len(retyped) > len(gained) and retyped[len(gained) - 1][0]["landed"] == "7"
-    assert [verdict.line for verdict in audit.audit("refused_records") if verdict.differences] == []
-    assert [verdict.line for verdict in audit.audit("stg_shop__orders") if verdict.differences] == []
+    assert different() == []

@@ -1,0 +1,59 @@
+"""Folders and buckets by their URL: opened in one place, and what can't be used is refused in words."""
+
+import os
+import re
+
+import fsspec
+from aiohttp import ClientError as HttpClientError
+from botocore.exceptions import BotoCoreError, ClientError
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.registry import known_implementations
+from fsspec.spec import AbstractFileSystem
+
+from storehouse.errors import StorehouseError
+from storehouse.shown import first_line, shown
+
+# What a store raises that is away, refuses, or breaks off.
+AWAY = (OSError, BotoCoreError, ClientError, HttpClientError)
+
+_FOLDERS = ("", "file", "local")
+_BUCKETS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+_SCHEME = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?//|")
+
+
+def open_store(url: str, setting: str, *, is_new: bool = False) -> tuple[AbstractFileSystem, str]:
+    """The file system of a folder or bucket, and the path of it there.
+
+    A relative folder is one below the working directory; `~` is the user's home. A file system that was registered
+    with fsspec in this process will do too.
+
+    Args:
+        url: a folder, `file://…`, `s3://bucket/path`, or `gs://…` and `az://…` where their packages are installed.
+        setting: the name of the setting that holds it, for messages.
+        is_new: with connections of its own, not those of who opened it before.
+
+    Raises:
+        StorehouseError: it can't be used. Nothing was asked of it yet, so whether it is there is not known.
+    """
+    scheme = _SCHEME.match(url)[1] or ""
+    if "::" in url or (scheme in known_implementations and scheme not in (*_FOLDERS, *_BUCKETS)):
+        raise _is_none(url, setting, f"{scheme}:// is no store that can be used here")
+    try:
+        system, base = fsspec.url_to_fs(url, skip_instance_cache=is_new)
+    except ImportError as error:
+        raise _is_none(url, setting, f"a package is missing: {first_line(error)}") from None
+    except ValueError:
+        raise _is_none(url, setting, f"{scheme}:// is no store that can be used here") from None
+    except Exception as error:
+        # Each kind of store has its own errors, of its own settings.
+        raise _is_none(url, setting, f"{type(error).__name__}: {first_line(error)}") from None
+    if isinstance(system, LocalFileSystem):
+        # Not resolved: a link stays what people see.
+        return system, os.path.abspath(base)  # noqa: PTH100
+    if scheme in _BUCKETS and not base.strip("/"):
+        raise _is_none(url, setting, "it names no bucket")
+    return system, base.rstrip("/")
+
+
+def _is_none(url: str, setting: str, why: str) -> StorehouseError:
+    return StorehouseError(f"{setting}={shown(url)}: {why}. Give a folder or s3://bucket/path.")
