@@ -23,6 +23,7 @@
             is_like(discount, too_high),
             is_like(freight, too_high),
             '(not ' ~ gives_back ~ ' and (' ~ is_like(discount, below_zero) ~ ' or ' ~ is_like(freight, below_zero) ~ '))',
+            is_line_absurd(try_cast(quantity, 'numeric'), try_cast(price, 'numeric')),
             '(' ~ gives_back ~ ' and ' ~ try_cast(discount, 'numeric') ~ ' > 0)',
         ],
         'discounted_too_much': [

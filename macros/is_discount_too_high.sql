@@ -6,7 +6,7 @@
     (
         {{ price }} >= 0
         and abs({{ discount }}) < 100000000
-        and {{ quantity }} * {{ discount }} > 0
-        and round(abs(cast({{ discount }} as numeric)), 2) > round(abs({{ quantity }} * cast({{ price }} as numeric)), 2)
+        and cast({{ quantity }} as numeric) * cast({{ discount }} as numeric) > 0
+        and round(abs(cast({{ discount }} as numeric)), 2) > round(abs(cast({{ quantity }} as numeric) * cast({{ price }} as numeric)), 2)
     )
 {%- endmacro %}

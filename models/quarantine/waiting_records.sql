@@ -58,7 +58,8 @@ select
     'shop' as source,
     cast(children.table_name as varchar) as table_name,
     children.order_id,
-    coalesce(children.created_at, children.changed_at) as waiting_since,
+    -- A time outside of the calendar is none to count days from.
+    coalesce(case when not {{ is_no_date('children.created_at') }} then children.created_at end, children.changed_at) as waiting_since,
     children.changed_at,
     children._load_id
 from children

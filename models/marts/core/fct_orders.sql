@@ -125,7 +125,7 @@ select
     measured.shipped_at,
     measured.delivered_at,
     cast(measured.line_count as integer) as line_count,
-    cast(measured.item_count as integer) as item_count,
+    cast(measured.item_count as bigint) as item_count,
     measured.currency,
     cast(measured.items_amount as numeric(20, 4)) as items_amount,
     cast(measured.discount_amount as numeric(20, 4)) as discount_amount,

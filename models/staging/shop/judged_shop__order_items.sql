@@ -50,6 +50,7 @@ select
         ('unit_price_missing', 'missing', 'error', 'unit_price is null', 'The line has no price.'),
         ('unit_price_negative', 'range', 'error', 'unit_price < 0', 'The price is below zero.'),
         ('unit_price_absurd', 'range', 'error', 'unit_price >= 100000000', 'The price is 100 million or more.'),
+        ('line_absurd', 'range', 'error', is_line_absurd('quantity', 'unit_price'), 'The line comes to 100 million or more.'),
         ('amount_negative', 'range', 'error', 'quantity > 0 and (discount_amount < 0 or freight_amount < 0)', 'The discount or the freight is below zero.'),
         ('discount_not_taken_back', 'range', 'error', 'quantity < 0 and discount_amount > 0', 'The line gives goods back and its discount is above zero: it must be below.'),
         ('amount_absurd', 'range', 'error', 'abs(discount_amount) >= 100000000 or abs(freight_amount) >= 100000000', 'The discount or the freight is 100 million or more.'),

@@ -97,6 +97,7 @@ select
         ('unit_price_missing', 'missing', 'error', 'unit_price_text is null', 'The line has no price.'),
         ('unit_price_unreadable', 'type', 'error', is_not_a('number', 'unit_price_text'), 'The price is not a number.'),
         ('unit_price_out_of_range', 'range', 'error', is_no_amount('unit_price'), 'The price is below zero, 100 million or more.'),
+        ('line_absurd', 'range', 'error', is_line_absurd('quantity', 'unit_price'), 'The line comes to 100 million or more.'),
         ('discount_unreadable', 'type', 'error', is_not_a('number', 'discount_text'), 'The discount is not a number.'),
         ('discount_out_of_range', 'range', 'error', is_no_amount("case when quantity < 0 then -discount_amount else discount_amount end"), 'The discount is below zero, 100 million or more; of a line that gives goods back, above zero.'),
         ('discount_above_price', 'range', 'error', is_discount_too_high('discount_amount', 'quantity', 'unit_price'), 'The discount is higher than the price of the goods.'),
