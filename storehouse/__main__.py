@@ -99,7 +99,9 @@ def _psql(_: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
-    place = databases.dbt_environment() | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_PROJECT_DIR": str(PROJECT)}
+    # A project can be parsed while the warehouse is away.
+    known = settings().dbt_environment() if OFFLINE & set(rest) else databases.dbt_environment()
+    place = known | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_PROJECT_DIR": str(PROJECT)}
     logs = {"DBT_LOG_PATH": str(settings().home / "logs")}
     os.execve(Path(sys.executable).parent / "dbt", ["dbt", *rest], logs | os.environ | place)
 
@@ -111,6 +113,7 @@ def _summary(_: argparse.Namespace, __: list[str]) -> int:
     return 0
 
 
+OFFLINE = {"parse", "deps", "clean", "ls", "list", "--help", "--version"}
 COMMANDS = {
     "start": _start,
     "stop": _stop,
