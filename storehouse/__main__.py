@@ -115,7 +115,9 @@ def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
 
     from storehouse.transform import quote_no_rows
 
-    place = databases.dbt_environment() | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_PROJECT_DIR": str(PROJECT)}
+    # A project can be parsed while the warehouse is away.
+    known = settings().dbt_environment() if OFFLINE & set(rest) else databases.dbt_environment()
+    place = known | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_PROJECT_DIR": str(PROJECT)}
     os.environ.update({"DBT_LOG_PATH": str(settings().home / "logs")} | os.environ | place)
     quote_no_rows()
     cli(rest, prog_name="dbt")
@@ -129,6 +131,7 @@ def _summary(_: argparse.Namespace, __: list[str]) -> int:
     return 0
 
 
+OFFLINE = {"parse", "deps", "clean", "ls", "list", "--help", "--version"}
 COMMANDS = {
     "start": _start,
     "stop": _stop,

@@ -190,3 +190,11 @@ def test_everything_works_where_every_default_is_odd(odd: Command) -> None:
         cwd=PROJECT, env=odd.environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_a_project_is_parsed_while_the_warehouse_is_away(house: House, tmp_path, configure) -> None:
+    configure(WAREHOUSE_PORT=1, DBT_TARGET_PATH=tmp_path)
+    asked = [sys.executable, "-m", "storehouse", "dbt", "--quiet"]
+    assert subprocess.run([*asked, "parse"], cwd=PROJECT, capture_output=True).returncode == 0
+    refused = subprocess.run([*asked, "run"], cwd=PROJECT, capture_output=True, text=True)
+    assert refused.returncode == 1 and "Cannot connect to the warehouse 127.0.0.1:1/" in refused.stderr
