@@ -56,4 +56,4 @@ def open_store(url: str, setting: str, *, is_new: bool = False) -> tuple[Abstrac
 
 
 def _is_none(url: str, setting: str, why: str) -> StorehouseError:
-    return StorehouseError(f"{setting}={shown(url)}: {why}. Give a folder or s3://bucket/path.")
+    return StorehouseError(f"{setting}: {shown(url)} can't be used: {why}. Give a folder or s3://bucket/path.")
