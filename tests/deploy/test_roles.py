@@ -92,9 +92,18 @@ class Warehouse:
         with psycopg.connect(self.server.conninfo(self.name)) as connection:
             return connection.execute(statement).fetchall()
 
+    def password_of(self, role: str) -> str:
+        """The test's own, but for the superuser's."""
+        return self.server.password if role == "postgres" else PASSWORD
+
     def connect(self, role: str) -> psycopg.Connection:
         return psycopg.connect(
-            host="127.0.0.1", port=self.server.port, dbname=self.name, user=role, password=PASSWORD, autocommit=True
+            host="127.0.0.1",
+            port=self.server.port,
+            dbname=self.name,
+            user=role,
+            password=self.password_of(role),
+            autocommit=True,
         )
 
     def may(self, role: str, statement: str) -> bool:
@@ -133,7 +142,8 @@ def run_roles(warehouse: Warehouse, by: str = "owner") -> subprocess.CompletedPr
     """What an administrator types."""
     place = ["-h", "127.0.0.1", "-p", str(warehouse.server.port), "-U", by, "-d", warehouse.name]
     command = [str(BINARIES / "psql"), "-X", *place, "-f", str(ROLES)]
-    return subprocess.run(command, env={"PGPASSWORD": PASSWORD}, capture_output=True, text=True, timeout=60)
+    password = warehouse.password_of(by)
+    return subprocess.run(command, env={"PGPASSWORD": password}, capture_output=True, text=True, timeout=60)
 
 
 def give_roles(warehouse: Warehouse, by: str = "owner") -> None:
