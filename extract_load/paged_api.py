@@ -5,8 +5,9 @@ edge, and nobody sees the one that crossed it. So a list of more than one page i
 agree. Every version that both hold was there from the one reading to the other, and so when the second's first page was
 answered; there were as many as that page's total says; so these were all. A record on two pages is counted once more,
 in an answer of one page. This needs no order of the list, only what docs/sources.md asks of an API: a record's
-`updated_at` grows with every change, and a total is that of its moment. Where readings don't agree, and where a list is long, the interval is read in halves, the earlier one first: what
-changes meanwhile goes to a later one, or to the next load.
+`updated_at` grows with every change, and a total is that of its moment. Where readings don't agree, and where a list is
+long, the interval is read in halves, the earlier one first: what changes meanwhile goes to a later one, or to the next
+load.
 """
 
 import itertools
