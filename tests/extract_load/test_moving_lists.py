@@ -175,6 +175,13 @@ def test_a_record_that_comes_on_two_pages_is_not_taken_for_a_whole_list(new_hous
     assert new_house.query("select count(*) from raw.loads") == [(0,)]
 
 
+def test_an_api_that_sends_records_twice_costs_a_request_more_for_each_that_stands_on_two_pages(new_house, api):
+    api.put("/reviews", *(review(n) for n in (0, 1, 1, 2, 3, 3)))
+    extract_load.load("reviews", DAY, UNTIL)
+    assert ids(new_house) == ["R-0", "R-1", "R-1", "R-2", "R-3", "R-3"]
+    assert len(api.asked) == 2 * 3 + 1
+
+
 def test_a_member_that_differs_in_each_answer_is_no_change(new_house, api):
     def signed_anew(asked: int, path: str, query: dict[str, str]) -> None:
         api.records[REVIEWS] = [json.dumps(review(n, image=f"https://host/{n}?signed={asked}")) for n in range(4)]
