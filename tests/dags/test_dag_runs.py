@@ -22,7 +22,8 @@ LARGE_LOAD_ROWS = 3000
 STATE_SHOWN = re.compile(r'truncated-text" title="([\w.]+)".*?"state-badge".*?</svg>([\w ]+)<', re.DOTALL)
 SABOTAGE = """
 create function public.refuse() returns trigger language plpgsql as
-    $$ begin raise exception 'the accountant says no' using detail = 'Failing row contains (Ada)'; end $$;
+    $$ begin raise exception 'the accountant says no'
+        using errcode = 'check_violation', detail = 'Failing row contains (Ada)'; end $$;
 create trigger refuse before insert or update on core.fct_payments for each row execute function public.refuse();
 """
 
@@ -150,6 +151,11 @@ def test_nothing_but_names_and_counts_travels_between_tasks(airflow: Airflow, sh
         if task == "size":
             assert value in ("dbt.build_large", {"followed": ["dbt.build_large"]}), value
         else:
+            # A test that warned is its name, how many rows it found, and where they are.
+            warned = value.pop("warnings", [])
+            assert all(re.fullmatch(r"warned  \w+, \d+ rows?(: select \* from [\w.]+)?", line) for line in warned), (
+                warned
+            )
             assert all(isinstance(count, int) for count in value.values()), (task, value)
 
 
