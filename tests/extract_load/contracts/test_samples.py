@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import re
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -241,9 +242,12 @@ def test_a_member_of_another_type_is_refused_in_words(house, api, stores):
     ((last,),) = house.query("select max(load_id) from raw.loads")
     for label, members in RETYPED.items():
         first = records(label)[0]
-        key = TABLE_OF[label].key[0]
-        # Each with a key of its own: an API sends no record twice.
-        sent = [first | {key: f"{first[key]}{n}", name: value} for n, (name, (value, _)) in enumerate(members.items())]
+        # Each another version: an API sends none twice.
+        changed = datetime.fromisoformat(first["updated_at"])
+        sent = [
+            first | {"updated_at": (changed + timedelta(seconds=n)).isoformat(), name: value}
+            for n, (name, (value, _)) in enumerate(members.items())
+        ]
         send(label, sent, api, stores, "2026-01-09")
         extract_load.load(TABLE_OF[label].source, from_=at("2026-01-01"), until=UNTIL)
         expected += [(*label.split("."), code) for _, code in members.values()]
