@@ -104,9 +104,7 @@ env: $(INSTALLED)
 ## docs       dbt's documentation and lineage, as one HTML file
 .PHONY: docs
 docs: $(PACKAGES)
-	@$(BIN)/python -m storehouse start
-	@eval "$$($(BIN)/python -m storehouse env)" && $(BIN)/dbt docs generate --static --quiet
-	@echo "Open target/static_index.html"
+	@$(BIN)/python -m storehouse docs
 
 ## airflow    Airflow with its UI, on this machine only
 .PHONY: airflow

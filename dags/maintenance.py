@@ -44,11 +44,11 @@ def maintenance() -> None:
     @task
     def docs() -> None:
         folder = settings().home / "docs"
-        command = [sys.executable, "-m", "storehouse", "dbt", "docs", "generate", "--static", "--quiet"]
-        done = subprocess.run([*command, "--target-path", str(folder)], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "storehouse", "docs", str(folder)]
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
         with no_vain_retries():
             if done.returncode:
-                raise judged(f"dbt's documentation could not be written: {done.stdout}")
+                raise judged(done.stderr)
         if url := settings().docs_url:
             with no_vain_retries():
                 try:

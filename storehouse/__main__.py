@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from datetime import date
+from pathlib import Path
 
 import psycopg
 
@@ -38,6 +39,8 @@ def main() -> int:
     rates.add_argument("currencies", nargs="*", help="more of them than the seed has: SEK PLN")
     commands.add_parser("env", help="print the warehouse's place as shell exports, for dbt and psql by hand")
     commands.add_parser("dbt", help="run dbt against the warehouse: dbt build --select …", add_help=False)
+    docs = commands.add_parser("docs", help="write dbt's documentation and lineage, as one HTML file")
+    docs.add_argument("folder", nargs="?", type=Path, help="where to (target/)")
     commands.add_parser("psql", help="open the warehouse, or run the SQL on standard input", add_help=False)
     commands.add_parser("summary", help="print the summary of the last run")
     arguments, rest = parser.parse_known_args()
@@ -102,6 +105,15 @@ def _env(_: argparse.Namespace, __: list[str]) -> int:
     return 0
 
 
+def _docs(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse import transform
+
+    if settings().is_embedded and not settings().server.is_running:
+        local.start()
+    print(f"Open {transform.document(arguments.folder or transform.target_folder())}")
+    return 0
+
+
 def _psql(_: argparse.Namespace, rest: list[str]) -> int:
     if settings().is_embedded and not settings().server.is_running:
         local.start()
@@ -141,6 +153,7 @@ COMMANDS = {
     "rates": _rates,
     "env": _env,
     "dbt": _dbt,
+    "docs": _docs,
     "psql": _psql,
     "summary": _summary,
 }

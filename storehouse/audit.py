@@ -184,11 +184,12 @@ def _sized(value: str | None) -> str:
 
 
 def drop_scratch() -> None:
-    """Remove the scratch target's schemas."""
+    """Remove the scratch target's schemas: those of the project's own layers, whatever else has such a name."""
+    layers = {node["config"].get("schema") for node in transform.manifest()["nodes"].values()} | {"converge"}
     with open_warehouse("transform") as warehouse, warehouse.speaking():
-        found = warehouse.execute("select nspname from pg_namespace where nspname like %s", [f"{SCRATCH}\\_%"])
-        for (schema,) in found.fetchall():
-            warehouse.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(schema)))
+        for layer in sorted(filter(None, layers)):
+            schema = sql.Identifier(f"{SCRATCH}_{layer}")
+            warehouse.execute(sql.SQL("drop schema if exists {} cascade").format(schema))
 
 
 def main(select: str | None) -> int:

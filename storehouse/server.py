@@ -142,7 +142,13 @@ class Server:
             password=self.password or None,
             dbname=database,
             connect_timeout=10,
+            **self.auth,
         )
+
+    @property
+    def auth(self) -> dict[str, str]:
+        """libpq's parameters with which nobody is told the password itself: another's program on the port may ask."""
+        return {} if self.trusts_everybody else {"require_auth": AUTH}
 
     def start(self) -> "Server":
         """Make the data folder if there is none, start the server if it is not running, and return it."""
@@ -260,8 +266,19 @@ class Server:
             folder, port, status = lines[1], int(lines[3]), lines[7].strip()
         except (FileNotFoundError, IndexError, ValueError):
             return None
-        # A killed server leaves its file behind; what runs also answers.
-        return port if status == "ready" and Path(folder) == self.data and _answers(port) else None
+        # A killed server leaves its file behind, and its port may be anybody's since; what runs also answers.
+        is_ours = status == "ready" and Path(folder) == self.data and folder in _command(lines[0])
+        return port if is_ours and _answers(port) else None
+
+
+def _command(pid: str) -> str:
+    """The command line of a process; empty when there is none."""
+    if Path("/proc/self").exists():
+        try:
+            return Path("/proc", pid, "cmdline").read_text()
+        except OSError:
+            return ""
+    return subprocess.run(["ps", "-o", "args=", "-p", pid], capture_output=True, text=True).stdout
 
 
 def free_port() -> int:

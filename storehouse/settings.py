@@ -148,13 +148,20 @@ class Settings(BaseSettings):
 
     def warehouse_environment(self) -> dict[str, str]:
         """`WAREHOUSE_*` for dbt's `profiles.yml` and for `psql`, resolved to the server that is in use."""
-        return {
+        place = {
             "WAREHOUSE_HOST": self.warehouse_host or "127.0.0.1",
             "WAREHOUSE_PORT": str(self.server.port if self.is_embedded else self.warehouse_port),
             "WAREHOUSE_USER": self.warehouse_user,
             "WAREHOUSE_PASSWORD": self._warehouse_password(),
             "WAREHOUSE_DATABASE": self.warehouse_database,
-        } | {f"WAREHOUSE_{name.upper()}": value for name, value in self._tls().items()}
+        }
+        tls = {f"WAREHOUSE_{name.upper()}": value for name, value in self._tls().items()}
+        # libpq's own variable: neither dbt's profile nor psql has another way to say it.
+        return place | tls | {f"PG{name.upper().replace('_', '')}": value for name, value in self._auth().items()}
+
+    def _auth(self) -> dict[str, str]:
+        """libpq's parameters with which the embedded server is not told the password itself."""
+        return self.server.auth if self.is_embedded else {}
 
     def _tls(self) -> dict[str, str]:
         """libpq's parameters; those that are not set are not among them: libpq's own variables and defaults hold."""
@@ -243,6 +250,7 @@ class Settings(BaseSettings):
             client_encoding=sessions.MEANING["client_encoding"],
             options=self._options(),
             **self._tls(),
+            **self._auth(),
             **LIVENESS,
         )
 
@@ -260,7 +268,11 @@ class Settings(BaseSettings):
                 "postgresql://user:password@host:5432/database"
             ) from None
         ours = {"client_encoding": sessions.MEANING["client_encoding"]}
-        return make_conninfo(**{"options": "", "application_name": "storehouse"} | LIVENESS | place | ours)
+        defaults = {"options": "", "application_name": "storehouse"} | LIVENESS
+        if self.is_embedded:
+            # `PGREQUIREAUTH` may be in the environment, and is the warehouse's.
+            defaults["require_auth"] = "none,password,md5,gss,sspi,scram-sha-256"
+        return make_conninfo(**defaults | place | ours)
 
     def shop_session(self) -> dict[str, str]:
         """What a session of the shop is told. A time-out that the URL's own options name stays as it is there."""

@@ -79,6 +79,28 @@ def build(arguments: list[str], listen: Callable[[object], None] | None = None, 
     ]
 
 
+def document(folder: Path) -> Path:
+    """Write dbt's documentation as one HTML file that needs no network; returns the file.
+
+    Args:
+        folder: for it, and for what it is made of.
+
+    Raises:
+        StorehouseError: dbt could not write it.
+    """
+    done = _invoke(["docs", "generate", "--target-path", str(folder)], [])
+    if not done.success:
+        raise judged(f"dbt's documentation could not be written: {without_rows(str(done.exception or done.result))}")
+    page = (folder / "index.html").read_text()
+    for name in ("manifest", "catalog"):
+        # dbt's own --static writes it into a script as it is, and a column of a source may be named `</script>`.
+        data = (folder / f"{name}.json").read_text().replace("<", "\\u003c")
+        page = page.replace(f'"{name.upper()}.JSON INLINE DATA"', data)
+    file = folder / "static_index.html"
+    file.write_text(page)
+    return file
+
+
 def names(arguments: list[str]) -> set[str]:
     """The unique ids that `dbt ls` with these arguments lists.
 

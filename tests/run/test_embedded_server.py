@@ -1,15 +1,22 @@
 """The embedded server belongs to one user: whoever else can reach its port is asked for a password."""
 
+import os
 import re
+import signal
+import socket
 import stat
+import struct
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 from houses import command
+from real_redis import wait_until
 
-from storehouse.server import Server
+from storehouse.server import Server, is_free
 
 NO_PASSWORD = {"host": "127.0.0.1", "passfile": "/dev/null", "connect_timeout": 10}
 
@@ -69,6 +76,44 @@ def test_a_home_that_trusted_everybody_keeps_its_data_and_asks_from_its_next_sta
     assert "no password supplied" in refusal(embedded, user="postgres", dbname="storehouse")
     assert not re.search(r"^[^#\n]*\btrust\b", (embedded.data / "pg_hba.conf").read_text(), re.MULTILINE)
     assert embedded.password not in "".join(file.read_text() for file in embedded.folder.glob("*.log"))
+
+
+@contextmanager
+def squatter(port: int) -> Iterator[list[bytes]]:
+    """Another user's program on a port of the server's: it asks everybody for the password in clear, and keeps it."""
+    heard: list[bytes] = []
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                with client:
+                    client.settimeout(5)
+                    client.recv(1024)  # May it be TLS? No.
+                    client.sendall(b"N")
+                    client.recv(1024)  # Who comes. It is asked for the password itself.
+                    client.sendall(b"R" + struct.pack("!ii", 8, 3))
+                    with suppress(TimeoutError, ConnectionError):
+                        heard.append(client.recv(1024))
+
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield heard
+        listening.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def test_who_takes_the_port_of_a_killed_server_is_neither_the_server_nor_told_the_password(embedded: Server) -> None:
+    conninfo, port = embedded.start().conninfo(), embedded.port
+    os.kill(int((embedded.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    wait_until(lambda: is_free(port))
+    with squatter(port) as heard:
+        assert not embedded.is_running
+        # Not even by one who looked for the server before it was killed.
+        with pytest.raises(psycopg.OperationalError, match="authentication"):
+            psycopg.connect(conninfo)
+    assert not any(embedded.password.encode() in said for said in heard)
 
 
 def test_every_command_works_in_a_home_that_trusted_everybody(embedded: Server) -> None:

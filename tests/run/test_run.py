@@ -49,7 +49,19 @@ def test_the_second_run_lands_the_next_day(home: Command) -> None:
 
 
 def test_an_audit_of_a_fresh_run_finds_nothing_and_of_a_hand_made_change_names_the_key(home: Command) -> None:
+    # The last column would end the script that holds dbt's catalog, if it stood in it as it is.
+    home("psql", given='create schema audit_trail; alter table core.dim_products add "</script><script>alert(1)" text')
+    documented = home("docs")
+    assert documented.returncode == 0, documented.stderr
+    page = Path(documented.stdout.split()[-1]).read_text()
+    assert "</script><script>alert(1)" not in page and "alert(1)" in page and "fct_orders" in page
+    home("psql", given='alter table core.dim_products drop "</script><script>alert(1)"')
     assert home("audit").returncode == 0
+    assert (
+        home("psql", "-At", given="select nspname from pg_namespace where nspname like 'audit%'").stdout
+        == "audit_trail\n"
+    )
+    home("psql", given="drop schema audit_trail")
     home("psql", given="update core.dim_products set name = 'by hand' where product_id = 'P-000007'")
     spoilt = home("audit", "--select", "dim_products")
     assert spoilt.returncode == 1
