@@ -26,7 +26,7 @@ declare
     definitions text[] = '{}';
 begin
     if schema_name !~ '^raw(_|$)' then
-        raise exception 'The schema % is not one of raw.', schema_name;
+        raise exception 'The schema % is not one of raw.', schema_name using errcode = 'invalid_schema_name';
     end if;
     for wanted in
         select given.key as name, given.n, types.oid, format_type(types.oid, -1) as type, given.value as asked,
@@ -41,7 +41,8 @@ begin
         order by given.n
     loop
         if wanted.type is null then
-            raise exception 'The column % can have a type of PostgreSQL itself only, not %.', wanted.name, wanted.asked;
+            raise exception 'The column % can have a type of PostgreSQL itself only, not %.', wanted.name, wanted.asked
+                using errcode = 'undefined_object';
         end if;
         if to_regclass(relation) is null then
             definitions = definitions || format(
@@ -52,7 +53,8 @@ begin
         elsif wanted.atttypid != wanted.oid then
             execute format('select not exists (select from %s)', relation) into is_empty;
             if not is_empty then
-                raise exception 'The column % of % has rows of another type.', wanted.name, relation;
+                raise exception 'The column % of % has rows of another type.', wanted.name, relation
+                    using errcode = 'datatype_mismatch';
             end if;
             execute format('alter table %s alter column %I type %s using null', relation, wanted.name, wanted.type);
         end if;

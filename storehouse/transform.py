@@ -88,7 +88,7 @@ def document(folder: Path) -> Path:
     Raises:
         StorehouseError: dbt could not write it.
     """
-    done = _invoke(["docs", "generate", "--target-path", str(folder)], [])
+    done = _invoke(["docs", "generate"], [], folder=folder)
     if not done.success:
         raise judged(f"dbt's documentation could not be written: {without_rows(str(done.exception or done.result))}")
     page = (folder / "index.html").read_text()
@@ -170,7 +170,7 @@ def quote_no_rows() -> None:
 
 
 @_uncollected()
-def _invoke(arguments: list[str], callbacks: list, target: str | None = None) -> object:
+def _invoke(arguments: list[str], callbacks: list, target: str | None = None, folder: Path | None = None) -> object:
     os.environ.update(databases.dbt_environment())
     from dbt.cli.main import dbtRunner
 
@@ -182,7 +182,7 @@ def _invoke(arguments: list[str], callbacks: list, target: str | None = None) ->
         dbtRunner().invoke(["deps", *common])
     if target:
         # In a folder of its own: what dbt parsed for one target does not hold for another.
-        common += ["--target", target, "--target-path", str(target_folder() / target)]
-    else:
-        common += ["--target-path", str(target_folder())]
+        common += ["--target", target]
+        folder = target_folder() / target
+    common += ["--target-path", str(folder or target_folder())]
     return dbtRunner(callbacks=callbacks).invoke([*arguments, *common])

@@ -54,7 +54,8 @@ def pooler(server, tmp_path: Path) -> Iterator[Pooler]:
 
 def test_a_shop_behind_a_transaction_pooler_lands_and_its_sessions_stay_as_they_were(shop, configure, pooler: Pooler):
     shop.execute_in_shop(order(1, "2026-01-01 10:00") + "insert into products (product_id) values ('p')")
-    pooled = make_conninfo(shop.shop, port=pooler())
+    # The pooler itself asks nobody for a password.
+    pooled = make_conninfo(shop.shop, port=pooler(), require_auth="none")
     asked = "select string_agg(name || '=' || setting, ' ' order by name) from pg_settings where context = 'user' "
     asked += "and name != 'application_name'"  # the pooler's own affair
     with psycopg.connect(pooled, autocommit=True, prepare_threshold=None) as application:

@@ -5,9 +5,21 @@ from collections.abc import Iterator
 
 import pytest
 from corner_shop import DATABASE, PROJECT, Shop, item, order
+from dbt.adapters.postgres.connections import PostgresConnectionManager
 from dbt.cli.main import dbtRunner
 
 from storehouse.server import Server
+
+# As dbt has it: a project whose tests run in the same process may have changed how it tells errors.
+TELLS_ERRORS = PostgresConnectionManager.exception_handler
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plain_dbt() -> Iterator[None]:
+    """dbt as it comes, whatever else runs in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PostgresConnectionManager, "exception_handler", TELLS_ERRORS)
+        yield
 
 
 @pytest.fixture(scope="session")
