@@ -36,10 +36,10 @@ run: $(PACKAGES)
 publish: $(INSTALLED)
 	@$(BIN)/python -m publish all
 
-## test       the tests, two files at a time; ARGS= goes to pytest ("-n 0": one at a time)
+## test       the tests, three files at a time; ARGS= goes to pytest ("-n 0": one at a time)
 .PHONY: test
 test: $(PACKAGES)
-	@$(call given,ARGS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$${words[@]}"
+	@$(call given,ARGS) $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder "$${words[@]}"
 
 ## bench      does a day cost what changed? 1 million against 10 million orders; needs an empty STOREHOUSE_HOME, 50 GB
 .PHONY: bench

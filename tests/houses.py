@@ -1,9 +1,12 @@
 """Houses to live in: on a test's own server, or a home folder and the commands that a person types."""
 
+import atexit
+import itertools
 import os
+import shutil
 import subprocess
 import sys
-import uuid
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +21,10 @@ OUR_VARIABLES = (
     *("PII_KEY", "PGOPTIONS"),
 )
 Command = Callable[..., subprocess.CompletedProcess]
+# Of this process: the numbers of the houses that are open, and what dbt has parsed for a house of each number.
+_OPEN: set[int] = set()
+_PARSED = Path(tempfile.mkdtemp())
+atexit.register(shutil.rmtree, _PARSED, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -48,9 +55,15 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
         home: the home folder.
         shop_server: of the shop, when that is another one.
     """
-    name = uuid.uuid4().hex[:8]
-    places = {f"storehouse_{name}": server, f"shop_{name}": shop_server or server}
+    number = next(number for number in itertools.count() if number not in _OPEN)
+    _OPEN.add(number)
+    places = {f"storehouse_{number}": server, f"shop_{number}": shop_server or server}
     warehouse, shop = places
+    parsed, ours = home / "target" / "partial_parse.msgpack", _PARSED / f"{server.port}_{number}"
+    if ours.exists():
+        # What dbt parsed for the last house whose warehouse was at this place holds for this one.
+        parsed.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ours, parsed)
     for database, its_server in places.items():
         its_server.ensure_database(database)
     environment = {
@@ -72,10 +85,13 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
     os.environ.clear()
     os.environ.update(before)
     settings.cache_clear()
+    if parsed.exists():
+        shutil.copy(parsed, ours)
     # Autovacuum goes around all databases there are.
     for database, its_server in places.items():
         with psycopg.connect(its_server.conninfo(), autocommit=True) as connection:
             connection.execute(f"drop database {database} with (force)")
+    _OPEN.remove(number)
 
 
 def command(home: Path, **variables: str) -> Command:
