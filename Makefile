@@ -109,7 +109,7 @@ docs: $(PACKAGES)
 ## airflow    Airflow with its UI, on this machine only
 .PHONY: airflow
 airflow: $(PACKAGES) start target/manifest.json
-	@$(BIN)/python -m storehouse.airflow
+	@$(BIN)/python -m storehouse.laptop.airflow
 
 ## manifest   dbt's graph, which the DAG is rendered from
 .PHONY: manifest

@@ -13,11 +13,11 @@ from datetime import timedelta
 from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from storehouse.errors import judged
-from storehouse.landing import MAINTENANCE, RULES, every, no_vain_retries
-from storehouse.settings import PROJECT, settings
-from storehouse.shown import first_line, shown
-from storehouse.stores import AWAY, open_store
+from storehouse.core.errors import judged
+from storehouse.core.settings import PROJECT, settings
+from storehouse.core.shown import first_line, shown
+from storehouse.core.stores import AWAY, open_store
+from storehouse.orchestrate.landing import MAINTENANCE, RULES, every, no_vain_retries
 
 
 @dag(**RULES, schedule=every("0 3 * * 0"), tags=["maintenance"], doc_md=__doc__)
@@ -26,7 +26,7 @@ def maintenance() -> None:
 
     @task(pool=MAINTENANCE, execution_timeout=timedelta(hours=8))
     def audit() -> None:
-        from storehouse.audit import audit
+        from storehouse.operate.audit import audit
 
         with no_vain_retries():
             verdicts = audit()
@@ -37,7 +37,7 @@ def maintenance() -> None:
 
     @task(pool=MAINTENANCE, execution_timeout=timedelta(hours=4))
     def vacuum() -> None:
-        from storehouse import vacuum
+        from storehouse.operate import vacuum
 
         vacuum.vacuum()
 

@@ -12,9 +12,9 @@ A source that stays away fails its own part; the rest is built from last good da
 from airflow.sdk import Asset, dag, task
 
 from publish import daily_sales
+from storehouse.core.settings import settings
 from storehouse.dbt_tasks import dbt_build
-from storehouse.landing import RULES, every, land, no_vain_retries, params, parts, report, size
-from storehouse.settings import settings
+from storehouse.orchestrate.landing import RULES, every, land, no_vain_retries, params, parts, report, size
 
 SOURCES = ("shop", "marketplace", "stores")
 # The other DAGs build these. Reviews are staged here too: the quarantine is of all sources.

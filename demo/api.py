@@ -11,8 +11,8 @@ from psycopg import IsolationLevel, sql
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from demo.database import connect, read_clock
-from storehouse.errors import StorehouseError
-from storehouse.local import HOSTS
+from storehouse.core.errors import StorehouseError
+from storehouse.laptop.local import HOSTS
 
 REGIONS = ("us", "eu", "apac")
 PAGE_SIZE = 500

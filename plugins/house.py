@@ -18,9 +18,9 @@ from airflow.plugins_manager import AirflowPlugin
 from sqlalchemy.orm import object_session
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from storehouse.local import HOSTS
-from storehouse.notices import NEVER, RunStarts
-from storehouse.settings import settings
+from storehouse.core.settings import settings
+from storehouse.laptop.local import HOSTS
+from storehouse.orchestrate.notices import NEVER, RunStarts
 
 BROKEN = {"failed", "upstream_failed"}
 

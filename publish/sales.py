@@ -24,10 +24,10 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from publish.warehouse import EXPORT_LOCK, snapshot
-from storehouse.errors import StorehouseError, TransientError, judged, without_values
-from storehouse.settings import settings
-from storehouse.shown import first_line, shown
-from storehouse.stores import AWAY, open_store
+from storehouse.core.errors import StorehouseError, TransientError, judged, without_values
+from storehouse.core.settings import settings
+from storehouse.core.shown import first_line, shown
+from storehouse.core.stores import AWAY, open_store
 
 logger = logging.getLogger("publish")
 

@@ -24,15 +24,16 @@ from cosmos import DbtTaskGroup, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import DbtResourceType, LoadMode, TestBehavior
 from cosmos.dbt.graph import DbtNode
 
-from storehouse import node_results, transform
-from storehouse.errors import StorehouseError, may_pass
-from storehouse.landing import BUILDS, no_vain_retries
+from storehouse import node_results
+from storehouse.core import transform
+from storehouse.core.errors import StorehouseError, may_pass
+from storehouse.core.selection import words
+from storehouse.core.settings import PROJECT, settings
+from storehouse.core.transform import target_folder
 from storehouse.node_results import TESTS
-from storehouse.notices import Told
-from storehouse.selection import words
-from storehouse.settings import PROJECT, settings
-from storehouse.summary import count_tests
-from storehouse.transform import target_folder
+from storehouse.operate.summary import count_tests
+from storehouse.orchestrate.landing import BUILDS, no_vain_retries
+from storehouse.orchestrate.notices import Told
 
 # Unit tests test the code, not the day: they are in `make test`. Tests tagged `audit` read all of history.
 NOT_DAILY = ["resource_type:unit_test", "tag:audit"]

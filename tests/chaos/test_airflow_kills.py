@@ -25,11 +25,11 @@ from houses import House
 from test_kills import SEED, leftovers, loads_that_are_not_whole, lost_orders
 
 import demo
-from storehouse import airflow as house_airflow
-from storehouse import audit
-from storehouse.errors import StorehouseError
-from storehouse.server import Server
-from storehouse.settings import PROJECT, settings
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import PROJECT, settings
+from storehouse.laptop import airflow as house_airflow
+from storehouse.laptop.server import Server
+from storehouse.operate import audit
 
 pytestmark = pytest.mark.skipif("KILLS" not in os.environ, reason="`make chaos` kills the parts of Airflow")
 KILLS = int(os.environ.get("KILLS", "0"))
@@ -181,8 +181,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.fixture(scope="module")
 def services(house: House) -> Iterator[Services]:
     set_policy(house.home, TRY_AGAIN_SOON)
-    for step in (["db", "migrate"], ["pools", "import", str(PROJECT / "storehouse" / "pools.json")]):
-        done = run(house.environment, "-m", "storehouse.airflow", *step)
+    for step in (["db", "migrate"], ["pools", "import", str(PROJECT / "storehouse" / "orchestrate" / "pools.json")]):
+        done = run(house.environment, "-m", "storehouse.laptop.airflow", *step)
         assert done.returncode == 0, done.stdout + done.stderr
     logs = house.home / "logs"
     logs.mkdir(exist_ok=True)

@@ -13,11 +13,11 @@ import redis
 from psycopg.conninfo import make_conninfo
 from real_redis import wait_until
 
-from extract_load import databases
 from publish import product_ratings
-from storehouse.errors import StorehouseError, TransientError
-from storehouse.server import _not_root, free_port
-from storehouse.settings import PROJECT
+from storehouse.core import databases
+from storehouse.core.errors import StorehouseError, TransientError
+from storehouse.core.settings import PROJECT
+from storehouse.laptop.server import _not_root, free_port
 
 PASSWORD = "let me in"
 

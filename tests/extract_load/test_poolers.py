@@ -11,9 +11,9 @@ from extract_scene import order, wait_until
 from psycopg.conninfo import make_conninfo
 
 import extract_load
-from extract_load import databases
-from storehouse.errors import StorehouseError, TransientError
-from storehouse.server import _not_root, free_port, is_free
+from storehouse.core import databases
+from storehouse.core.errors import StorehouseError, TransientError
+from storehouse.laptop.server import _not_root, free_port, is_free
 
 Pooler = Callable[..., int]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from houses import House
 
-from storehouse.server import BINARIES
+from storehouse.laptop.server import BINARIES
 
 Command = Callable[..., subprocess.CompletedProcess]
 

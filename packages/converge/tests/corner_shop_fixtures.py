@@ -7,7 +7,7 @@ import pytest
 from corner_shop import DATABASE, PROJECT, Shop, item, order
 from dbt.cli.main import dbtRunner
 
-from storehouse.server import Server
+from storehouse.laptop.server import Server
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
-from extract_load.databases import open_warehouse
-from storehouse import transform
-from storehouse.errors import StorehouseError, judged
-from storehouse.local import say
-from storehouse.selection import words
+from storehouse.core import transform
+from storehouse.core.databases import open_warehouse
+from storehouse.core.errors import StorehouseError, judged
+from storehouse.core.selection import words
+from storehouse.laptop.local import say
 
 # The target of this name in profiles.yml: its schemas have this prefix, and are dropped at the end.
 SCRATCH = "audit"

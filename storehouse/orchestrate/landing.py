@@ -20,16 +20,17 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.log import mask_secret
 
 from extract_load import load, partitions
-from storehouse import node_results, notices
-from storehouse.errors import StorehouseError, TransientError, said_by, unexpected
-from storehouse.readiness import WaitForSource
-from storehouse.selection import PATTERN
-from storehouse.settings import settings
-from storehouse.shown import secrets
-from storehouse.summary import summarise
+from storehouse import node_results
+from storehouse.core.errors import StorehouseError, TransientError, said_by, unexpected
+from storehouse.core.selection import PATTERN
+from storehouse.core.settings import settings
+from storehouse.core.shown import secrets
+from storehouse.operate.summary import summarise
+from storehouse.orchestrate import notices
+from storehouse.orchestrate.readiness import WaitForSource
 
 CRONS = {"hourly": "0 * * * *", "daily": "0 0 * * *"}
-# Created by `make airflow`; elsewhere: `airflow pools import storehouse/pools.json`.
+# Created by `make airflow`; elsewhere: `airflow pools import storehouse/orchestrate/pools.json`.
 BUILDS, MAINTENANCE, SOURCES = "builds", "maintenance", "sources"
 # What no message of ours shows, a library's error might: Airflow leaves it out of its logs.
 for _secret in secrets():

@@ -2,7 +2,7 @@
 
 import sys
 
-from storehouse.settings import settings
+from storehouse.core.settings import settings
 
 # The names that the servers of a laptop answer to.
 HOSTS = ["127.0.0.1", "localhost"]

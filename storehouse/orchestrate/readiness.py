@@ -12,12 +12,12 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import NoCredentialsError
 from psycopg import sql
 
-from extract_load.databases import open_shop
 from extract_load.http_pages import Http
-from storehouse.errors import StorehouseError, TransientError, without_values
-from storehouse.settings import settings
-from storehouse.shown import first_line, shown
-from storehouse.stores import AWAY, open_store
+from storehouse.core.databases import open_shop
+from storehouse.core.errors import StorehouseError, TransientError, without_values
+from storehouse.core.settings import settings
+from storehouse.core.shown import first_line, shown
+from storehouse.core.stores import AWAY, open_store
 
 WELL = ("ok", "up", "pass", "healthy")  # what APIs say of themselves
 ANSWER_WITHIN = 10  # seconds, an API
@@ -122,7 +122,7 @@ class SourceReady(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class and its arguments, as the triggerer stores them."""
-        return "storehouse.readiness.SourceReady", self.arguments
+        return "storehouse.orchestrate.readiness.SourceReady", self.arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event."""

@@ -1,7 +1,7 @@
 """The warehouse's housekeeping, done by those who own the tables."""
 
-from extract_load.databases import open_warehouse
-from storehouse.settings import settings
+from storehouse.core.databases import open_warehouse
+from storehouse.core.settings import settings
 
 # Of a superuser: all there is, PostgreSQL's own included. Of extract: what raw_owner lets it, from PostgreSQL 17 on.
 OWNED = """

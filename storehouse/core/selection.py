@@ -5,7 +5,7 @@ import re
 
 import yaml
 
-from storehouse.errors import StorehouseError
+from storehouse.core.errors import StorehouseError
 
 # One criterion, as dbt reads it: @ or 2+, a value with wildcards, or method:value, and +1. None begins with `-`.
 # It matches in one way only (a number and a plus begin it, or nothing does): a wrong one is refused at once.

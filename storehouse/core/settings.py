@@ -11,13 +11,13 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from storehouse import sessions
-from storehouse.errors import StorehouseError
-from storehouse.kept_secret import kept_secret
-from storehouse.server import SUPERUSER, Server
-from storehouse.shown import is_clear
+from storehouse.core import sessions
+from storehouse.core.errors import StorehouseError
+from storehouse.core.kept_secret import kept_secret
+from storehouse.core.shown import is_clear
+from storehouse.laptop.server import SUPERUSER, Server
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 PII_KEY = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
 # Of every connection but dbt's: a server that is gone without a word is noticed within a minute or so.
 LIVENESS = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}

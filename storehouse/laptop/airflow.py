@@ -1,7 +1,8 @@
 """Airflow on the laptop: all of it in one foreground command, or one of its commands in the same environment.
 
-`python -m storehouse.airflow` starts the scheduler, the DAG processor, the triggerer and the API server with the UI.
-`python -m storehouse.airflow dags list` (any arguments) is Airflow's own command line.
+`python -m storehouse.laptop.airflow` starts the scheduler, the DAG processor, the triggerer, and the API server with
+the UI.
+`python -m storehouse.laptop.airflow dags list` (any arguments) is Airflow's own command line.
 Loopback only, everyone who reaches the port is an administrator: for a laptop, not for production.
 """
 
@@ -19,9 +20,9 @@ from typing import Any
 
 import httpx
 
-from storehouse.errors import StorehouseError
-from storehouse.server import SUPERUSER, free_port, is_free
-from storehouse.settings import PROJECT, settings
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import PROJECT, settings
+from storehouse.laptop.server import SUPERUSER, free_port, is_free
 
 DAGS = PROJECT / "dags"
 DATABASE = "airflow"
@@ -105,7 +106,10 @@ def serve() -> None:
     parts: dict[str, subprocess.Popen[bytes]] = {}
     try:
         print("Airflow: preparing its database …", flush=True)
-        for step in (["db", "migrate"], ["pools", "import", str(PROJECT / "storehouse" / "pools.json")]):
+        for step in (
+            ["db", "migrate"],
+            ["pools", "import", str(PROJECT / "storehouse" / "orchestrate" / "pools.json")],
+        ):
             name = "-".join(step[:2])
             parts[name] = _start(name, [*AIRFLOW, *step], env, logs)
             if parts[name].wait():
@@ -121,7 +125,7 @@ def serve() -> None:
             f"Airflow is ready: {url}\n"
             "  Everyone on this machine who opens it is an administrator: for a laptop, not for production.\n"
             "  Run the pipeline: the Trigger button of shop_elt, or in another terminal\n"
-            "    .venv/bin/python -m storehouse.airflow dags trigger shop_elt\n"
+            "    .venv/bin/python -m storehouse.laptop.airflow dags trigger shop_elt\n"
             "  Ctrl-C stops it.",
             flush=True,
         )
@@ -162,7 +166,7 @@ def _refuse_tests(arguments: list[str]) -> None:
         raise StorehouseError(
             f"`airflow {' '.join(arguments[:2])}` has no triggerer, and there the tasks of {min(waiting)} that show "
             f"dbt's nodes wait for the build: nothing was run. Run the DAG: `make airflow`, then "
-            f"python -m storehouse.airflow dags trigger {min(waiting)}; without Airflow: `make run`; "
+            f"python -m storehouse.laptop.airflow dags trigger {min(waiting)}; without Airflow: `make run`; "
             "one node: python -m storehouse dbt build --select NAME"
         )
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
-from extract_load import databases
-from storehouse.errors import StorehouseError, judged, said_by, without_rows
-from storehouse.local import say
-from storehouse.settings import PROJECT, settings
+from storehouse.core import databases
+from storehouse.core.errors import StorehouseError, judged, said_by, without_rows
+from storehouse.core.settings import PROJECT, settings
+from storehouse.laptop.local import say
 
 NOT_DAILY_TAGS = {"audit"}
 RESULT_EVENTS = {"LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult", "LogNodeResult"}

@@ -6,12 +6,13 @@ from datetime import date
 from uuid import uuid4
 
 import extract_load
-from storehouse import local, transform
-from storehouse.errors import StorehouseError
-from storehouse.local import say
-from storehouse.selection import variables
-from storehouse.settings import settings
-from storehouse.summary import summarise
+from storehouse.core import transform
+from storehouse.core.errors import StorehouseError
+from storehouse.core.selection import variables
+from storehouse.core.settings import settings
+from storehouse.laptop import local
+from storehouse.laptop.local import say
+from storehouse.operate.summary import summarise
 
 FIRST_DAYS = 30
 # Unit tests test the code, not the day: they are in `make test`.

@@ -14,9 +14,9 @@ from airflow.sdk import Variable
 from airflow.sdk.definitions.deadline import BaseDeadlineReference
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferralTimeout
 
-from storehouse.errors import without_rows
-from storehouse.settings import settings
-from storehouse.shown import HIDDEN, without_secrets
+from storehouse.core.errors import without_rows
+from storehouse.core.settings import settings
+from storehouse.core.shown import HIDDEN, without_secrets
 
 CONNECTION = "storehouse_notices"
 FIRST_WORDS = 300  # characters

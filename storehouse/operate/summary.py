@@ -8,8 +8,8 @@ from typing import Any
 
 import psycopg
 
-from extract_load.databases import open_warehouse
-from storehouse.transform import target_folder, without_database
+from storehouse.core.databases import open_warehouse
+from storehouse.core.transform import target_folder, without_database
 
 MART_SCHEMAS = ["core", "sales", "customers", "feedback"]
 # A table larger than this is counted by the planner's estimate: a summary must not read history.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from storehouse.shown import as_message
+from storehouse.core.shown import as_message
 
 # What a database, a store or dbt says when the same again may succeed.
 _MAY_PASS = re.compile(
@@ -120,7 +120,7 @@ def unexpected(error: Exception) -> str:
     return f"unexpected {type(error).__name__} at {where}. Its words are left out, they may quote a record"
 
 
-_PROJECT = Path(__file__).resolve().parent.parent
+_PROJECT = Path(__file__).resolve().parents[2]
 
 
 def without_rows(message: str) -> str:

