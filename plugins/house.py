@@ -18,8 +18,7 @@ from airflow.plugins_manager import AirflowPlugin
 from sqlalchemy.orm import object_session
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from storehouse.core.settings import settings
-from storehouse.laptop.local import HOSTS
+from storehouse.core.settings import LOCAL_HOSTS, settings
 from storehouse.orchestrate.notices import NEVER, RunStarts
 
 BROKEN = {"failed", "upstream_failed"}
@@ -66,5 +65,5 @@ class House(AirflowPlugin):
     listeners: ClassVar[list] = [Listener()]
     deadline_references: ClassVar[list] = [RunStarts]
     fastapi_root_middlewares: ClassVar[list] = [
-        {"name": "hosts", "middleware": TrustedHostMiddleware, "args": [], "kwargs": {"allowed_hosts": HOSTS}}
+        {"name": "hosts", "middleware": TrustedHostMiddleware, "args": [], "kwargs": {"allowed_hosts": LOCAL_HOSTS}}
     ] * ("STOREHOUSE_LOCAL" in os.environ)

@@ -13,7 +13,7 @@ from storehouse.core import databases
 from storehouse.core.errors import StorehouseError, said_by
 from storehouse.core.settings import PROJECT, settings
 from storehouse.laptop import local
-from storehouse.laptop.server import BINARIES
+from storehouse.laptop.server import binaries
 
 
 def main() -> int:
@@ -119,7 +119,7 @@ def _psql(_: argparse.Namespace, rest: list[str]) -> int:
         local.start()
     place = {name.replace("WAREHOUSE_", "PG"): value for name, value in settings().warehouse_environment().items()}
     sys.stdout.flush()
-    os.execve(BINARIES / "psql", ["psql", *rest], os.environ | place)
+    os.execve(binaries() / "psql", ["psql", *rest], os.environ | place)
 
 
 def _dbt(_: argparse.Namespace, rest: list[str]) -> int:

@@ -12,15 +12,17 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from storehouse.core import sessions
+from storehouse.core.embedded import SUPERUSER, EmbeddedServer
 from storehouse.core.errors import StorehouseError
 from storehouse.core.kept_secret import kept_secret
 from storehouse.core.shown import is_clear
-from storehouse.laptop.server import SUPERUSER, Server
 
 PROJECT = Path(__file__).resolve().parents[2]
 PII_KEY = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
 # Of every connection but dbt's: a server that is gone without a word is noticed within a minute or so.
 LIVENESS = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+# The names that the servers of a laptop answer to.
+LOCAL_HOSTS = ["127.0.0.1", "localhost"]
 KEY_OPTION = re.compile(r" ?-c storehouse\.pii_key=\S*")
 
 
@@ -121,9 +123,9 @@ class Settings(BaseSettings):
         return self.storehouse_home.resolve()
 
     @property
-    def server(self) -> Server:
+    def server(self) -> EmbeddedServer:
         """The embedded server, running or not."""
-        return Server(self.home / "postgres", port=self.storehouse_port)
+        return EmbeddedServer(self.home / "postgres")
 
     @property
     def is_embedded(self) -> bool:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from storehouse.core import databases
 from storehouse.core.errors import StorehouseError, judged, said_by, without_rows
+from storehouse.core.progress import say
 from storehouse.core.settings import PROJECT, settings
-from storehouse.laptop.local import say
 
 NOT_DAILY_TAGS = {"audit"}
 RESULT_EVENTS = {"LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult", "LogNodeResult"}

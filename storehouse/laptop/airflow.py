@@ -20,9 +20,10 @@ from typing import Any
 
 import httpx
 
+from storehouse.core.embedded import SUPERUSER
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import PROJECT, settings
-from storehouse.laptop.server import SUPERUSER, free_port, is_free
+from storehouse.laptop.server import free_port, is_free, server_of_this_home
 
 DAGS = PROJECT / "dags"
 DATABASE = "airflow"
@@ -174,7 +175,7 @@ def _refuse_tests(arguments: list[str]) -> None:
 def _start_server() -> None:
     """Start the embedded server when the warehouse or Airflow's metadata is on it."""
     if settings().is_embedded or METADATA not in os.environ:
-        settings().server.start().ensure_database(DATABASE)
+        server_of_this_home().start().ensure_database(DATABASE)
 
 
 def _port(home: Path) -> int:

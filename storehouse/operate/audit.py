@@ -9,8 +9,8 @@ from psycopg import sql
 from storehouse.core import transform
 from storehouse.core.databases import open_warehouse
 from storehouse.core.errors import StorehouseError, judged
+from storehouse.core.progress import say
 from storehouse.core.selection import words
-from storehouse.laptop.local import say
 
 # The target of this name in profiles.yml: its schemas have this prefix, and are dropped at the end.
 SCRATCH = "audit"

@@ -17,9 +17,9 @@ from psycopg import errors, sql
 from storehouse.core import transform
 from storehouse.core.databases import Database, open_warehouse, take_lock
 from storehouse.core.errors import StorehouseError
+from storehouse.core.progress import say
 from storehouse.core.settings import PROJECT, settings
 from storehouse.laptop import local
-from storehouse.laptop.local import say
 from storehouse.operate.run import DAILY
 
 # What stands in the place of a value. An e-mail address stays one, so that no rule judges the row otherwise.

@@ -8,10 +8,10 @@ from uuid import uuid4
 import extract_load
 from storehouse.core import transform
 from storehouse.core.errors import StorehouseError
+from storehouse.core.progress import say
 from storehouse.core.selection import variables
 from storehouse.core.settings import settings
 from storehouse.laptop import local
-from storehouse.laptop.local import say
 from storehouse.operate.summary import summarise
 
 FIRST_DAYS = 30

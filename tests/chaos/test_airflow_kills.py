@@ -28,7 +28,7 @@ import demo
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import PROJECT, settings
 from storehouse.laptop import airflow as house_airflow
-from storehouse.laptop.server import Server
+from storehouse.laptop.server import Server, server_of_this_home
 from storehouse.operate import audit
 
 pytestmark = pytest.mark.skipif("KILLS" not in os.environ, reason="`make chaos` kills the parts of Airflow")
@@ -164,7 +164,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     settings.cache_clear()
     try:
         parse(home)
-        server = settings().server.start()
+        server = server_of_this_home().start()
         for database in ("storehouse", "airflow", "shop"):
             server.ensure_database(database)
         demo.advance(days=3, size=0.05)
@@ -172,7 +172,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield House(home, server.conninfo("storehouse"), server.conninfo("shop"), dict(os.environ))
     finally:
         demo.stop()
-        settings().server.stop()
+        server_of_this_home().stop()
         os.environ.clear()
         os.environ.update(before)
         settings.cache_clear()
@@ -186,7 +186,7 @@ def services(house: House) -> Iterator[Services]:
         assert done.returncode == 0, done.stdout + done.stderr
     logs = house.home / "logs"
     logs.mkdir(exist_ok=True)
-    services = Services(house_airflow.environment(), settings().server, logs)
+    services = Services(house_airflow.environment(), server_of_this_home(), logs)
     for name in house_airflow.PARTS:
         services.start(name)
     keeper = threading.Thread(target=services.keep_up)

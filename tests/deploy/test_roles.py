@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from storehouse.core.settings import PROJECT
-from storehouse.laptop.server import BINARIES, Server
+from storehouse.laptop.server import Server, binaries
 
 ROLES = PROJECT / "deploy" / "roles.sql"
 PASSWORD = "let me in"
@@ -141,7 +141,7 @@ LOGINS = ("extract", "transform", "reporting", "forget")
 def run_roles(warehouse: Warehouse, by: str = "owner") -> subprocess.CompletedProcess:
     """What an administrator types."""
     place = ["-h", "127.0.0.1", "-p", str(warehouse.server.port), "-U", by, "-d", warehouse.name]
-    command = [str(BINARIES / "psql"), "-X", *place, "-f", str(ROLES)]
+    command = [str(binaries() / "psql"), "-X", *place, "-f", str(ROLES)]
     password = warehouse.password_of(by)
     return subprocess.run(command, env={"PGPASSWORD": password}, capture_output=True, text=True, timeout=60)
 
