@@ -125,6 +125,11 @@ lint: $(INSTALLED)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/sqlfluff lint models tests/data
 
+## imports    do imports go one way? The layers stand in pyproject.toml
+.PHONY: imports
+imports: $(INSTALLED)
+	@$(BIN)/lint-imports --no-logo --no-cache
+
 ## format     let ruff and sqlfluff mend what they can
 .PHONY: format
 format: $(INSTALLED)
