@@ -29,8 +29,8 @@ import psutil
 import demo
 from bench.scale import extract
 from storehouse.core.settings import PROJECT, settings
+from storehouse.core.transform import DAILY
 from storehouse.laptop import local
-from storehouse.operate.run import DAILY
 
 RUN_WITHIN = 900  # seconds
 PR_SET_CHILD_SUBREAPER = 36

@@ -31,8 +31,8 @@ import demo
 import extract_load
 from storehouse.core import transform
 from storehouse.core.settings import PROJECT, settings
+from storehouse.core.transform import DAILY
 from storehouse.laptop import local
-from storehouse.operate.run import DAILY
 
 # Early enough that the large history ends before today: a shop's clock is never ahead of ours.
 START = date(2022, 6, 1)

@@ -19,6 +19,7 @@ from sqlalchemy.orm import object_session
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from storehouse.core.settings import LOCAL_HOSTS, settings
+from storehouse.core.task_names import BUILD, DBT, LARGE_BUILD, TESTS
 from storehouse.orchestrate.notices import NEVER, RunStarts
 
 BROKEN = {"failed", "upstream_failed"}
@@ -40,8 +41,8 @@ class Listener:
         tasks = {task.task_id: task for task in found if task.map_index < 0}
         broken = {name for name, task in tasks.items() if task.state in BROKEN}
         # But for a selection, every node is due.
-        if "dbt.tests" in broken and not (dag_run.conf or {}).get("selection"):
-            nodes = {name for name in tasks if name.startswith("dbt.")} - {"dbt.build", "dbt.build_large"}
+        if TESTS in broken and not (dag_run.conf or {}).get("selection"):
+            nodes = {name for name in tasks if name.startswith(f"{DBT}.")} - {BUILD, LARGE_BUILD}
             for name in nodes:
                 if tasks[name].state == "skipped":
                     tasks[name].state = "upstream_failed"

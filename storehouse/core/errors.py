@@ -57,12 +57,12 @@ class TransientError(StorehouseError):
 
 
 def may_pass(message: str) -> bool:
-    """True when what others said is of trouble that may pass by itself."""
+    """True if the error that a database, a store or dbt reports looks transient."""
     return bool(_MAY_PASS.search(message)) and not _NEEDS_A_PERSON.search(message)
 
 
-def judged(message: str) -> StorehouseError:
-    """The error of what others said: a transient one when their words are of trouble that may pass."""
+def as_error(message: str) -> StorehouseError:
+    """What a database, a store or dbt reports, as an error of ours: a `TransientError` if it looks transient."""
     return (TransientError if may_pass(message) else StorehouseError)(message)
 
 

@@ -11,11 +11,14 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from storehouse.core import databases
-from storehouse.core.errors import StorehouseError, judged, said_by, without_rows
+from storehouse.core.errors import StorehouseError, as_error, said_by, without_rows
 from storehouse.core.progress import say
 from storehouse.core.settings import PROJECT, settings
 
+# Tests with these tags read all of history: they are in `make audit` and in `make test`.
 NOT_DAILY_TAGS = {"audit"}
+# dbt's arguments for a day's build. Unit tests test the code, not the day: they are in `make test`.
+DAILY = ["build", "--exclude-resource-type", "unit_test", "--exclude", *(f"tag:{tag}" for tag in NOT_DAILY_TAGS)]
 RESULT_EVENTS = {"LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult", "LogNodeResult"}
 
 
@@ -71,7 +74,7 @@ def build(arguments: list[str], listen: Callable[[object], None] | None = None, 
         said = without_rows(str(done.exception or done.result))
         # Not from it, or a log would show all of its words; but who was interrupted must know.
         cause = done.exception if isinstance(done.exception, KeyboardInterrupt) else None
-        raise judged(f"dbt {arguments[0]} {how}: {said}") from cause
+        raise as_error(f"dbt {arguments[0]} {how}: {said}") from cause
     return [
         f"{result.node.name}: {_first_words(result.message or result.status)}{_where_to_look(result)}"
         for result in done.result.results
@@ -90,7 +93,7 @@ def document(folder: Path) -> Path:
     """
     done = _invoke(["docs", "generate", "--target-path", str(folder)], [])
     if not done.success:
-        raise judged(f"dbt's documentation could not be written: {without_rows(str(done.exception or done.result))}")
+        raise as_error(f"dbt's documentation could not be written: {without_rows(str(done.exception or done.result))}")
     page = (folder / "index.html").read_text()
     for name in ("manifest", "catalog"):
         # dbt's own --static writes it into a script as it is, and a column of a source may be named `</script>`.

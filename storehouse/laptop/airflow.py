@@ -23,6 +23,7 @@ import httpx
 from storehouse.core.embedded import SUPERUSER
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import PROJECT, settings
+from storehouse.core.task_names import BUILD, DBT, LARGE_BUILD
 from storehouse.laptop.server import free_port, is_free, server_of_this_home
 
 DAGS = PROJECT / "dags"
@@ -162,7 +163,7 @@ def _refuse_tests(arguments: list[str]) -> None:
         StorehouseError: one of them is asked for, of a DAG or of a task that waits there.
     """
     waiting = {file.stem for file in DAGS.glob("*.py") if "dbt_build(" in file.read_text()} & set(arguments)
-    is_node = any(word.startswith("dbt.") and word not in ("dbt.build", "dbt.build_large") for word in arguments)
+    is_node = any(word.startswith(f"{DBT}.") and word not in (BUILD, LARGE_BUILD) for word in arguments)
     if waiting and (arguments[:2] == ["dags", "test"] or (arguments[:2] == ["tasks", "test"] and is_node)):
         raise StorehouseError(
             f"`airflow {' '.join(arguments[:2])}` has no triggerer, and there the tasks of {min(waiting)} that show "

@@ -19,8 +19,8 @@ from storehouse.core.databases import Database, open_warehouse, take_lock
 from storehouse.core.errors import StorehouseError
 from storehouse.core.progress import say
 from storehouse.core.settings import PROJECT, settings
+from storehouse.core.transform import DAILY
 from storehouse.laptop import local
-from storehouse.operate.run import DAILY
 
 # What stands in the place of a value. An e-mail address stays one, so that no rule judges the row otherwise.
 WORDS = {"email": "forgotten@example.invalid"}

@@ -15,9 +15,6 @@ from storehouse.laptop import local
 from storehouse.operate.summary import summarise
 
 FIRST_DAYS = 30
-# Unit tests test the code, not the day: they are in `make test`.
-# Tests tagged `audit` read all of history: they are in `make audit` and in `make test`.
-DAILY = ["build", "--exclude-resource-type", "unit_test", "--exclude", "tag:audit"]
 
 
 def run(dbt_vars: str | None = None, **played: object) -> int:
@@ -36,7 +33,7 @@ def run(dbt_vars: str | None = None, **played: object) -> int:
     local.start()
     if settings().is_demo:
         _play_on(**played)
-    failures = _land(run_id) + transform.build([*DAILY, *given])
+    failures = _land(run_id) + transform.build([*transform.DAILY, *given])
     print(summarise(run_id))
     print(f"\n{'Failed' if failures else 'Done'} in {time.monotonic() - began:.0f} s.")
     for failure in failures:

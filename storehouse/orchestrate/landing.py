@@ -25,13 +25,14 @@ from storehouse.core.errors import StorehouseError, TransientError, said_by, une
 from storehouse.core.selection import PATTERN
 from storehouse.core.settings import settings
 from storehouse.core.shown import secrets
+from storehouse.core.task_names import BUILD, DBT, LARGE_BUILD, TESTS
 from storehouse.operate.summary import summarise
 from storehouse.orchestrate import notices
 from storehouse.orchestrate.readiness import WaitForSource
 
 CRONS = {"hourly": "0 * * * *", "daily": "0 0 * * *"}
 # Created by `make airflow`; elsewhere: `airflow pools import storehouse/orchestrate/pools.json`.
-BUILDS, MAINTENANCE, SOURCES = "builds", "maintenance", "sources"
+BUILDS_POOL, MAINTENANCE_POOL, SOURCES_POOL = "builds", "maintenance", "sources"
 # What no message of ours shows, a library's error might: Airflow leaves it out of its logs.
 for _secret in secrets():
     mask_secret(_secret)
@@ -120,7 +121,7 @@ def no_vain_retries() -> Iterator[None]:
         raise AirflowException(unexpected(error)) from None
 
 
-@task(map_index_template="{{ task.op_kwargs.part }}", multiple_outputs=False, pool=SOURCES)
+@task(map_index_template="{{ task.op_kwargs.part }}", multiple_outputs=False, pool=SOURCES_POOL)
 def extract_load(
     part: str,
     data_interval_end: datetime | None = None,
@@ -151,23 +152,23 @@ def land(part: str) -> Any:
 def size(landed: Any, params: dict[str, Any] | None = None) -> str:
     """The small build or the large one, by the rows to read. A source that stayed away holds nobody up."""
     if (params or {}).get("full_refresh"):
-        return "dbt.build_large"  # it reads all that ever landed
+        return LARGE_BUILD  # it reads all that ever landed
     # Of a run that landed one part alone, Airflow gives that part's counts, not a list with them.
     counts = [landed] if isinstance(landed, dict) else landed or ()
     rows = sum(sum(tables.values()) for tables in counts if tables)
-    return "dbt.build_large" if rows >= settings().large_load_rows else "dbt.build"
+    return LARGE_BUILD if rows >= settings().large_load_rows else BUILD
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def report(ti: Any = None, dag_run: Any = None) -> None:
     """The summary of the run, which fails when anything in it did, or when what landed was not built."""
-    counts = ti.xcom_pull(["dbt.build", "dbt.build_large", "dbt.tests"], key="tests")
+    counts = ti.xcom_pull([BUILD, LARGE_BUILD, TESTS], key="tests")
     tests = max(filter(None, counts), key=lambda count: count["at"], default={})
     print(summarise(f"{dag_run.dag_id} {dag_run.run_id}", tests))
     states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
     # A skipped task is well, unless the build had it in its selection; and every build that ends well is tested.
     unbuilt = node_results.unbuilt(dag_run.dag_id, dag_run.run_id)
-    due = {"dbt.tests", *(f"dbt.{node_results.name(node)}" for node in unbuilt)}
+    due = {TESTS, *(f"{DBT}.{node_results.name(node)}" for node in unbuilt)}
     broken = {name for name, state in states.items() if state in ("failed", "upstream_failed")}
     if lacking := sorted(broken | {name for name in due if states.get(name) != "success"}):
         # What failed has told why.

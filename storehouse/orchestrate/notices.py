@@ -17,6 +17,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, Tas
 from storehouse.core.errors import without_rows
 from storehouse.core.settings import settings
 from storehouse.core.shown import HIDDEN, without_secrets
+from storehouse.core.task_names import DBT
 
 CONNECTION = "storehouse_notices"
 FIRST_WORDS = 300  # characters
@@ -56,7 +57,7 @@ def failed(context: Any) -> None:
         return
     task = context["ti"]
     name = task.task_id.rpartition(".")[2]
-    entry = ENTRIES.get(name) or ("a-model-failed" if task.task_id.startswith("dbt.") else "a-task-failed")
+    entry = ENTRIES.get(name) or ("a-model-failed" if task.task_id.startswith(f"{DBT}.") else "a-task-failed")
     _tell_failure(task, _named(task), [f"Error: {_said(context)}", *_where(context, entry)])
 
 

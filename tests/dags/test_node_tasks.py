@@ -458,11 +458,11 @@ def test_what_can_not_pass_fails_a_task_for_good_and_trouble_is_tried_again(
 ) -> None:
     from airflow.sdk.exceptions import AirflowFailException
 
-    from storehouse.core.errors import TransientError, judged
+    from storehouse.core.errors import TransientError, as_error
 
     becomes = TransientError if passes else AirflowFailException
     with pytest.raises(becomes, match=re.escape(said)), tasks.no_vain_retries():
-        raise judged(said)
+        raise as_error(said)
 
 
 @pytest.mark.parametrize(("conf", "shown"), [({}, "upstream_failed"), ({"selection": "fct_payments"}, "skipped")])

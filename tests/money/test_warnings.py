@@ -9,7 +9,7 @@ import pytest
 
 import extract_load
 from storehouse.core import transform
-from storehouse.operate.run import DAILY
+from storehouse.core.transform import DAILY
 from tests.converge.histories import Landed, Record
 
 NOW = datetime(2027, 2, 3, tzinfo=UTC)

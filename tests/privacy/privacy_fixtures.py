@@ -13,8 +13,8 @@ import demo
 import extract_load
 from storehouse.core import transform
 from storehouse.core.settings import PROJECT
+from storehouse.core.transform import DAILY
 from storehouse.laptop.server import Server
-from storehouse.operate.run import DAILY
 
 
 @pytest.fixture(scope="module")

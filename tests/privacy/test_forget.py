@@ -14,8 +14,8 @@ from privacy_scene import Command, dumped
 from storehouse.core import transform
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import PROJECT
+from storehouse.core.transform import DAILY
 from storehouse.operate import audit, forget
-from storehouse.operate.run import DAILY
 
 pytest_plugins = ["privacy_fixtures"]
 

@@ -7,8 +7,8 @@ import pytest
 
 import extract_load
 from storehouse.core import transform
+from storehouse.core.transform import DAILY
 from storehouse.operate import audit
-from storehouse.operate.run import DAILY
 from tests.converge.histories import Landed, Record
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY = (datetime(2026, 1, day, tzinfo=UTC) for day in (5, 6, 7, 8))

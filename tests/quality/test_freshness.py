@@ -7,7 +7,7 @@ import pytest
 
 import extract_load
 from storehouse.core import transform
-from storehouse.operate.run import DAILY
+from storehouse.core.transform import DAILY
 from tests.converge.histories import Landed, Record
 from tests.quality.test_deletes import MARKETPLACE_ORDER, MONDAY, ORDER, sent
 

@@ -6,8 +6,8 @@ import pytest
 
 import extract_load
 from storehouse.core import transform
+from storehouse.core.transform import DAILY
 from storehouse.operate import audit
-from storehouse.operate.run import DAILY
 from tests.converge.histories import Landed, Record
 from tests.quality.test_deletes import (
     LINE,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import extract_load
 from storehouse.core import transform
-from storehouse.operate.run import DAILY
+from storehouse.core.transform import DAILY
 from tests.converge.histories import Landed
 from tests.quality.test_deletes import MARKETPLACE_ORDER, sent
 

@@ -6,8 +6,8 @@ import pytest
 
 import extract_load
 from storehouse.core import transform
+from storehouse.core.transform import DAILY
 from storehouse.operate import audit
-from storehouse.operate.run import DAILY
 
 TIMES = "created_at timestamptz default '2026-01-10 UTC', updated_at timestamptz not null default '2026-01-11 UTC'"
 SHOP = f"""

@@ -4,7 +4,7 @@ import re
 
 import extract_load
 from storehouse.core import transform
-from storehouse.operate.run import DAILY
+from storehouse.core.transform import DAILY
 from storehouse.operate.summary import summarise
 from tests.converge.histories import Landed, Record
 from tests.quality.test_deletes import MONDAY, ORDER, TUESDAY, sent
