@@ -17,7 +17,7 @@ from storehouse.core.errors import as_error
 from storehouse.core.settings import PROJECT, settings
 from storehouse.core.shown import first_line, shown
 from storehouse.core.stores import AWAY, open_store
-from storehouse.orchestrate.landing import MAINTENANCE_POOL, RULES, every, no_vain_retries
+from storehouse.orchestrate.rules import MAINTENANCE_POOL, RULES, every, no_vain_retries
 
 
 @dag(**RULES, schedule=every("0 3 * * 0"), tags=["maintenance"], doc_md=__doc__)

@@ -32,8 +32,8 @@ from storehouse.core.settings import PROJECT, settings
 from storehouse.core.transform import target_folder
 from storehouse.node_results import TESTS
 from storehouse.operate.summary import count_tests
-from storehouse.orchestrate.landing import BUILDS_POOL, no_vain_retries
 from storehouse.orchestrate.notices import Told
+from storehouse.orchestrate.rules import BUILDS_POOL, no_vain_retries
 
 # Unit tests test the code, not the day: they are in `make test`. Tests tagged `audit` read all of history.
 NOT_DAILY = ["resource_type:unit_test", "tag:audit"]

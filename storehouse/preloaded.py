@@ -21,6 +21,7 @@ MODULES = [
     "extract_load",
     "storehouse.dbt_tasks",
     "storehouse.orchestrate.landing",
+    "storehouse.orchestrate.report",
 ]
 
 

@@ -394,7 +394,7 @@ def test_what_runs_alone_is_asked_what_the_run_is_asked_and_what_became_of_it_is
     from airflow.sdk import DAG, TaskGroup
 
     from storehouse import node_results
-    from storehouse.orchestrate import landing
+    from storehouse.orchestrate.report import report
 
     with psycopg.connect(house.warehouse) as warehouse:
         warehouse.execute("create schema raw; create table raw.loads (load_id, run_id) as values (7, 'shop_elt a run')")
@@ -423,9 +423,8 @@ def test_what_runs_alone_is_asked_what_the_run_is_asked_and_what_became_of_it_is
     ti = SimpleNamespace(dag_id="shop_elt", run_id="a run", try_number=1, xcom_pull=lambda *_, **__: [{}])
     ti.get_task_states = lambda **_: {"a run": states}
     ti.get_previous_dagrun = lambda: None
-    report = landing.report.function
     with pytest.raises(Exception, match=r"2 tasks did not succeed: dbt\.fct_orders, dbt\.tests"):
-        report(ti, context()["dag_run"])
+        report.function(ti, context()["dag_run"])
 
     for task in (node, tests):
         task.resume(context(full_refresh=True, selection="fct_orders"), {"message": None})
@@ -434,11 +433,11 @@ def test_what_runs_alone_is_asked_what_the_run_is_asked_and_what_became_of_it_is
     assert node_results.unbuilt("shop_elt", "a run") == set()
     assert node_results.read("shop_elt", "a run")["tests"].status == "success"
     states |= {"dbt.fct_orders": "success", "dbt.tests": "success"}
-    report(ti, context()["dag_run"])
+    report.function(ti, context()["dag_run"])
     with psycopg.connect(house.warehouse) as warehouse:
         warehouse.execute("update converge.runs set bound = 6 where run_id = 'shop_elt a run 0'")
     with pytest.raises(Exception, match="What landed last came after the build"):
-        report(ti, context()["dag_run"])
+        report.function(ti, context()["dag_run"])
 
 
 @pytest.mark.parametrize(

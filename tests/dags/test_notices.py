@@ -47,7 +47,8 @@ def dag(notices: ModuleType) -> object:
     """A DAG with the rules of the house."""
     from airflow.sdk import DAG, BaseOperator
 
-    from storehouse.orchestrate.landing import RULES, report
+    from storehouse.orchestrate.report import report
+    from storehouse.orchestrate.rules import RULES
 
     with DAG("shop_elt", **RULES) as dag:
         BaseOperator(task_id="publish") >> report()

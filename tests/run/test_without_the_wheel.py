@@ -23,7 +23,7 @@ def test_commands_and_tasks_work_on_a_warehouse_of_ones_own_without_the_wheel(ho
     done = python(
         house.home,
         "import runpy; from storehouse.laptop import local; from storehouse.operate import audit, forget, run, vacuum; "
-        "from storehouse.orchestrate import landing; local.start(); sys.argv = ['storehouse', 'dbt', 'debug']; "
+        "from storehouse.orchestrate import landing, report; local.start(); sys.argv = ['storehouse', 'dbt', 'debug']; "
         "runpy.run_module('storehouse', run_name='__main__')",
     )
     assert done.returncode == 0, done.stdout + done.stderr
