@@ -1,4 +1,4 @@
-"""One day of the house, from the command line: what the DAG does on a scheduler, in one process."""
+"""One day from the command line: what the DAGs do on a scheduler, in one process."""
 
 import logging
 import time
@@ -72,7 +72,7 @@ def _land(run_id: str) -> list[str]:
 
 
 class _Teller(logging.Handler):
-    """Shows how far a long load is, and what a source changed."""
+    """Prints the progress of long loads, and warnings."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "is_progress", False) or record.levelno >= logging.WARNING:
