@@ -109,7 +109,7 @@ docs: $(PACKAGES)
 ## airflow    Airflow with its UI, on this machine only
 .PHONY: airflow
 airflow: $(PACKAGES) start target/manifest.json
-	@$(BIN)/python -m storehouse.airflow
+	@$(BIN)/python -m storehouse.laptop.airflow
 
 ## manifest   dbt's graph, which the DAG is rendered from
 .PHONY: manifest
@@ -124,6 +124,11 @@ lint: $(INSTALLED)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/sqlfluff lint models tests/data
+
+## imports    do imports go one way? The layers stand in pyproject.toml
+.PHONY: imports
+imports: $(INSTALLED)
+	@$(BIN)/lint-imports --no-logo --no-cache
 
 ## format     let ruff and sqlfluff mend what they can
 .PHONY: format

@@ -28,9 +28,9 @@ import psutil
 
 import demo
 from bench.scale import extract
-from storehouse import local
-from storehouse.run import DAILY
-from storehouse.settings import PROJECT, settings
+from storehouse.core.settings import PROJECT, settings
+from storehouse.core.transform import DAILY
+from storehouse.laptop import local
 
 RUN_WITHIN = 900  # seconds
 PR_SET_CHILD_SUBREAPER = 36
@@ -79,7 +79,7 @@ def airflow() -> Iterator[str]:
     output = settings().home / "bench_airflow.out"
     with output.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "storehouse.airflow"],
+            [sys.executable, "-m", "storehouse.laptop.airflow"],
             cwd=PROJECT,
             env=os.environ
             | {"STOREHOUSE_DAGS": str(DAGS), "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "7200"},

@@ -7,9 +7,9 @@ from typing import Any
 from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavior
 
+from storehouse.core.settings import PROJECT, settings
+from storehouse.core.transform import target_folder
 from storehouse.dbt_tasks import NO_TASKS, NOT_DAILY
-from storehouse.settings import PROJECT, settings
-from storehouse.transform import target_folder
 
 # Airflow fails a task whose trigger fires before the scheduler has heard that its worker ended: it happens to WATCHER's
 # sensors on a busy machine. Then they need another try.

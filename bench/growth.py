@@ -13,9 +13,12 @@ import psycopg
 
 import demo
 from bench.scale import extract
-from storehouse import audit, local, transform
-from storehouse.run import DAILY, FIRST_DAYS
-from storehouse.settings import settings
+from storehouse.core import transform
+from storehouse.core.settings import settings
+from storehouse.core.transform import DAILY
+from storehouse.laptop import local
+from storehouse.operate import audit
+from storehouse.operate.run import FIRST_DAYS
 
 SIZES = """
 select format('%I.%I', n.nspname, c.relname), pg_table_size(c.oid), pg_table_size(twin.oid)

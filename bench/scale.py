@@ -29,9 +29,10 @@ import psycopg
 
 import demo
 import extract_load
-from storehouse import local, transform
-from storehouse.run import DAILY
-from storehouse.settings import PROJECT, settings
+from storehouse.core import transform
+from storehouse.core.settings import PROJECT, settings
+from storehouse.core.transform import DAILY
+from storehouse.laptop import local
 
 # Early enough that the large history ends before today: a shop's clock is never ahead of ours.
 START = date(2022, 6, 1)

@@ -8,9 +8,11 @@ Intervals and failures are as in `shop_elt`.
 from airflow.sdk import Asset, TriggerRule, dag, task
 
 from publish import product_ratings
+from storehouse.core.settings import settings
 from storehouse.dbt_tasks import dbt_build
-from storehouse.landing import RULES, every, land, no_vain_retries, params, parts, report
-from storehouse.settings import settings
+from storehouse.orchestrate.landing import land, params, parts
+from storehouse.orchestrate.report import report
+from storehouse.orchestrate.rules import RULES, every, no_vain_retries
 
 # With all that they stand on, the judgement of the loads included: it waits for no run of the shop.
 MODELS = ["+agg_daily_reviews", "+product_ratings", "pipeline_loads"]

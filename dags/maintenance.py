@@ -13,20 +13,20 @@ from datetime import timedelta
 from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from storehouse.errors import judged
-from storehouse.landing import MAINTENANCE, RULES, every, no_vain_retries
-from storehouse.settings import PROJECT, settings
-from storehouse.shown import first_line, shown
-from storehouse.stores import AWAY, open_store
+from storehouse.core.errors import as_error
+from storehouse.core.settings import PROJECT, settings
+from storehouse.core.shown import first_line, shown
+from storehouse.core.stores import AWAY, open_store
+from storehouse.orchestrate.rules import MAINTENANCE_POOL, RULES, every, no_vain_retries
 
 
 @dag(**RULES, schedule=every("0 3 * * 0"), tags=["maintenance"], doc_md=__doc__)
 def maintenance() -> None:
     """The picture of the week."""
 
-    @task(pool=MAINTENANCE, execution_timeout=timedelta(hours=8))
+    @task(pool=MAINTENANCE_POOL, execution_timeout=timedelta(hours=8))
     def audit() -> None:
-        from storehouse.audit import audit
+        from storehouse.operate.audit import audit
 
         with no_vain_retries():
             verdicts = audit()
@@ -35,9 +35,9 @@ def maintenance() -> None:
         if wrong := [verdict.line for verdict in verdicts if verdict.differences and not verdict.note]:
             raise AirflowFailException("The audit found differences:\n" + "\n".join(wrong))
 
-    @task(pool=MAINTENANCE, execution_timeout=timedelta(hours=4))
+    @task(pool=MAINTENANCE_POOL, execution_timeout=timedelta(hours=4))
     def vacuum() -> None:
-        from storehouse import vacuum
+        from storehouse.operate import vacuum
 
         vacuum.vacuum()
 
@@ -48,7 +48,7 @@ def maintenance() -> None:
         done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
         with no_vain_retries():
             if done.returncode:
-                raise judged(done.stderr)
+                raise as_error(done.stderr)
         if url := settings().docs_url:
             with no_vain_retries():
                 try:
@@ -56,7 +56,7 @@ def maintenance() -> None:
                     files.makedirs(root, exist_ok=True)
                     files.put_file(str(folder / "static_index.html"), f"{root}/index.html")
                 except (ValueError, *AWAY) as error:
-                    raise judged(f"DOCS_URL={shown(url)} can't be written: {first_line(error)}.") from None
+                    raise as_error(f"DOCS_URL={shown(url)} can't be written: {first_line(error)}.") from None
 
     audit() >> vacuum()
     docs()

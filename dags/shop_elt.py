@@ -12,9 +12,11 @@ A source that stays away fails its own part; the rest is built from last good da
 from airflow.sdk import Asset, dag, task
 
 from publish import daily_sales
+from storehouse.core.settings import settings
 from storehouse.dbt_tasks import dbt_build
-from storehouse.landing import RULES, every, land, no_vain_retries, params, parts, report, size
-from storehouse.settings import settings
+from storehouse.orchestrate.landing import land, params, parts, size
+from storehouse.orchestrate.report import report
+from storehouse.orchestrate.rules import RULES, every, no_vain_retries
 
 SOURCES = ("shop", "marketplace", "stores")
 # The other DAGs build these. Reviews are staged here too: the quarantine is of all sources.

@@ -7,7 +7,7 @@ from datetime import date
 
 from demo import service, shop, stores
 from demo.database import connect, read_clock
-from storehouse.errors import StorehouseError
+from storehouse.core.errors import StorehouseError
 
 
 def main() -> int:

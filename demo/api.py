@@ -11,8 +11,8 @@ from psycopg import IsolationLevel, sql
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from demo.database import connect, read_clock
-from storehouse.errors import StorehouseError
-from storehouse.local import HOSTS
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import LOCAL_HOSTS
 
 REGIONS = ("us", "eu", "apac")
 PAGE_SIZE = 500
@@ -22,7 +22,7 @@ HICCUPS = 8
 
 app = FastAPI(title="The demo shop's marketplace and reviews", docs_url=None, redoc_url=None)
 # Else any web page could have a name of its own lead here, and read the shop with its reader's browser (DNS rebinding).
-app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS)
+app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_HOSTS)
 _failed_once: set[str] = set()
 
 From = Annotated[datetime, Query(alias="from")]

@@ -7,9 +7,9 @@ from datetime import date
 
 import psycopg
 
-from storehouse import sessions
-from storehouse.errors import StorehouseError
-from storehouse.settings import settings
+from storehouse.core import sessions
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import settings
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from typing import IO
 
 import httpx
 
-from storehouse.errors import StorehouseError
-from storehouse.settings import PROJECT, settings
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import PROJECT, settings
 
 WAIT_SECONDS = 30
 

@@ -10,9 +10,9 @@ from psycopg import sql
 from demo import stores
 from demo.database import Clock, connect, read_clock
 from demo.statements import statement
-from extract_load.databases import take_lock
-from storehouse.errors import StorehouseError
-from storehouse.settings import settings
+from storehouse.core.databases import take_lock
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import settings
 
 START = date(2026, 1, 1)
 ADVANCE_LOCK = 0x5EED_0007  # an advisory lock of the shop's database

@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from demo.statements import statement
-from storehouse.settings import settings
+from storehouse.core.settings import settings
 
 FLAG = "complete.flag"
 

@@ -3,10 +3,11 @@
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from extract_load import databases, ledger
+from extract_load import ledger
 from extract_load.ledger import Interval, LoadResult
 from extract_load.tables import SOURCES, tables_of
-from storehouse.errors import StorehouseError, telling_no_values
+from storehouse.core import databases
+from storehouse.core.errors import StorehouseError, telling_no_values
 
 __all__ = ["SOURCES", "LoadResult", "load", "partitions", "prepare"]
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import extract_load
 from extract_load.tables import TABLES
-from storehouse.errors import StorehouseError
+from storehouse.core.errors import StorehouseError
 
 HELP = """\
 Land what the sources have in the raw schemas of the warehouse. Every load is one transaction: its rows and its row

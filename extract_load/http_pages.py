@@ -28,9 +28,9 @@ from tenacity import (
 )
 
 from extract_load.payload import STRING
-from storehouse.errors import StorehouseError, TransientError, without_values
-from storehouse.settings import settings
-from storehouse.shown import first_line, shown
+from storehouse.core.errors import StorehouseError, TransientError, without_values
+from storehouse.core.settings import settings
+from storehouse.core.shown import first_line, shown
 
 logger = logging.getLogger("extract_load")
 

@@ -14,10 +14,10 @@ from typing import NamedTuple, TypeVar
 import psycopg
 from psycopg import errors, sql
 
-from extract_load.databases import Database, take_lock
 from extract_load.tables import SOURCES, TABLES, Table
-from storehouse.errors import StorehouseError, TransientError, telling_no_values
-from storehouse.settings import settings
+from storehouse.core.databases import Database, take_lock
+from storehouse.core.errors import StorehouseError, TransientError, telling_no_values
+from storehouse.core.settings import settings
 
 logger = logging.getLogger("extract_load")
 

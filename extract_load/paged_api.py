@@ -17,13 +17,13 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from extract_load.databases import Database
 from extract_load.http_pages import Http, Page, PagesMovedError, Record
 from extract_load.ledger import NO_TIME_BEFORE, Interval, Load, LoadResult, append_rows, each, land, starting_point
 from extract_load.payload import payload
 from extract_load.tables import Table
-from storehouse.errors import StorehouseError, TransientError
-from storehouse.settings import settings
+from storehouse.core.databases import Database
+from storehouse.core.errors import StorehouseError, TransientError
+from storehouse.core.settings import settings
 
 # How often an interval is read before it is read in halves, or given up.
 READINGS = 3

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
-from extract_load.databases import Database, only_one, open_shop
 from extract_load.ledger import (
     NO_TIME_BEFORE,
     UPSERT,
@@ -24,9 +23,10 @@ from extract_load.ledger import (
     starting_point,
 )
 from extract_load.tables import Table
-from storehouse.errors import StorehouseError
-from storehouse.settings import settings
-from storehouse.shown import printable
+from storehouse.core.databases import Database, only_one, open_shop
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import settings
+from storehouse.core.shown import printable
 
 # Snapshots must be compared in the order they were taken: one load at a time of tables that are read in full.
 SNAPSHOT_LOCK = 0x5EED_0003

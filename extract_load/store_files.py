@@ -25,14 +25,14 @@ from fsspec.exceptions import FSTimeoutError
 from fsspec.implementations.local import LocalFileSystem
 
 from extract_load import parquet
-from extract_load.databases import Database
 from extract_load.ledger import Interval, Load, LoadResult, Progress, append_rows, each, land, logger
 from extract_load.payload import payload, unreadable
 from extract_load.tables import Table
-from storehouse.errors import StorehouseError, TransientError, unexpected, without_values
-from storehouse.settings import settings
-from storehouse.shown import first_line, printable, shown
-from storehouse.stores import AWAY, open_store
+from storehouse.core.databases import Database
+from storehouse.core.errors import StorehouseError, TransientError, unexpected, without_values
+from storehouse.core.settings import settings
+from storehouse.core.shown import first_line, printable, shown
+from storehouse.core.stores import AWAY, open_store
 
 FLAG = "complete.flag"
 BATCH_ROWS = 10_000

@@ -18,9 +18,9 @@ from airflow.plugins_manager import AirflowPlugin
 from sqlalchemy.orm import object_session
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from storehouse.local import HOSTS
-from storehouse.notices import NEVER, RunStarts
-from storehouse.settings import settings
+from storehouse.core.settings import LOCAL_HOSTS, settings
+from storehouse.core.task_names import BUILD, DBT, LARGE_BUILD, TESTS
+from storehouse.orchestrate.notices import NEVER, RunStarts
 
 BROKEN = {"failed", "upstream_failed"}
 
@@ -41,8 +41,8 @@ class Listener:
         tasks = {task.task_id: task for task in found if task.map_index < 0}
         broken = {name for name, task in tasks.items() if task.state in BROKEN}
         # But for a selection, every node is due.
-        if "dbt.tests" in broken and not (dag_run.conf or {}).get("selection"):
-            nodes = {name for name in tasks if name.startswith("dbt.")} - {"dbt.build", "dbt.build_large"}
+        if TESTS in broken and not (dag_run.conf or {}).get("selection"):
+            nodes = {name for name in tasks if name.startswith(f"{DBT}.")} - {BUILD, LARGE_BUILD}
             for name in nodes:
                 if tasks[name].state == "skipped":
                     tasks[name].state = "upstream_failed"
@@ -66,5 +66,5 @@ class House(AirflowPlugin):
     listeners: ClassVar[list] = [Listener()]
     deadline_references: ClassVar[list] = [RunStarts]
     fastapi_root_middlewares: ClassVar[list] = [
-        {"name": "hosts", "middleware": TrustedHostMiddleware, "args": [], "kwargs": {"allowed_hosts": HOSTS}}
+        {"name": "hosts", "middleware": TrustedHostMiddleware, "args": [], "kwargs": {"allowed_hosts": LOCAL_HOSTS}}
     ] * ("STOREHOUSE_LOCAL" in os.environ)

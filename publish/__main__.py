@@ -5,7 +5,7 @@ import logging
 import sys
 
 import publish
-from storehouse.errors import StorehouseError
+from storehouse.core.errors import StorehouseError
 
 HELP = """\
 Hand marts on to their readers. Safe to repeat and to kill: readers see what was there before, or all of the new.

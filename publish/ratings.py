@@ -20,9 +20,9 @@ from psycopg import sql
 from redis import exceptions
 
 from publish.warehouse import RATINGS_LOCK, snapshot
-from storehouse.errors import StorehouseError, without_values
-from storehouse.settings import settings
-from storehouse.shown import first_line
+from storehouse.core.errors import StorehouseError, without_values
+from storehouse.core.settings import settings
+from storehouse.core.shown import first_line
 
 logger = logging.getLogger("publish")
 

@@ -24,10 +24,10 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from publish.warehouse import EXPORT_LOCK, snapshot
-from storehouse.errors import StorehouseError, TransientError, judged, without_values
-from storehouse.settings import settings
-from storehouse.shown import first_line, shown
-from storehouse.stores import AWAY, open_store
+from storehouse.core.errors import StorehouseError, TransientError, as_error, without_values
+from storehouse.core.settings import settings
+from storehouse.core.shown import first_line, shown
+from storehouse.core.stores import AWAY, open_store
 
 logger = logging.getLogger("publish")
 
@@ -217,7 +217,7 @@ class _Target:
         )
 
     def _is_none(self, error: Exception) -> StorehouseError:
-        return judged(f"SALES_EXPORT_URL={self.url}: {first_line(error)}. Give a folder or s3://bucket/path.")
+        return as_error(f"SALES_EXPORT_URL={self.url}: {first_line(error)}. Give a folder or s3://bucket/path.")
 
     @contextmanager
     def _speaking(self, path: str) -> Iterator[None]:
@@ -231,7 +231,7 @@ class _Target:
                     f"{self.url}/{path} can't be written: {error.strerror}. Make room there and run it again: "
                     "readers keep what they have."
                 ) from None
-            raise judged(
+            raise as_error(
                 f"{self.url}/{path} can't be read or written: {first_line(error)}. "
                 "Check SALES_EXPORT_URL and, for s3://, AWS_ENDPOINT_URL and the AWS credentials."
             ) from None

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import errors
 
-from extract_load.databases import only_one, open_warehouse
+from storehouse.core.databases import only_one, open_warehouse
 
 # Held by one publisher at a time.
 EXPORT_LOCK = 0x5EED_0004

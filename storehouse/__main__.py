@@ -9,11 +9,11 @@ from pathlib import Path
 
 import psycopg
 
-from extract_load import databases
-from storehouse import local
-from storehouse.errors import StorehouseError, said_by
-from storehouse.server import BINARIES
-from storehouse.settings import PROJECT, settings
+from storehouse.core import databases
+from storehouse.core.errors import StorehouseError, said_by
+from storehouse.core.settings import PROJECT, settings
+from storehouse.laptop import local
+from storehouse.laptop.server import binaries
 
 
 def main() -> int:
@@ -74,26 +74,26 @@ def _stop(_: argparse.Namespace, __: list[str]) -> int:
 
 
 def _run(arguments: argparse.Namespace, _: list[str]) -> int:
-    from storehouse import run
+    from storehouse.operate import run
 
     played = {name: getattr(arguments, name) for name in ("days", "until", "size", "seed", "bad_orders")}
     return run.run(arguments.vars, **played)
 
 
 def _audit(arguments: argparse.Namespace, _: list[str]) -> int:
-    from storehouse import audit
+    from storehouse.operate import audit
 
     return audit.main(arguments.select)
 
 
 def _forget(arguments: argparse.Namespace, _: list[str]) -> int:
-    from storehouse import forget
+    from storehouse.operate import forget
 
     return forget.forget(arguments.customer)
 
 
 def _rates(arguments: argparse.Namespace, _: list[str]) -> int:
-    from storehouse import rates
+    from storehouse.operate import rates
 
     print(rates.refresh(arguments.currencies))
     return 0
@@ -106,7 +106,7 @@ def _env(_: argparse.Namespace, __: list[str]) -> int:
 
 
 def _docs(arguments: argparse.Namespace, _: list[str]) -> int:
-    from storehouse import transform
+    from storehouse.core import transform
 
     if settings().is_embedded and not settings().server.is_running:
         local.start()
@@ -119,13 +119,13 @@ def _psql(_: argparse.Namespace, rest: list[str]) -> int:
         local.start()
     place = {name.replace("WAREHOUSE_", "PG"): value for name, value in settings().warehouse_environment().items()}
     sys.stdout.flush()
-    os.execve(BINARIES / "psql", ["psql", *rest], os.environ | place)
+    os.execve(binaries() / "psql", ["psql", *rest], os.environ | place)
 
 
 def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
     from dbt.cli.main import cli
 
-    from storehouse.transform import quote_no_rows
+    from storehouse.core.transform import quote_no_rows
 
     # A project can be parsed while the warehouse is away.
     known = settings().dbt_environment() if OFFLINE & set(rest) else databases.dbt_environment()
@@ -137,7 +137,7 @@ def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _summary(_: argparse.Namespace, __: list[str]) -> int:
-    from storehouse.summary import summarise
+    from storehouse.operate.summary import summarise
 
     print(summarise())
     return 0

@@ -24,15 +24,16 @@ from cosmos import DbtTaskGroup, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import DbtResourceType, LoadMode, TestBehavior
 from cosmos.dbt.graph import DbtNode
 
-from storehouse import node_results, transform
-from storehouse.errors import StorehouseError, may_pass
-from storehouse.landing import BUILDS, no_vain_retries
+from storehouse import node_results
+from storehouse.core import transform
+from storehouse.core.errors import StorehouseError, may_pass
+from storehouse.core.selection import words
+from storehouse.core.settings import PROJECT, settings
+from storehouse.core.transform import target_folder
 from storehouse.node_results import TESTS
-from storehouse.notices import Told
-from storehouse.selection import words
-from storehouse.settings import PROJECT, settings
-from storehouse.summary import count_tests
-from storehouse.transform import target_folder
+from storehouse.operate.summary import count_tests
+from storehouse.orchestrate.notices import Told
+from storehouse.orchestrate.rules import BUILDS_POOL, no_vain_retries
 
 # Unit tests test the code, not the day: they are in `make test`. Tests tagged `audit` read all of history.
 NOT_DAILY = ["resource_type:unit_test", "tag:audit"]
@@ -86,9 +87,9 @@ def dbt_build(
     # In the builds' pool too: when they run alone they end the run, and its end forgets what tests of others look at
     # where both DAGs build a model. A node that runs alone ends none, and shares the warehouse with a build model by
     # model. In the pool a broken one would wait for the end of the build to say so.
-    leaves >> DbtNodeTask(task_id=TESTS, node=TESTS, pool=BUILDS, **chosen)
+    leaves >> DbtNodeTask(task_id=TESTS, node=TESTS, pool=BUILDS_POOL, **chosen)
     roots = list(group.get_roots())
-    build = {"pool": BUILDS, "execution_timeout": LONGEST_BUILD} | build
+    build = {"pool": BUILDS_POOL, "execution_timeout": LONGEST_BUILD} | build
     DbtBuild(task_id="build", **chosen, **build) >> roots
     if large:
         DbtBuild(task_id="build_large", **chosen, **build | large) >> roots

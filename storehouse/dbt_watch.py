@@ -15,7 +15,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from storehouse import node_results
-from storehouse.errors import TransientError, may_pass
+from storehouse.core.errors import TransientError, may_pass
 from storehouse.node_results import BUILD, FAILED, SKIPPED, SUCCESS, TESTS, Result
 
 TERMINAL = {"success", "failed", "skipped", "upstream_failed", "removed"}

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psycopg
 
-from extract_load.databases import connect_warehouse, take_lock
-from storehouse.errors import TransientError, may_pass, said_by, without_rows
-from storehouse.transform import NOT_DAILY_TAGS
+from storehouse.core.databases import connect_warehouse, take_lock
+from storehouse.core.errors import TransientError, may_pass, said_by, without_rows
+from storehouse.core.transform import NOT_DAILY_TAGS
 
 SUCCESS, FAILED, SKIPPED = "success", "failed", "skipped"
 TESTS = "tests"  # the tests that are about several nodes

@@ -7,7 +7,7 @@ import gc
 import sys
 from importlib import import_module
 
-from storehouse.errors import StorehouseError
+from storehouse.core.errors import StorehouseError
 
 MODULES = [
     "airflow.providers.standard.decorators.python",
@@ -20,7 +20,8 @@ MODULES = [
     "openlineage.client",
     "extract_load",
     "storehouse.dbt_tasks",
-    "storehouse.landing",
+    "storehouse.orchestrate.landing",
+    "storehouse.orchestrate.report",
 ]
 
 

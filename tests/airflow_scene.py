@@ -16,8 +16,8 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from storehouse.server import Server
-from storehouse.settings import PROJECT
+from storehouse.core.settings import PROJECT
+from storehouse.laptop.server import Server
 
 OUR_VARIABLES = tuple(
     f"{name}_"
@@ -183,7 +183,7 @@ def running_airflow(home: Path, env: dict[str, str]) -> Iterator[Airflow]:
     output = home / "airflow.out"
     with output.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "storehouse.airflow"], cwd=PROJECT, env=env, stdout=file, stderr=file
+            [sys.executable, "-m", "storehouse.laptop.airflow"], cwd=PROJECT, env=env, stdout=file, stderr=file
         )
     try:
         while "Airflow is ready: " not in output.read_text():

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from houses import House, build_house
 
-from storehouse.server import Server
-from storehouse.settings import settings
+from storehouse.core.settings import settings
+from storehouse.laptop.server import Server
 
 # The longest first; and while one worker kills and plays histories, the other has Airflow, which needs much memory.
 FIRST = [

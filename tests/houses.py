@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psycopg
 
-from storehouse.server import Server
-from storehouse.settings import PROJECT, settings
+from storehouse.core.settings import PROJECT, settings
+from storehouse.laptop.server import Server
 
 OUR_VARIABLES = (
     *("WAREHOUSE_", "SHOP_", "MARKETPLACE_", "REVIEWS_", "STORES_", "STOREHOUSE_", "DBT_TARGET"),

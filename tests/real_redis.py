@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from storehouse.server import free_port
+from storehouse.laptop.server import free_port
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:

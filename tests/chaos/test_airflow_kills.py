@@ -25,11 +25,11 @@ from houses import House
 from test_kills import SEED, leftovers, loads_that_are_not_whole, lost_orders
 
 import demo
-from storehouse import airflow as house_airflow
-from storehouse import audit
-from storehouse.errors import StorehouseError
-from storehouse.server import Server
-from storehouse.settings import PROJECT, settings
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import PROJECT, settings
+from storehouse.laptop import airflow as house_airflow
+from storehouse.laptop.server import Server, server_of_this_home
+from storehouse.operate import audit
 
 pytestmark = pytest.mark.skipif("KILLS" not in os.environ, reason="`make chaos` kills the parts of Airflow")
 KILLS = int(os.environ.get("KILLS", "0"))
@@ -164,7 +164,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     settings.cache_clear()
     try:
         parse(home)
-        server = settings().server.start()
+        server = server_of_this_home().start()
         for database in ("storehouse", "airflow", "shop"):
             server.ensure_database(database)
         demo.advance(days=3, size=0.05)
@@ -172,7 +172,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield House(home, server.conninfo("storehouse"), server.conninfo("shop"), dict(os.environ))
     finally:
         demo.stop()
-        settings().server.stop()
+        server_of_this_home().stop()
         os.environ.clear()
         os.environ.update(before)
         settings.cache_clear()
@@ -181,12 +181,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.fixture(scope="module")
 def services(house: House) -> Iterator[Services]:
     set_policy(house.home, TRY_AGAIN_SOON)
-    for step in (["db", "migrate"], ["pools", "import", str(PROJECT / "storehouse" / "pools.json")]):
-        done = run(house.environment, "-m", "storehouse.airflow", *step)
+    for step in (["db", "migrate"], ["pools", "import", str(PROJECT / "storehouse" / "orchestrate" / "pools.json")]):
+        done = run(house.environment, "-m", "storehouse.laptop.airflow", *step)
         assert done.returncode == 0, done.stdout + done.stderr
     logs = house.home / "logs"
     logs.mkdir(exist_ok=True)
-    services = Services(house_airflow.environment(), settings().server, logs)
+    services = Services(house_airflow.environment(), server_of_this_home(), logs)
     for name in house_airflow.PARTS:
         services.start(name)
     keeper = threading.Thread(target=services.keep_up)

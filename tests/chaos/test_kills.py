@@ -19,9 +19,10 @@ from houses import House, build_house
 
 import demo
 import extract_load
-from storehouse import audit, transform
-from storehouse.server import Server
-from storehouse.settings import PROJECT
+from storehouse.core import transform
+from storehouse.core.settings import PROJECT
+from storehouse.laptop.server import Server
+from storehouse.operate import audit
 
 KILLS = int(os.environ.get("KILLS", "4"))
 SEED = int(os.environ.get("KILL_SEED", random.randrange(2**32)))

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from extract_load import databases, ledger
+from extract_load import ledger
 from extract_load.tables import TABLES
+from storehouse.core import databases
 
 DAY_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 COUNTRIES = ["US", "DE", "JP", "GB", "XX", None]

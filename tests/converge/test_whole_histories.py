@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from oracle import Oracle
 
 import extract_load
-from storehouse import audit, transform
-from storehouse.errors import StorehouseError
+from storehouse.core import transform
+from storehouse.core.errors import StorehouseError
+from storehouse.operate import audit
 
 HISTORIES = int(os.environ.get("HISTORIES", "2"))
 ORDERS, BATCHES = 600, 8

@@ -65,7 +65,7 @@ def backfill(airflow: Airflow, first: date, last: date, **how: object) -> None:
 
 
 WHAT_DIFFERS = """
-from storehouse.audit import audit
+from storehouse.operate.audit import audit
 compared = [verdict for verdict in audit() if not verdict.note]
 for verdict in compared:
     if verdict.differences:

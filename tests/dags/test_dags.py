@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from airflow_scene import environment, parse, run
 
-from storehouse.settings import PROJECT
+from storehouse.core.settings import PROJECT
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 DAGS = {"shop_elt", "feedback_elt", "customer_marts", "maintenance"}
@@ -120,7 +120,7 @@ def test_every_task_has_an_owner_retries_with_backoff_a_timeout_and_tells_of_its
 
 
 def test_what_uses_the_warehouse_or_an_api_has_a_pool(seen: dict) -> None:
-    pools = set(json.loads((PROJECT / "storehouse" / "pools.json").read_text()))
+    pools = set(json.loads((PROJECT / "storehouse" / "orchestrate" / "pools.json").read_text()))
     for name, task in seen["tasks"].items():
         if name.endswith((".build", ".build_large", ".extract_load", ".audit", ".vacuum")):
             assert task["pool"] in pools, name
@@ -132,7 +132,7 @@ def test_dbt_builds_one_at_a_time_and_has_hours(seen: dict) -> None:
     # The tests end a run when they run alone: no build may go on meanwhile.
     tests = [task for name, task in seen["tasks"].items() if name.endswith(".tests")]
     assert {task["pool"] for task in builds + tests} == {"builds"} and len(tests) == 3
-    assert json.loads((PROJECT / "storehouse" / "pools.json").read_text())["builds"]["slots"] == 1
+    assert json.loads((PROJECT / "storehouse" / "orchestrate" / "pools.json").read_text())["builds"]["slots"] == 1
 
 
 def test_the_shop_is_landed_sized_built_published_and_reported(seen: dict) -> None:
@@ -166,6 +166,6 @@ def test_without_the_manifest_the_import_error_says_how_to_make_it(home: Path) -
     "words", ["dags test shop_elt", "dags test feedback_elt 2026-01-02", "tasks test shop_elt dbt.fct_orders"]
 )
 def test_a_test_command_of_airflow_that_would_build_before_landing_is_refused_in_words(tmp_path: Path, words: str):
-    done = run(environment(tmp_path), "-m", "storehouse.airflow", *words.split())
+    done = run(environment(tmp_path), "-m", "storehouse.laptop.airflow", *words.split())
     assert done.returncode == 1 and not (tmp_path / "postgres").exists()
     assert "has no triggerer" in done.stderr and "make run" in done.stderr and "Traceback" not in done.stderr

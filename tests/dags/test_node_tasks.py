@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from houses import House
 
-from storehouse.settings import PROJECT
+from storehouse.core.settings import PROJECT
 
 BEGAN = datetime(2026, 1, 2, 3, tzinfo=UTC)
 BEFORE, AFTER = BEGAN - timedelta(minutes=1), BEGAN + timedelta(minutes=1)
@@ -342,7 +342,7 @@ def test_a_node_without_a_triggerer_builds_nothing_and_says_what_to_do(
     """`airflow dags test` and `airflow tasks test`: the nodes' tasks come first there, before their sources land."""
     from airflow.sdk import DAG, TaskGroup
 
-    from storehouse.notices import Told
+    from storehouse.orchestrate.notices import Told
 
     monkeypatch.setattr(tasks.transform, "build", lambda *_, **__: pytest.fail("it built"))
     with DAG("shop_elt", schedule=None), TaskGroup("dbt") as group:
@@ -393,7 +393,8 @@ def test_what_runs_alone_is_asked_what_the_run_is_asked_and_what_became_of_it_is
 ) -> None:
     from airflow.sdk import DAG, TaskGroup
 
-    from storehouse import landing, node_results
+    from storehouse import node_results
+    from storehouse.orchestrate.report import report
 
     with psycopg.connect(house.warehouse) as warehouse:
         warehouse.execute("create schema raw; create table raw.loads (load_id, run_id) as values (7, 'shop_elt a run')")
@@ -422,9 +423,8 @@ def test_what_runs_alone_is_asked_what_the_run_is_asked_and_what_became_of_it_is
     ti = SimpleNamespace(dag_id="shop_elt", run_id="a run", try_number=1, xcom_pull=lambda *_, **__: [{}])
     ti.get_task_states = lambda **_: {"a run": states}
     ti.get_previous_dagrun = lambda: None
-    report = landing.report.function
     with pytest.raises(Exception, match=r"2 tasks did not succeed: dbt\.fct_orders, dbt\.tests"):
-        report(ti, context()["dag_run"])
+        report.function(ti, context()["dag_run"])
 
     for task in (node, tests):
         task.resume(context(full_refresh=True, selection="fct_orders"), {"message": None})
@@ -433,11 +433,11 @@ def test_what_runs_alone_is_asked_what_the_run_is_asked_and_what_became_of_it_is
     assert node_results.unbuilt("shop_elt", "a run") == set()
     assert node_results.read("shop_elt", "a run")["tests"].status == "success"
     states |= {"dbt.fct_orders": "success", "dbt.tests": "success"}
-    report(ti, context()["dag_run"])
+    report.function(ti, context()["dag_run"])
     with psycopg.connect(house.warehouse) as warehouse:
         warehouse.execute("update converge.runs set bound = 6 where run_id = 'shop_elt a run 0'")
     with pytest.raises(Exception, match="What landed last came after the build"):
-        report(ti, context()["dag_run"])
+        report.function(ti, context()["dag_run"])
 
 
 @pytest.mark.parametrize(
@@ -457,11 +457,11 @@ def test_what_can_not_pass_fails_a_task_for_good_and_trouble_is_tried_again(
 ) -> None:
     from airflow.sdk.exceptions import AirflowFailException
 
-    from storehouse.errors import TransientError, judged
+    from storehouse.core.errors import TransientError, as_error
 
     becomes = TransientError if passes else AirflowFailException
     with pytest.raises(becomes, match=re.escape(said)), tasks.no_vain_retries():
-        raise judged(said)
+        raise as_error(said)
 
 
 @pytest.mark.parametrize(("conf", "shown"), [({}, "upstream_failed"), ({"selection": "fct_payments"}, "skipped")])
@@ -484,7 +484,7 @@ def test_what_a_failed_test_about_several_nodes_kept_from_being_built_shows_it(
 
 
 def test_a_full_refresh_takes_the_large_build_however_little_landed(tasks: ModuleType) -> None:
-    from storehouse.landing import size
+    from storehouse.orchestrate.landing import size
 
     assert size.function([{"orders": 1}], {"full_refresh": True}) == "dbt.build_large"
     assert size.function([{"orders": 1}], {"full_refresh": False}) == "dbt.build"

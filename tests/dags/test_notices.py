@@ -11,7 +11,7 @@ import pytest
 import structlog
 from airflow_scene import Notices, web_hook
 
-from storehouse.settings import settings
+from storehouse.core.settings import settings
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 RUN = "scheduled__2026-01-03"
@@ -37,7 +37,7 @@ def notices(
     )
     with web_hook() as url:
         configure(NOTIFY_URL=url, LATE_HOURS=4)
-        module = importlib.import_module("storehouse.notices")
+        module = importlib.import_module("storehouse.orchestrate.notices")
         monkeypatch.setattr(module, "Variable", memory)
         yield module
 
@@ -47,7 +47,8 @@ def dag(notices: ModuleType) -> object:
     """A DAG with the rules of the house."""
     from airflow.sdk import DAG, BaseOperator
 
-    from storehouse.landing import RULES, report
+    from storehouse.orchestrate.report import report
+    from storehouse.orchestrate.rules import RULES
 
     with DAG("shop_elt", **RULES) as dag:
         BaseOperator(task_id="publish") >> report()

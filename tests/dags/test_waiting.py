@@ -27,7 +27,7 @@ def readiness(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     """The module; Airflow, which it imports, gets a home of the test's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
-        return importlib.import_module("storehouse.readiness")
+        return importlib.import_module("storehouse.orchestrate.readiness")
 
 
 def flag(house: House) -> Path:
@@ -240,7 +240,7 @@ def test_a_late_source_is_waited_for_outside_the_worker(new_house: House, readin
         wait.execute({"data_interval_end": END_OF_DAY})
     assert deferred.value.timeout > wait.timeout
     place, arguments = deferred.value.trigger.serialize()
-    assert place == "storehouse.readiness.SourceReady"
+    assert place == "storehouse.orchestrate.readiness.SourceReady"
 
     async def it_comes_while_we_wait() -> object:
         trigger = readiness.SourceReady(**arguments | {"every": 0.05})

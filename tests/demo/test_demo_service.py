@@ -13,8 +13,8 @@ from houses import House
 
 import demo
 from demo import service
-from storehouse.errors import StorehouseError
-from storehouse.settings import PROJECT, settings
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import PROJECT, settings
 
 
 def run(house: House, *arguments: str, **environment: str) -> subprocess.CompletedProcess:

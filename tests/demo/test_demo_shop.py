@@ -10,8 +10,8 @@ from houses import House
 
 import demo
 from demo import stores
-from storehouse.errors import StorehouseError
-from storehouse.settings import settings
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import settings
 
 KEYS = {
     "public.customers": 1,

@@ -25,8 +25,8 @@ from airflow_scene import (
 )
 from real_redis import Redis
 
-from storehouse.server import Server, free_port
-from storehouse.settings import PROJECT
+from storehouse.core.settings import PROJECT
+from storehouse.laptop.server import Server, free_port
 
 WITHIN = 300  # seconds
 WORKERS = ("one", "two")
@@ -124,7 +124,10 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
         },
     )
     try:
-        for step in (["db", "migrate"], ["pools", "import", str(PROJECT / "storehouse" / "pools.json")]):
+        for step in (
+            ["db", "migrate"],
+            ["pools", "import", str(PROJECT / "storehouse" / "orchestrate" / "pools.json")],
+        ):
             done = run(machines.environment("front"), "-m", "airflow", *step)
             assert done.returncode == 0, done.stdout + done.stderr
         machines.start("front", "api-server")

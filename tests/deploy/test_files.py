@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import pytest
 import yaml
 
-from storehouse.settings import PROJECT, Settings
+from storehouse.core.settings import PROJECT, Settings
 
 VALUES = yaml.safe_load((PROJECT / "deploy" / "values.yaml").read_text())
 LOCKED = {package["name"]: package for package in tomllib.loads((PROJECT / "uv.lock").read_text())["package"]}

@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from storehouse.server import BINARIES, Server
-from storehouse.settings import PROJECT
+from storehouse.core.settings import PROJECT
+from storehouse.laptop.server import Server, binaries
 
 ROLES = PROJECT / "deploy" / "roles.sql"
 PASSWORD = "let me in"
@@ -34,11 +34,11 @@ INNER = (
     "quarantine.refused_records",
 )
 BEGIN_A_BUILD_ON_AIRFLOW = "from storehouse import node_results; node_results.begin('shop_elt', 'a run')"
-SESSION_OPTIONS = "from storehouse.settings import settings; print(settings().session_environment()['PGOPTIONS'])"
+SESSION_OPTIONS = "from storehouse.core.settings import settings; print(settings().session_environment()['PGOPTIONS'])"
 # Who is asked, in a process that has read a DAG's file, as every task's has.
 WHO_IS_TOLD_THE_KEY = """
 import dags.shop_elt
-from extract_load import databases
+from storehouse.core import databases
 from publish.warehouse import EXPORT_LOCK, snapshot
 from storehouse import node_results
 
@@ -141,7 +141,7 @@ LOGINS = ("extract", "transform", "reporting", "forget")
 def run_roles(warehouse: Warehouse, by: str = "owner") -> subprocess.CompletedProcess:
     """What an administrator types."""
     place = ["-h", "127.0.0.1", "-p", str(warehouse.server.port), "-U", by, "-d", warehouse.name]
-    command = [str(BINARIES / "psql"), "-X", *place, "-f", str(ROLES)]
+    command = [str(binaries() / "psql"), "-X", *place, "-f", str(ROLES)]
     password = warehouse.password_of(by)
     return subprocess.run(command, env={"PGPASSWORD": password}, capture_output=True, text=True, timeout=60)
 
@@ -432,7 +432,7 @@ def test_the_key_of_personal_data_is_told_to_dbts_sessions_alone(warehouse, tmp_
 
 
 def test_the_weekly_vacuum_reaches_every_table_whoever_owns_it(warehouse):
-    said = warehouse.said("from storehouse.vacuum import vacuum; vacuum()")
+    said = warehouse.said("from storehouse.operate.vacuum import vacuum; vacuum()")
     assert warehouse.query("select relid::regclass::text from pg_stat_user_tables where last_vacuum is null") == []
     assert "WARNING" not in said, said
 

@@ -13,11 +13,11 @@ import redis
 from psycopg.conninfo import make_conninfo
 from real_redis import wait_until
 
-from extract_load import databases
 from publish import product_ratings
-from storehouse.errors import StorehouseError, TransientError
-from storehouse.server import _not_root, free_port
-from storehouse.settings import PROJECT
+from storehouse.core import databases
+from storehouse.core.errors import StorehouseError, TransientError
+from storehouse.core.settings import PROJECT
+from storehouse.laptop.server import free_port, not_root
 
 PASSWORD = "let me in"
 
@@ -57,7 +57,7 @@ def postgres(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     def run(command: str, *arguments: object) -> None:
         with (folder / "said").open("w") as said:
             subprocess.run(
-                [*_not_root(), binaries / command, *map(str, arguments)], check=True, stdout=said, stderr=said
+                [*not_root(), binaries / command, *map(str, arguments)], check=True, stdout=said, stderr=said
             )
 
     run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from extract_scene import SHOP, Api, command
 
-from storehouse.settings import PROJECT, settings
+from storehouse.core.settings import PROJECT, settings
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tenacity import wait_fixed
 
 import extract_load
 from extract_load import http_pages
-from storehouse.errors import StorehouseError, TransientError
+from storehouse.core.errors import StorehouseError, TransientError
 
 NOTHING = b'{"page": 1, "pages": 1, "total": 0, "data": []}'
 

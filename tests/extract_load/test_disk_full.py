@@ -12,10 +12,10 @@ from houses import House
 
 import extract_load
 import publish
-from extract_load import databases
 from publish.warehouse import EXPORT_LOCK, snapshot
-from storehouse.errors import StorehouseError, TransientError
-from storehouse.server import Server, is_free
+from storehouse.core import databases
+from storehouse.core.errors import StorehouseError, TransientError
+from storehouse.laptop.server import Server, is_free
 
 FILL = """
     insert into orders (order_id, status, updated_at)

@@ -10,7 +10,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 import extract_load
-from storehouse.errors import StorehouseError
+from storehouse.core.errors import StorehouseError
 
 Make = Callable[[str], str]
 

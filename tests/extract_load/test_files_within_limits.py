@@ -16,7 +16,7 @@ from extract_scene import FLAG, HEADER, write_day
 
 import extract_load
 from extract_load import store_files
-from storehouse.errors import StorehouseError, TransientError
+from storehouse.core.errors import StorehouseError, TransientError
 
 DAY = "2026-01-05"
 GOOD = HEADER + "s1,r1,1,1\n"

@@ -11,11 +11,11 @@ import pytest
 from extract_scene import at, command, order, wait_until
 
 import extract_load
-from extract_load.databases import open_warehouse
 from extract_load.ledger import LEDGER_LOCK, watermark
 from extract_load.tables import tables_of
-from storehouse.errors import StorehouseError
-from storehouse.settings import PROJECT
+from storehouse.core.databases import open_warehouse
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import PROJECT
 
 ORDERS = next(table for table in tables_of("shop") if table.name == "orders")
 

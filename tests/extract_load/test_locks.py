@@ -10,11 +10,11 @@ import pytest
 from extract_scene import order, wait_until
 
 import extract_load
-from extract_load import databases
 from extract_load.ledger import LEDGER_LOCK
 from extract_load.shop_db import SNAPSHOT_LOCK
 from publish.warehouse import EXPORT_LOCK, snapshot
-from storehouse.errors import TransientError
+from storehouse.core import databases
+from storehouse.core.errors import TransientError
 
 HOLDER = {"application_name": "a stranger's session"}
 SECONDS = 1.5 / 60  # of a minute

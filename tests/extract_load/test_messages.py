@@ -17,8 +17,8 @@ import pytest
 from extract_scene import HEADER, SHOP, Answer, write_day
 
 import extract_load
-from storehouse.errors import StorehouseError
-from storehouse.server import Server
+from storehouse.core.errors import StorehouseError
+from storehouse.laptop.server import Server
 
 CANARY = "canary.bird@example.com"
 # As a part of it may be left of it, in any encoding of one byte a character.
@@ -48,7 +48,7 @@ def told(
     """Load a source as Airflow's task does; returns the message, and all that was told anywhere."""
     from structlog.tracebacks import ExceptionDictTransformer
 
-    from storehouse.landing import no_vain_retries
+    from storehouse.orchestrate.rules import no_vain_retries
 
     caplog.set_level(logging.INFO)  # as Airflow's is
     start = server.log.stat().st_size

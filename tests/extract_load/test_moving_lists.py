@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import extract_load
 from extract_load import paged_api
-from storehouse.errors import StorehouseError, TransientError
+from storehouse.core.errors import StorehouseError, TransientError
 
 REVIEWS = ("/reviews", None)
 DAY = at("2026-01-01")

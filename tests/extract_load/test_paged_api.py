@@ -12,7 +12,7 @@ from tenacity import wait_fixed
 import extract_load
 from extract_load import http_pages
 from extract_load.tables import TABLES
-from storehouse.errors import StorehouseError
+from storehouse.core.errors import StorehouseError
 
 TABLES_BY_NAME = {table.label: table for table in TABLES}
 

@@ -11,9 +11,9 @@ from extract_scene import order, wait_until
 from psycopg.conninfo import make_conninfo
 
 import extract_load
-from extract_load import databases
-from storehouse.errors import StorehouseError, TransientError
-from storehouse.server import _not_root, free_port, is_free
+from storehouse.core import databases
+from storehouse.core.errors import StorehouseError, TransientError
+from storehouse.laptop.server import free_port, is_free, not_root
 
 Pooler = Callable[..., int]
 
@@ -42,7 +42,7 @@ def pooler(server, tmp_path: Path) -> Iterator[Pooler]:
         file.write_text(f"[databases]\n* = {place}\n[pgbouncer]\n{lines}\n")
         file.chmod(0o644)
         tmp_path.chmod(0o755)
-        started.append(subprocess.Popen([*_not_root(), binary, file], stderr=(tmp_path / "pgbouncer.log").open("w")))
+        started.append(subprocess.Popen([*not_root(), binary, file], stderr=(tmp_path / "pgbouncer.log").open("w")))
         wait_until(lambda: not is_free(port), 20)
         return port
 

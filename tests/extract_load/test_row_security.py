@@ -8,8 +8,8 @@ from extract_scene import order
 from psycopg.conninfo import make_conninfo
 
 import extract_load
-from extract_load import databases
-from storehouse.errors import StorehouseError, TransientError
+from storehouse.core import databases
+from storehouse.core.errors import StorehouseError, TransientError
 
 PRODUCTS = "insert into products (product_id, name) values ('p1', 'one'), ('p2', 'two')"
 HIDE = """

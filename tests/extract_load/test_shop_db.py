@@ -11,8 +11,8 @@ from extract_scene import SHOP, at, order, wait_until
 from houses import build_house
 
 import extract_load
-from storehouse.errors import StorehouseError
-from storehouse.server import Server
+from storehouse.core.errors import StorehouseError
+from storehouse.laptop.server import Server
 
 
 def load(table: str, *interval, **options) -> int:

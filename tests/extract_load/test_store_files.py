@@ -11,7 +11,7 @@ import pytest
 from extract_scene import FLAG, HEADER, at, write_day
 
 import extract_load
-from storehouse.errors import StorehouseError
+from storehouse.core.errors import StorehouseError
 
 
 def lines(house) -> list[tuple]:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from houses import command
 
-from storehouse import rates
-from storehouse.errors import StorehouseError
-from storehouse.settings import PROJECT, settings
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import PROJECT, settings
+from storehouse.operate import rates
 
 # A euro in dollars, yen, and lats, which ended. The 28th of February 2025 was a Friday.
 HISTORY = """Date,USD,JPY,LVL,

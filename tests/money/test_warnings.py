@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 import extract_load
-from storehouse import transform
-from storehouse.run import DAILY
+from storehouse.core import transform
+from storehouse.core.transform import DAILY
 from tests.converge.histories import Landed, Record
 
 NOW = datetime(2027, 2, 3, tzinfo=UTC)

@@ -14,8 +14,9 @@ import psycopg
 import pytest
 
 import extract_load
-from storehouse import audit, transform
-from storehouse.run import DAILY
+from storehouse.core import transform
+from storehouse.core.transform import DAILY
+from storehouse.operate import audit
 
 CENT = Decimal("0.01")
 SKUS = ["22423", "85123A", "47503J", "47503J ", "POST", "BANK CHARGES", "gift_0001_20", "A.1", "a/b", "DCGS0076"]

@@ -16,8 +16,8 @@ import psycopg
 import pytest
 
 import extract_load
-from storehouse import transform
-from storehouse.settings import PROJECT, settings
+from storehouse.core import transform
+from storehouse.core.settings import PROJECT, settings
 
 DATA = PROJECT.parent / "shared" / "data" / "olist"
 HERE = Path(__file__).parent

@@ -7,8 +7,8 @@ import pytest
 from test_olist_replay import DATA, ReviewsApi, read
 
 import extract_load
-from storehouse import transform
-from storehouse.settings import settings
+from storehouse.core import transform
+from storehouse.core.settings import settings
 
 LEAST = 0.75
 # Guessing "positive" every time agrees with most of them: each side must be better than a coin by itself.

@@ -11,10 +11,10 @@ from privacy_scene import Command
 
 import demo
 import extract_load
-from storehouse import transform
-from storehouse.run import DAILY
-from storehouse.server import Server
-from storehouse.settings import PROJECT
+from storehouse.core import transform
+from storehouse.core.settings import PROJECT
+from storehouse.core.transform import DAILY
+from storehouse.laptop.server import Server
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 from houses import House
 
-from storehouse.server import BINARIES
+from storehouse.laptop.server import binaries
 
 Command = Callable[..., subprocess.CompletedProcess]
 
 
 def dumped(house: House) -> str:
     """Everything that the warehouse has, as PostgreSQL's own dump says it."""
-    done = subprocess.run([BINARIES / "pg_dump", "--data-only", house.warehouse], capture_output=True, text=True)
+    done = subprocess.run([binaries() / "pg_dump", "--data-only", house.warehouse], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -11,10 +11,11 @@ import pytest
 from houses import House
 from privacy_scene import Command, dumped
 
-from storehouse import audit, forget, transform
-from storehouse.errors import StorehouseError
-from storehouse.run import DAILY
-from storehouse.settings import PROJECT
+from storehouse.core import transform
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import PROJECT
+from storehouse.core.transform import DAILY
+from storehouse.operate import audit, forget
 
 pytest_plugins = ["privacy_fixtures"]
 

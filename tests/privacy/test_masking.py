@@ -13,9 +13,9 @@ from privacy_scene import Command
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from storehouse import transform
-from storehouse.server import Server
-from storehouse.settings import PROJECT, settings
+from storehouse.core import transform
+from storehouse.core.settings import PROJECT, settings
+from storehouse.laptop.server import Server
 
 pytest_plugins = ["privacy_fixtures"]
 

@@ -7,8 +7,9 @@ import pytest
 from houses import House
 
 import extract_load
-from storehouse import forget, transform
-from storehouse.errors import StorehouseError
+from storehouse.core import transform
+from storehouse.core.errors import StorehouseError
+from storehouse.operate import forget
 
 SPY = """
     create table public.seen (who text, pii_key text);

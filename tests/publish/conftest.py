@@ -12,7 +12,7 @@ import pytest
 from publish_scene import MARTS, contract
 from real_redis import Redis
 
-from storehouse.settings import PROJECT
+from storehouse.core.settings import PROJECT
 
 
 @pytest.fixture

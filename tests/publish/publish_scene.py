@@ -2,7 +2,7 @@
 
 import yaml
 
-from storehouse.settings import PROJECT
+from storehouse.core.settings import PROJECT
 
 MARTS = ("sales.agg_daily_sales", "feedback.product_ratings")
 

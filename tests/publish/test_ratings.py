@@ -12,7 +12,7 @@ from real_redis import wait_until
 
 import publish
 from publish.warehouse import RATINGS_LOCK
-from storehouse.errors import StorehouseError
+from storehouse.core.errors import StorehouseError
 
 MANY = 10_000
 

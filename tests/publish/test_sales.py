@@ -19,8 +19,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from real_redis import wait_until
 
 import publish
-from storehouse.errors import StorehouseError, TransientError
-from storehouse.settings import PROJECT
+from storehouse.core.errors import StorehouseError, TransientError
+from storehouse.core.settings import PROJECT
 
 
 def sell(marts: Callable[[str], None], days: int, orders: int = 1, first: str = "2026-01-30") -> None:

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 import extract_load
-from storehouse import audit, transform
-from storehouse.run import DAILY
+from storehouse.core import transform
+from storehouse.core.transform import DAILY
+from storehouse.operate import audit
 from tests.converge.histories import Landed, Record
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY = (datetime(2026, 1, day, tzinfo=UTC) for day in (5, 6, 7, 8))

@@ -6,8 +6,8 @@ import psycopg
 import pytest
 
 import extract_load
-from storehouse import transform
-from storehouse.run import DAILY
+from storehouse.core import transform
+from storehouse.core.transform import DAILY
 from tests.converge.histories import Landed, Record
 from tests.quality.test_deletes import MARKETPLACE_ORDER, MONDAY, ORDER, sent
 

@@ -5,8 +5,9 @@ import random
 import pytest
 
 import extract_load
-from storehouse import audit, transform
-from storehouse.run import DAILY
+from storehouse.core import transform
+from storehouse.core.transform import DAILY
+from storehouse.operate import audit
 from tests.converge.histories import Landed, Record
 from tests.quality.test_deletes import (
     LINE,

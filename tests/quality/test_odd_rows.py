@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import extract_load
-from storehouse import transform
-from storehouse.run import DAILY
+from storehouse.core import transform
+from storehouse.core.transform import DAILY
 from tests.converge.histories import Landed
 from tests.quality.test_deletes import MARKETPLACE_ORDER, sent
 

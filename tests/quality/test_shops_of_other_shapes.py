@@ -5,8 +5,9 @@ from decimal import Decimal
 import pytest
 
 import extract_load
-from storehouse import audit, transform
-from storehouse.run import DAILY
+from storehouse.core import transform
+from storehouse.core.transform import DAILY
+from storehouse.operate import audit
 
 TIMES = "created_at timestamptz default '2026-01-10 UTC', updated_at timestamptz not null default '2026-01-11 UTC'"
 SHOP = f"""

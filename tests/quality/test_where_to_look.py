@@ -3,9 +3,9 @@
 import re
 
 import extract_load
-from storehouse import transform
-from storehouse.run import DAILY
-from storehouse.summary import summarise
+from storehouse.core import transform
+from storehouse.core.transform import DAILY
+from storehouse.operate.summary import summarise
 from tests.converge.histories import Landed, Record
 from tests.quality.test_deletes import MONDAY, ORDER, TUESDAY, sent
 

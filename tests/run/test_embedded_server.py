@@ -16,7 +16,7 @@ import pytest
 from houses import command
 from real_redis import wait_until
 
-from storehouse.server import Server, is_free
+from storehouse.laptop.server import Server, is_free
 
 NO_PASSWORD = {"host": "127.0.0.1", "passfile": "/dev/null", "connect_timeout": 10}
 
@@ -125,7 +125,7 @@ def test_every_command_works_in_a_home_that_trusted_everybody(embedded: Server) 
         assert run("advance", "--days", "1", "--size", "0.01", module="demo").returncode == 0
         landed = run("shop", module="extract_load")
         assert landed.returncode == 0, landed.stderr
-        checked = run("db", "check", module="storehouse.airflow")
+        checked = run("db", "check", module="storehouse.laptop.airflow")
         assert checked.returncode == 0, checked.stderr
     finally:
         run("stop")

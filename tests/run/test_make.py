@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from houses import command
 
-from storehouse.settings import PROJECT
+from storehouse.core.settings import PROJECT
 
 NASTY = "it's; touch gone `touch gone` \"&& touch gone"
 

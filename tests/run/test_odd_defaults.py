@@ -11,10 +11,10 @@ import psycopg2
 import pytest
 from houses import Command, House, command
 
-from extract_load import databases
-from storehouse import node_results, sessions
-from storehouse.server import Server
-from storehouse.settings import PROJECT, settings
+from storehouse import node_results
+from storehouse.core import databases, sessions
+from storehouse.core.settings import PROJECT, settings
+from storehouse.laptop.server import Server
 
 ODD = {
     "client_encoding": "LATIN1",
@@ -186,7 +186,7 @@ def test_everything_works_where_every_default_is_odd(odd: Command) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert odd("summary").returncode == 0
     done = subprocess.run(
-        [sys.executable, "-c", "from storehouse.vacuum import vacuum; vacuum()"],
+        [sys.executable, "-c", "from storehouse.operate.vacuum import vacuum; vacuum()"],
         cwd=PROJECT, env=odd.environment, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

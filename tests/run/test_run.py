@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from houses import Command, command
 
-from storehouse.server import Server
+from storehouse.laptop.server import Server
 
 LAYERS = {
     *("raw", "raw_shop", "raw_marketplace", "raw_reviews", "raw_stores", "staging", "quarantine", "intermediate"),

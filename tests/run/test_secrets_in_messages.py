@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from storehouse.errors import StorehouseError
-from storehouse.settings import settings
-from storehouse.shown import first_line, shown, without_secrets
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import settings
+from storehouse.core.shown import first_line, shown, without_secrets
 
 SECRETS = ("hunter2", "t0p", "s3kret", "p@ss9", "w0rd", "r3ader", "t0ken", "s3cr3t")
 CREDENTIALS = [
@@ -107,7 +107,7 @@ def test_a_store_that_cannot_be_read_or_written_is_told_without_its_secrets(
     from extract_load.ledger import Interval
     from extract_load.store_files import _Files
     from publish.sales import _Target
-    from storehouse.readiness import why_not_ready
+    from storehouse.orchestrate.readiness import why_not_ready
 
     looks = (
         lambda: _Files(url).of(Interval(None, None)),
@@ -186,7 +186,7 @@ def test_a_notice_that_cannot_be_sent_is_logged_without_its_url(
     configure: Callable[..., None], tmp_path: Path, capfd: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
 ) -> None:
     configure(AIRFLOW_HOME=tmp_path)
-    from storehouse import notices
+    from storehouse.orchestrate import notices
 
     for url in ("nowhere://t0ken/t0ken", "json://r3ader:hunter2@127.0.0.1:1/t0ken?x=hunter2", "slack://t0ken", "t0ken"):
         caplog.clear()
@@ -199,7 +199,7 @@ def test_a_notice_that_cannot_be_sent_is_logged_without_its_url(
 
 def test_airflow_masks_in_its_logs_what_a_librarys_error_might_quote(tmp_path: Path) -> None:
     script = (
-        "from storehouse import landing; from airflow.sdk._shared.secrets_masker import redact; "
+        "from storehouse.orchestrate import rules; from airflow.sdk._shared.secrets_masker import redact; "
         "print(redact('got hunter2hunter2 of it'))"
     )
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from houses import command
 
-from storehouse.errors import StorehouseError
-from storehouse.selection import PATTERN, variables, words
+from storehouse.core.errors import StorehouseError
+from storehouse.core.selection import PATTERN, variables, words
 
 SELECTIONS = [
     "fct_orders",
@@ -80,7 +80,7 @@ def test_a_run_by_hand_may_not_give_dbt_flags(tmp_path: Path, monkeypatch: pytes
     from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
 
     from storehouse.dbt_tasks import DbtTask
-    from storehouse.landing import build_params
+    from storehouse.orchestrate.rules import build_params
 
     with pytest.raises(ParamValidationError):
         build_params()["selection"].resolve("fct_orders --full-refresh")

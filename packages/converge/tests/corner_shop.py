@@ -13,7 +13,7 @@ from dbt.contracts.graph.manifest import Manifest
 from dbt_common.behavior_flags import BehaviorFlagRendered
 from psycopg import sql
 
-from storehouse.server import Server
+from storehouse.laptop.server import Server
 
 PACKAGE = Path(__file__).resolve().parent.parent
 PROJECT = PACKAGE / "integration"

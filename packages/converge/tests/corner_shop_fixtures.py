@@ -8,7 +8,7 @@ from corner_shop import DATABASE, PROJECT, Shop, item, order
 from dbt.adapters.postgres.connections import PostgresConnectionManager
 from dbt.cli.main import dbtRunner
 
-from storehouse.server import Server
+from storehouse.laptop.server import Server
 
 # As dbt has it: a project whose tests run in the same process may have changed how it tells errors.
 TELLS_ERRORS = PostgresConnectionManager.exception_handler

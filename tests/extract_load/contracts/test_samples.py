@@ -20,8 +20,9 @@ from extract_scene import Api, at, write_day
 
 import extract_load
 from extract_load.tables import TABLES, Table
-from storehouse import audit, transform
-from storehouse.errors import StorehouseError
+from storehouse.core import transform
+from storehouse.core.errors import StorehouseError
+from storehouse.operate import audit
 
 SAMPLES = Path(__file__).parent / "samples"
 TABLE_OF = {table.label: table for table in TABLES}

@@ -1,4 +1,4 @@
-"""What a run made, and where to look next."""
+"""The summary of a run: what landed, what the marts hold, how the tests ended, where to look next."""
 
 import json
 from collections import Counter
@@ -8,11 +8,11 @@ from typing import Any
 
 import psycopg
 
-from extract_load.databases import open_warehouse
-from storehouse.transform import target_folder, without_database
+from storehouse.core.databases import open_warehouse
+from storehouse.core.transform import target_folder, without_database
 
 MART_SCHEMAS = ["core", "sales", "customers", "feedback"]
-# A table larger than this is counted by the planner's estimate: a summary must not read history.
+# Of a larger table the planner's estimate is shown: a summary must not read all of history.
 EXACT_ROWS = 1_000_000
 PLACES = [
     ("sales.agg_daily_sales", "what was sold, by day, channel and region"),
@@ -57,7 +57,7 @@ def summarise(run_id: str | None = None, tests: Mapping[str, Any] | None = None)
             """,
             [MART_SCHEMAS, MART_SCHEMAS],
         ).fetchall()
-        # What is named is there: a first run that was stopped has built no mart, and no view over the quarantine.
+        # Only what exists: a first run that was stopped has built no mart, and no view over the quarantine.
         places = [place for place in PLACES if _exists(warehouse, place[0])]
         counted = [
             (name, f"{estimate:,} about" if estimate > EXACT_ROWS else f"{_count(warehouse, relation):,}")

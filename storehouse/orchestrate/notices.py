@@ -1,4 +1,4 @@
-"""Notices to people: that something failed, is late, or is well again. One provider, Apprise, for mail, Slack, ….
+"""Notices to people that something failed, is late, or succeeds again; by Apprise, to mail, Slack and many others.
 
 The place is `NOTIFY_URL`, or the password of the Airflow connection `storehouse_notices`: a URL as Apprise reads it,
 several with spaces between. Without either nothing is sent. A service that is dead is logged, and fails nothing.
@@ -14,15 +14,16 @@ from airflow.sdk import Variable
 from airflow.sdk.definitions.deadline import BaseDeadlineReference
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferralTimeout
 
-from storehouse.errors import without_rows
-from storehouse.settings import settings
-from storehouse.shown import HIDDEN, without_secrets
+from storehouse.core.errors import without_rows
+from storehouse.core.settings import settings
+from storehouse.core.shown import HIDDEN, without_secrets
+from storehouse.core.task_names import DBT
 
 CONNECTION = "storehouse_notices"
 FIRST_WORDS = 300  # characters
 NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 TIMED_OUT = (AirflowTaskTimeout, TaskDeferralTimeout)
-# The runbook's entry for a task, by the end of its name; a node of dbt's graph has any name.
+# The runbook's entry for a task, by the last part of its name. Tasks of dbt's nodes have other names.
 ENTRIES = {
     "wait": "a-source-is-not-ready",
     "extract_load": "a-load-failed",
@@ -36,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class _WithoutUrls(logging.Filter):
-    """Of Apprise's logger: of the URL of a service anything may be a token."""
+    """For Apprise's logger: any part of a service's URL may be a token, so none is logged."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = re.sub(r"://.*", f"://{HIDDEN}", without_secrets(record.getMessage())), None
@@ -47,7 +48,7 @@ logging.getLogger("apprise").addFilter(_WithoutUrls())
 
 
 class Told(AirflowFailException):
-    """A task fails because others did, and they have told why."""
+    """A task fails because others failed, which have sent their notices: it sends none."""
 
 
 def failed(context: Any) -> None:
@@ -56,12 +57,12 @@ def failed(context: Any) -> None:
         return
     task = context["ti"]
     name = task.task_id.rpartition(".")[2]
-    entry = ENTRIES.get(name) or ("a-model-failed" if task.task_id.startswith("dbt.") else "a-task-failed")
+    entry = ENTRIES.get(name) or ("a-model-failed" if task.task_id.startswith(f"{DBT}.") else "a-task-failed")
     _tell_failure(task, _named(task), [f"Error: {_said(context)}", *_where(context, entry)])
 
 
 def run_failed(context: Any) -> None:
-    """A DAG's `on_failure_callback`: tells of what no task could, the end of a run that took too long."""
+    """A DAG's `on_failure_callback`: a notice of what no task can report, such as a run that took too long."""
     reason = context["reason"]
     if reason == "task_failure":
         return
@@ -85,7 +86,7 @@ def stopped(context: Any) -> None:
 
 
 def recovered(context: Any) -> None:
-    """A DAG's `on_success_callback`: it is well again, if somebody was told that it was not."""
+    """A DAG's `on_success_callback`: a notice that it succeeds again, if a failure was reported before."""
     dag = context["dag"]
     if Variable.get(_memory(dag), default=None):
         Variable.delete(_memory(dag))
@@ -93,7 +94,7 @@ def recovered(context: Any) -> None:
 
 
 class RunStarts(BaseDeadlineReference):
-    """The deadline counts from the run's start: until then it is never, and plugins/house.py sets it.
+    """The deadline counts from the run's start. It is far in the future until plugins/house.py sets it at that moment.
 
     Airflow has no such reference, and counts a backfill's runs, queued for days, as late. `DAGRUN_QUEUED_AT` would be
     wrong in the same way, and in 3.3 no task of such a DAG can be cleared (apache/airflow#70368).
@@ -104,7 +105,7 @@ class RunStarts(BaseDeadlineReference):
 
 
 async def late(context: Any, after: str) -> None:
-    """A deadline alert's callback: a run is not done in time. It goes on."""
+    """A deadline alert's callback: a notice that a run is late. The run goes on."""
     run = context["dag_run"]
     if run["state"] == "running":
         lines = [f"Run: {run['dag_run_id']}", "It goes on.", f"Runbook: {settings().runbook_url}#a-run-is-late"]
@@ -112,25 +113,25 @@ async def late(context: Any, after: str) -> None:
 
 
 def send(title: str, lines: list[str]) -> bool:
-    """Send a notice; whatever goes wrong is logged, and only logged. Returns whether there is anyone to send it to."""
+    """Send a notice. Errors are logged and not raised. Returns True if there is anyone to send it to."""
     try:
         if not (urls := _urls()):
             return False
         import apprise
 
         service = apprise.Apprise()
-        # As text: what an error quotes is no markup of the service's.
+        # As text: the service must not take what an error quotes for markup.
         body = {"body": "\n".join(lines), "body_format": apprise.NotifyFormat.TEXT}
         if not service.add(urls) or not service.notify(title=title, **body):
             logger.warning("The notice did not reach every service: %s", title)
     except Exception as error:
-        # Not in its words: a service's URL is all secret, its host too.
+        # Without the error's message: all of a service's URL is secret, even its host.
         logger.warning("The notice was not delivered (%s): %s", type(error).__name__, title)
     return True
 
 
 def _tell_failure(of: Any, what: str, lines: list[str]) -> None:
-    """`of`: the task or the DAG. Airflow remembers it until the DAG is well again."""
+    """`of`: the task or the DAG. An Airflow variable remembers the failure until the DAG succeeds again."""
     if send(f"{of.dag_id} failed: {what}", lines):
         Variable.set(_memory(of), "told", description="It failed, and that was told: its next success is told too.")
 
@@ -151,7 +152,7 @@ def _said(context: Any) -> str:
         return f"not done within {context['task'].execution_timeout}, its execution_timeout, and stopped"
     if isinstance(error, TaskDeferralTimeout):
         return "it waited in the triggerer for longer than it may: see whether the triggerer is well"
-    # dbt says where in its first line, and what in the second.
+    # dbt's first line says where the error is, its second line what it is.
     lines = [line.strip() for line in without_secrets(without_rows(str(error))).strip().splitlines()]
     return (" ".join(lines[:2]) or type(error).__name__)[:FIRST_WORDS]
 

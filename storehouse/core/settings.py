@@ -11,16 +11,18 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from storehouse import sessions
-from storehouse.errors import StorehouseError
-from storehouse.kept_secret import kept_secret
-from storehouse.server import SUPERUSER, Server
-from storehouse.shown import is_clear
+from storehouse.core import sessions
+from storehouse.core.embedded import SUPERUSER, EmbeddedServer
+from storehouse.core.errors import StorehouseError
+from storehouse.core.kept_secret import kept_secret
+from storehouse.core.shown import is_clear
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 PII_KEY = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
-# Of every connection but dbt's: a server that is gone without a word is noticed within a minute or so.
+# For every connection but dbt's: a server that vanished is noticed within about a minute.
 LIVENESS = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+# The names that the servers of a laptop answer to.
+LOCAL_HOSTS = ["127.0.0.1", "localhost"]
 KEY_OPTION = re.compile(r" ?-c storehouse\.pii_key=\S*")
 
 
@@ -103,7 +105,7 @@ class Settings(BaseSettings):
     @field_validator("shop_database_url", "marketplace_url", "reviews_url", "redis_url")
     @classmethod
     def _has_a_host(cls, url: str | None) -> str | None:
-        # Read in one way by one library and in another by the next, and quoted: a part of the password becomes a host.
+        # Libraries would read it in different ways, take part of the password for the host, and quote it in errors.
         if url and "://" in url and not is_clear(url):
             raise ValueError(
                 "it is not a URL of which user, password and host are clear. In a user, a password or a path write "
@@ -112,7 +114,7 @@ class Settings(BaseSettings):
         return url
 
     def __repr_args__(self) -> list[tuple[str, object]]:
-        """None: a traceback that shows values shows no secret."""
+        """Nothing, so that a traceback that shows values shows no secret."""
         return []
 
     @property
@@ -121,9 +123,9 @@ class Settings(BaseSettings):
         return self.storehouse_home.resolve()
 
     @property
-    def server(self) -> Server:
+    def server(self) -> EmbeddedServer:
         """The embedded server, running or not."""
-        return Server(self.home / "postgres", port=self.storehouse_port)
+        return EmbeddedServer(self.home / "postgres")
 
     @property
     def is_embedded(self) -> bool:
@@ -132,7 +134,7 @@ class Settings(BaseSettings):
 
     @property
     def is_demo(self) -> bool:
-        """True while the demo shop is the source: nobody said where a real one is."""
+        """True while the demo shop is the source: `SHOP_DATABASE_URL` is not set."""
         return self.shop_database_url is None
 
     @property
@@ -147,7 +149,7 @@ class Settings(BaseSettings):
         return [source for source, place in places.items() if self.is_demo or place]
 
     def warehouse_environment(self) -> dict[str, str]:
-        """`WAREHOUSE_*` for dbt's `profiles.yml` and for `psql`, resolved to the server that is in use."""
+        """`WAREHOUSE_*` for dbt's `profiles.yml` and for `psql`: the place of the server in use."""
         place = {
             "WAREHOUSE_HOST": self.warehouse_host or "127.0.0.1",
             "WAREHOUSE_PORT": str(self.server.port if self.is_embedded else self.warehouse_port),
@@ -156,7 +158,7 @@ class Settings(BaseSettings):
             "WAREHOUSE_DATABASE": self.warehouse_database,
         }
         tls = {f"WAREHOUSE_{name.upper()}": value for name, value in self._tls().items()}
-        # libpq's own variable: neither dbt's profile nor psql has another way to say it.
+        # libpq's own variable: neither dbt's profile nor psql has another way to set it.
         return place | tls | {f"PG{name.upper().replace('_', '')}": value for name, value in self._auth().items()}
 
     def _auth(self) -> dict[str, str]:
@@ -164,18 +166,18 @@ class Settings(BaseSettings):
         return self.server.auth if self.is_embedded else {}
 
     def _tls(self) -> dict[str, str]:
-        """libpq's parameters; those that are not set are not among them: libpq's own variables and defaults hold."""
+        """libpq's parameters that are set here; for the others libpq's own variables and defaults hold."""
         names = ("sslmode", "sslrootcert", "sslcert", "sslkey")
         values = {name: getattr(self, f"warehouse_{name}") for name in names}
         return {name: str(value) for name, value in values.items() if value is not None}
 
     def _warehouse_password(self) -> str:
-        """As set; else, of the embedded server's superuser, its own."""
+        """The password that is set, or that of the embedded server's superuser."""
         is_servers_own = self.is_embedded and self.warehouse_user == SUPERUSER
         return self.warehouse_password or (self.server.password if is_servers_own else "")
 
     def dbt_environment(self) -> dict[str, str]:
-        """What a dbt process needs: the warehouse's place, and what its sessions are told.
+        """The environment variables of a dbt process: the warehouse's place, and the settings of its sessions.
 
         Raises:
             StorehouseError: the warehouse is one's own and has no usable `PII_KEY`.
@@ -183,15 +185,15 @@ class Settings(BaseSettings):
         return self.warehouse_environment() | self.session_environment()
 
     def session_environment(self) -> dict[str, str]:
-        """What dbt's sessions are told: `PGOPTIONS`, and what libpq sends beside it and would else take from elsewhere.
+        """The settings of dbt's sessions: `PGOPTIONS`, and what libpq sends beside it from variables of its own.
 
-        Only here: the masking key, which stands in no SQL, log or file, and what reads cost. Every other connection is
-        made from a conninfo below, which says its options itself: none of them has the key.
+        Only dbt's sessions have the masking key, which is in no SQL, log or file, and the cost of reads. Every other
+        connection is made from a conninfo below, with options of its own and without the key.
 
         Raises:
             StorehouseError: the warehouse is one's own and has no usable `PII_KEY`. The message has nothing of the key.
         """
-        # A run looks up keys. PostgreSQL's default, 4, is a spinning disk's: it would read history instead.
+        # A run looks up keys. With PostgreSQL's default, 4, meant for spinning disks, it would read all of history.
         options = self._options({"random_page_cost": "1.1"})
         meaning = sessions.MEANING
         return {
@@ -202,13 +204,14 @@ class Settings(BaseSettings):
         }
 
     def _options(self, more: dict[str, str] | None = None) -> str:
-        """What a session of the warehouse is told: `PGOPTIONS` of the operator stands between what may and may not be
-        said otherwise there. The last one counts.
+        """The settings of a session of the warehouse, as `PGOPTIONS`. Of several values of one setting the last counts.
+
+        So the operator's `PGOPTIONS` stands after the settings that it may change, and before those that it may not.
         """
         first = sessions.options(sessions.patience(self.lock_wait_minutes) | (more or {}))
         last = sessions.options(sessions.WAREHOUSE_MEANING)
         theirs = KEY_OPTION.sub("", os.environ.get("PGOPTIONS", ""))
-        for ours in (first, last):  # of a process above this one
+        for ours in (first, last):  # a parent process of ours has put them there
             theirs = theirs.replace(ours, "")
         return " ".join(filter(None, (first, theirs.strip(), last)))
 
@@ -255,7 +258,7 @@ class Settings(BaseSettings):
         )
 
     def shop_conninfo(self) -> str:
-        """A libpq connection string to the shop's database. `PGOPTIONS` is the warehouse's: none of it goes there.
+        """A libpq connection string to the shop's database, without `PGOPTIONS`, which is for the warehouse.
 
         Raises:
             StorehouseError: `SHOP_DATABASE_URL` is not one. The message has nothing of it: it may have a password.
@@ -270,12 +273,12 @@ class Settings(BaseSettings):
         ours = {"client_encoding": sessions.MEANING["client_encoding"]}
         defaults = {"options": "", "application_name": "storehouse"} | LIVENESS
         if self.is_embedded:
-            # `PGREQUIREAUTH` may be in the environment, and is the warehouse's.
+            # `PGREQUIREAUTH` may be in the environment, but it is meant for the warehouse.
             defaults["require_auth"] = "none,password,md5,gss,sspi,scram-sha-256"
         return make_conninfo(**defaults | place | ours)
 
     def shop_session(self) -> dict[str, str]:
-        """What a session of the shop is told. A time-out that the URL's own options name stays as it is there."""
+        """The settings of a session of the shop. Time-outs in the URL's own options win."""
         said = conninfo_to_dict(self.shop_conninfo()).get("options", "")
         patience = sessions.patience(self.lock_wait_minutes) | {sessions.TRANSACTION_TIMEOUT: "0"}
         chosen = {name: value for name, value in patience.items() if name not in said}
@@ -309,7 +312,7 @@ class Settings(BaseSettings):
 
 
 def quoted(identifier: str) -> str:
-    """As SQL and `search_path` write a name."""
+    """The name in quotes, as in SQL and `search_path`."""
     return '"' + identifier.replace('"', '""') + '"'
 
 

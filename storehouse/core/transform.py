@@ -1,4 +1,4 @@
-"""dbt, in this process: its progress in a line, its failures in words."""
+"""Running dbt in this process: its progress on one line, its failures as text."""
 
 import gc
 import io
@@ -10,17 +10,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
-from extract_load import databases
-from storehouse.errors import StorehouseError, judged, said_by, without_rows
-from storehouse.local import say
-from storehouse.settings import PROJECT, settings
+from storehouse.core import databases
+from storehouse.core.errors import StorehouseError, as_error, said_by, without_rows
+from storehouse.core.progress import say
+from storehouse.core.settings import PROJECT, settings
 
+# Tests with these tags read all of history: they are in `make audit` and in `make test`.
 NOT_DAILY_TAGS = {"audit"}
+# dbt's arguments for a day's build. Unit tests test the code, not the day: they are in `make test`.
+DAILY = ["build", "--exclude-resource-type", "unit_test", "--exclude", *(f"tag:{tag}" for tag in NOT_DAILY_TAGS)]
 RESULT_EVENTS = {"LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult", "LogNodeResult"}
 
 
 class Progress:
-    """A callback for dbt's events: says how far the build is, once in a while."""
+    """A callback for dbt's events that prints now and then how far the build is."""
 
     def __init__(self, every: float = 2.0) -> None:
         """`every`: seconds between two lines; on a terminal the line is written over."""
@@ -32,7 +35,7 @@ class Progress:
         """Take one event."""
         if event.info.name not in RESULT_EVENTS:
             return
-        # A test's event has its own word for the total.
+        # A test's event has another name for the total.
         index, total = event.data.index, getattr(event.data, "num_models", None) or event.data.total
         self.reached = f"{index} of {total}"
         if time.monotonic() - self.told_at > self.every or index == total:
@@ -69,9 +72,9 @@ def build(arguments: list[str], listen: Callable[[object], None] | None = None, 
     if not hasattr(done.result, "results"):
         how = f"broke off after {progress.reached} nodes" if progress.reached else "could not begin"
         said = without_rows(str(done.exception or done.result))
-        # Not from it, or a log would show all of its words; but who was interrupted must know.
+        # Not `from` dbt's error, whose whole message a log would show; but the caller must see an interrupt.
         cause = done.exception if isinstance(done.exception, KeyboardInterrupt) else None
-        raise judged(f"dbt {arguments[0]} {how}: {said}") from cause
+        raise as_error(f"dbt {arguments[0]} {how}: {said}") from cause
     return [
         f"{result.node.name}: {_first_words(result.message or result.status)}{_where_to_look(result)}"
         for result in done.result.results
@@ -90,7 +93,7 @@ def document(folder: Path) -> Path:
     """
     done = _invoke(["docs", "generate"], [], folder=folder)
     if not done.success:
-        raise judged(f"dbt's documentation could not be written: {without_rows(str(done.exception or done.result))}")
+        raise as_error(f"dbt's documentation could not be written: {without_rows(str(done.exception or done.result))}")
     page = (folder / "index.html").read_text()
     for name in ("manifest", "catalog"):
         # dbt's own --static writes it into a script as it is, and a column of a source may be named `</script>`.
@@ -107,7 +110,7 @@ def names(arguments: list[str]) -> set[str]:
     Raises:
         StorehouseError: dbt could not read the project or the selection.
     """
-    # Printed names would be taken for results of the command that asks.
+    # dbt prints the names: they must not get into the output of our command.
     with redirect_stdout(io.StringIO()):
         done = _invoke(["ls", *arguments, "--output", "json", "--output-keys", "unique_id"], [])
     if not done.success:
@@ -116,12 +119,12 @@ def names(arguments: list[str]) -> set[str]:
 
 
 def _first_words(message: str) -> str:
-    """What happened, without the stack of macros that it happened in; the rest is in the log."""
+    """The message without its stack of macros; dbt's log has that."""
     return " ".join(without_rows(message).split("\n  > in macro")[0].split())[:1500]
 
 
 def _where_to_look(result: object) -> str:
-    """Of a test that found rows: how to read them, and their `words` where the test has such a column."""
+    """For a failed test that found rows: the query that shows them, and their `words` if it has such a column."""
     if result.status != "fail" or not result.node.should_store_failures:
         return ""
     relation = without_database(result.node.relation_name)
@@ -131,13 +134,13 @@ def _where_to_look(result: object) -> str:
 
 
 def without_database(relation_name: str) -> str:
-    """`"shop"."core"."fct_orders"` as a person types it in that database: `core.fct_orders`."""
+    """The name that a person types in that database: `core.fct_orders` for `"shop"."core"."fct_orders"`."""
     return relation_name.replace('"', "").split(".", 1)[1]
 
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """dbt makes many objects and few cycles: looking for them again and again would be a tenth of a build's cost."""
+    """No garbage collection within: dbt makes few cycles of objects, and the search is a tenth of a build's cost."""
     gc.disable()
     try:
         yield
@@ -146,9 +149,9 @@ def _uncollected() -> Iterator[None]:
 
 
 def quote_no_rows() -> None:
-    """Have dbt, in this process, pass on PostgreSQL's errors without the values of rows that they quote.
+    """Make dbt, in this process, hand on PostgreSQL's errors without the values of rows that they quote.
 
-    What it is told stands in its log, its results, on the console and in Airflow's log of a node.
+    dbt writes those errors to its log, its results, the console and Airflow's task logs.
     """
     import psycopg2
     from dbt.adapters.postgres.connections import PostgresConnectionManager

@@ -11,11 +11,11 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
-from storehouse import sessions
-from storehouse.errors import StorehouseError, TransientError, said_by
-from storehouse.settings import settings
+from storehouse.core import sessions
+from storehouse.core.errors import StorehouseError, TransientError, said_by
+from storehouse.core.settings import settings
 
-logger = logging.getLogger("extract_load")
+logger = logging.getLogger("extract_load")  # a wait for a lock is told among the lines of the load that waits
 
 Duty = Literal["extract", "transform", "reporting", "forget"]
 Advice = Mapping[type[psycopg.Error], str]

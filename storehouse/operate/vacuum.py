@@ -1,9 +1,9 @@
-"""The warehouse's housekeeping, done by those who own the tables."""
+"""Vacuuming the warehouse, as the roles that own the tables."""
 
-from extract_load.databases import open_warehouse
-from storehouse.settings import settings
+from storehouse.core.databases import open_warehouse
+from storehouse.core.settings import settings
 
-# Of a superuser: all there is, PostgreSQL's own included. Of extract: what raw_owner lets it, from PostgreSQL 17 on.
+# For a superuser: all tables, PostgreSQL's own too. For extract: those that raw_owner grants it, from PostgreSQL 17 on.
 OWNED = """
 select oid::regclass::text from pg_class
 where relkind in ('r', 'm') and relpersistence != 't' and (
@@ -15,9 +15,9 @@ order by 1
 
 
 def vacuum() -> None:
-    """Free dead rows and refresh the planner's statistics, as extract and as transform: each may only its own tables.
+    """Free dead rows and refresh the planner's statistics, as extract and as transform: each its own tables.
 
-    What PostgreSQL has to say is printed.
+    PostgreSQL's notices are printed.
     """
     roles = {settings().extract_user or settings().warehouse_user: "extract", settings().warehouse_user: "transform"}
     for duty in roles.values():

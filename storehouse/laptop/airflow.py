@@ -1,7 +1,8 @@
-"""Airflow on the laptop: all of it in one foreground command, or one of its commands in the same environment.
+"""Airflow on a laptop: all of it in one foreground command, or one of its own commands in the same environment.
 
-`python -m storehouse.airflow` starts the scheduler, the DAG processor, the triggerer and the API server with the UI.
-`python -m storehouse.airflow dags list` (any arguments) is Airflow's own command line.
+`python -m storehouse.laptop.airflow` starts the scheduler, the DAG processor, the triggerer, and the API server with
+the UI.
+`python -m storehouse.laptop.airflow dags list` (any arguments) is Airflow's own command line.
 Loopback only, everyone who reaches the port is an administrator: for a laptop, not for production.
 """
 
@@ -19,11 +20,14 @@ from typing import Any
 
 import httpx
 
-from storehouse.errors import StorehouseError
-from storehouse.server import SUPERUSER, free_port, is_free
-from storehouse.settings import PROJECT, settings
+from storehouse.core.embedded import SUPERUSER
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import PROJECT, settings
+from storehouse.core.task_names import BUILD, DBT, LARGE_BUILD
+from storehouse.laptop.server import free_port, is_free, server_of_this_home
 
 DAGS = PROJECT / "dags"
+POOLS = PROJECT / "storehouse" / "orchestrate" / "pools.json"
 DATABASE = "airflow"
 METADATA = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 HEALTHY_WITHIN = 180  # seconds; a cold start on two busy cores takes about 40
@@ -31,8 +35,8 @@ STOP_WITHIN = 20  # seconds; running tasks that take longer are killed, and leav
 
 AIRFLOW = [sys.executable, "-m", "airflow"]
 PRELOADED = [sys.executable, "-m", "storehouse.preloaded"]
-# The parts that stay, in the order of their start. First the API: a task that the scheduler starts before it answers
-# would be lost. Logs are read from the folder: no log server listens.
+# The parts that keep running, in the order of their start. The API comes first: a task that the scheduler starts before
+# the API answers would be lost. Logs are read from the folder: no log server listens.
 PARTS = {
     "api-server": [*AIRFLOW, "api-server"],
     "scheduler": [*PRELOADED, "scheduler", "--skip-serve-logs"],
@@ -42,30 +46,30 @@ PARTS = {
 
 
 def environment() -> dict[str, str]:
-    """The environment of an Airflow process of this house.
+    """The environment variables of an Airflow process here.
 
-    What is particular to the house always holds; how much Airflow does at once, how often it looks,
-    and where its metadata lives are defaults that `AIRFLOW__…` variables override.
+    What this project needs is always set. How much Airflow does at once, how often it looks, and where its metadata
+    lives are defaults that `AIRFLOW__…` variables override.
 
     Raises:
         StorehouseError: the embedded server holds the metadata or the warehouse and does not run.
     """
-    house = settings()
-    home = house.home / "airflow"
+    configured = settings()
+    home = configured.home / "airflow"
     port = _port(home)
     defaults = {
         "AIRFLOW__CORE__PARALLELISM": str(2 * (os.cpu_count() or 1)),
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
-        # A trigger that ends a task sends a callback: all of a moment's in one go, not a process for every twenty.
+        # A trigger that ends a task sends a callback: 500 at a time, instead of a process for every twenty.
         "AIRFLOW__DAG_PROCESSOR__MAX_CALLBACKS_PER_LOOP": "500",
     }
     if METADATA not in os.environ:
-        server = house.server
+        server = configured.server
         defaults[METADATA] = f"postgresql+psycopg2://{SUPERUSER}:{server.password}@127.0.0.1:{server.port}/{DATABASE}"
-    # Not the embedded warehouse's place: who is told it takes the warehouse for one's own, and asks for a PII_KEY.
+    # Not WAREHOUSE_HOST of the embedded server: with it set, the settings ask for a PII_KEY.
     fixed = {
-        "STOREHOUSE_HOME": str(house.home),
+        "STOREHOUSE_HOME": str(configured.home),
         "STOREHOUSE_LOCAL": "true",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH", "")])),
@@ -92,12 +96,12 @@ def serve() -> None:
     Raises:
         StorehouseError: a part ended, or was not healthy in time; the message has the end of its log.
     """
-    house = settings()
+    configured = settings()
     _start_server()
-    _claim_port(house.home / "airflow")
+    _claim_port(configured.home / "airflow")
     env = environment()
     url = env["AIRFLOW__API__BASE_URL"]
-    logs = house.home / "logs"
+    logs = configured.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     began = datetime.now(UTC)
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -105,7 +109,7 @@ def serve() -> None:
     parts: dict[str, subprocess.Popen[bytes]] = {}
     try:
         print("Airflow: preparing its database …", flush=True)
-        for step in (["db", "migrate"], ["pools", "import", str(PROJECT / "storehouse" / "pools.json")]):
+        for step in (["db", "migrate"], ["pools", "import", str(POOLS)]):
             name = "-".join(step[:2])
             parts[name] = _start(name, [*AIRFLOW, *step], env, logs)
             if parts[name].wait():
@@ -121,7 +125,7 @@ def serve() -> None:
             f"Airflow is ready: {url}\n"
             "  Everyone on this machine who opens it is an administrator: for a laptop, not for production.\n"
             "  Run the pipeline: the Trigger button of shop_elt, or in another terminal\n"
-            "    .venv/bin/python -m storehouse.airflow dags trigger shop_elt\n"
+            "    .venv/bin/python -m storehouse.laptop.airflow dags trigger shop_elt\n"
             "  Ctrl-C stops it.",
             flush=True,
         )
@@ -157,12 +161,12 @@ def _refuse_tests(arguments: list[str]) -> None:
         StorehouseError: one of them is asked for, of a DAG or of a task that waits there.
     """
     waiting = {file.stem for file in DAGS.glob("*.py") if "dbt_build(" in file.read_text()} & set(arguments)
-    is_node = any(word.startswith("dbt.") and word not in ("dbt.build", "dbt.build_large") for word in arguments)
+    is_node = any(word.startswith(f"{DBT}.") and word not in (BUILD, LARGE_BUILD) for word in arguments)
     if waiting and (arguments[:2] == ["dags", "test"] or (arguments[:2] == ["tasks", "test"] and is_node)):
         raise StorehouseError(
             f"`airflow {' '.join(arguments[:2])}` has no triggerer, and there the tasks of {min(waiting)} that show "
             f"dbt's nodes wait for the build: nothing was run. Run the DAG: `make airflow`, then "
-            f"python -m storehouse.airflow dags trigger {min(waiting)}; without Airflow: `make run`; "
+            f"python -m storehouse.laptop.airflow dags trigger {min(waiting)}; without Airflow: `make run`; "
             "one node: python -m storehouse dbt build --select NAME"
         )
 
@@ -170,7 +174,7 @@ def _refuse_tests(arguments: list[str]) -> None:
 def _start_server() -> None:
     """Start the embedded server when the warehouse or Airflow's metadata is on it."""
     if settings().is_embedded or METADATA not in os.environ:
-        settings().server.start().ensure_database(DATABASE)
+        server_of_this_home().start().ensure_database(DATABASE)
 
 
 def _port(home: Path) -> int:
@@ -187,7 +191,7 @@ def _port(home: Path) -> int:
 
 
 def _claim_port(home: Path) -> None:
-    """See that nobody listens where we shall: a port of the last time that is taken now is given up for another."""
+    """Make sure that the port is free. A remembered port that another program has taken by now is forgotten."""
     port = _port(home)
     if is_free(port):
         return
@@ -199,7 +203,7 @@ def _claim_port(home: Path) -> None:
 
 
 def _start(name: str, command: list[str], env: dict[str, str], logs: Path) -> subprocess.Popen[bytes]:
-    # A session of its own: Ctrl-C reaches us alone, and its children can be stopped with it.
+    # A session of its own: Ctrl-C does not reach it, and its children can be stopped with it.
     with (logs / f"airflow-{name}.log").open("wb") as log:
         return subprocess.Popen(
             command, env=env, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -222,9 +226,9 @@ def _check(parts: dict[str, subprocess.Popen[bytes]], logs: Path) -> None:
 
 
 def _get(url: str, what: str) -> dict[str, Any] | None:
-    """What the API answers, None while it does not."""
+    """The API's answer; None while there is none."""
     try:
-        # Of this machine: the environment's proxy can't reach it.
+        # The server is on this machine: a proxy from the environment can't reach it.
         answer = httpx.get(f"{url}/api/v2/{what}", timeout=5, trust_env=False)
         return answer.json() if answer.status_code == 200 else None
     except (httpx.HTTPError, ValueError):
@@ -232,14 +236,14 @@ def _get(url: str, what: str) -> dict[str, Any] | None:
 
 
 def _is_healthy(url: str, since: datetime) -> bool:
-    """True when every part is healthy, and by a heartbeat that is not of the last time."""
+    """True if every part is healthy, with a heartbeat later than `since`."""
     parts = (_get(url, "monitor/health") or {"api": {"status": "away"}}).values()
     beats = [beat for part in parts for name, beat in part.items() if name.startswith("latest_") and beat]
     return all(part["status"] == "healthy" for part in parts) and min(map(datetime.fromisoformat, beats)) > since
 
 
 def _knows_its_dags(url: str, env: dict[str, str]) -> bool:
-    """True when the DAG files were read: each of ours has a DAG, or the reason why there is none; of others, any."""
+    """True if the DAG files were read: each of ours has a DAG or an import error. Elsewhere, any DAG will do."""
     dags, errors = (_get(url, what) or {} for what in ("dags", "importErrors"))
     known = {dag["relative_fileloc"] for dag in dags.get("dags", [])}
     known |= {error["filename"] for error in errors.get("import_errors", [])}

@@ -1,4 +1,4 @@
-"""One day of the house, from the command line: what the DAG does on a scheduler, in one process."""
+"""One day from the command line: what the DAGs do on a scheduler, in one process."""
 
 import logging
 import time
@@ -6,17 +6,15 @@ from datetime import date
 from uuid import uuid4
 
 import extract_load
-from storehouse import local, transform
-from storehouse.errors import StorehouseError
-from storehouse.local import say
-from storehouse.selection import variables
-from storehouse.settings import settings
-from storehouse.summary import summarise
+from storehouse.core import transform
+from storehouse.core.errors import StorehouseError
+from storehouse.core.progress import say
+from storehouse.core.selection import variables
+from storehouse.core.settings import settings
+from storehouse.laptop import local
+from storehouse.operate.summary import summarise
 
 FIRST_DAYS = 30
-# Unit tests test the code, not the day: they are in `make test`.
-# Tests tagged `audit` read all of history: they are in `make audit` and in `make test`.
-DAILY = ["build", "--exclude-resource-type", "unit_test", "--exclude", "tag:audit"]
 
 
 def run(dbt_vars: str | None = None, **played: object) -> int:
@@ -35,7 +33,7 @@ def run(dbt_vars: str | None = None, **played: object) -> int:
     local.start()
     if settings().is_demo:
         _play_on(**played)
-    failures = _land(run_id) + transform.build([*DAILY, *given])
+    failures = _land(run_id) + transform.build([*transform.DAILY, *given])
     print(summarise(run_id))
     print(f"\n{'Failed' if failures else 'Done'} in {time.monotonic() - began:.0f} s.")
     for failure in failures:
@@ -74,7 +72,7 @@ def _land(run_id: str) -> list[str]:
 
 
 class _Teller(logging.Handler):
-    """Shows how far a long load is, and what a source changed."""
+    """Prints the progress of long loads, and warnings."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "is_progress", False) or record.levelno >= logging.WARNING:

@@ -1,4 +1,4 @@
-"""The kinds of error that a user, or the world, can cause."""
+"""Our kinds of error, and what may be shown of the errors of others: PostgreSQL's, dbt's, libraries'."""
 
 import logging
 import re
@@ -8,61 +8,61 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from storehouse.shown import as_message
+from storehouse.core.shown import as_message
 
-# What a database, a store or dbt says when the same again may succeed.
+# Words of a database, a store or dbt whose error is transient: the same again may succeed.
 _MAY_PASS = re.compile(
     r"connection|could not connect|timed? ?out|deadlock|could not serialize|shutting down|starting up|terminating"
     r"|too many clients|recovery mode|canceling statement due to (conflict|lock)|unexpected eof|eof detected"
     r"|temporary failure in name resolution|reduce your request rate|service ?unavailable|please try again",
     re.IGNORECASE,
 )
-# What it says when it won't, be it of a connection too.
+# Words of an error that stays until a person does something, though it may be about a connection.
 _NEEDS_A_PERSON = re.compile(
     r"password authentication|no password supplied|no pg_hba|does not exist|certificate|tlsv\d+ alert"
     r"|does not support SSL|startup parameter|temp_file_limit",
     re.IGNORECASE,
 )
-# Where PostgreSQL quotes rows, which may have a person's data.
+# The parts of PostgreSQL's messages that quote rows, which may hold personal data.
 _QUOTES_ROWS = re.compile(r"\s*\b(DETAIL|CONTEXT|QUERY):.*", re.DOTALL)
-# Where in what it was given, in the same words: a number, never a value.
+# The place of the wrong record in what PostgreSQL was given: a number, never a value.
 _POSITION = re.compile(r"COPY \w+, line (\d+)(?:, column (\w+))?")
-# Kinds of error (SQLSTATE) whose sentence quotes names and never a value: of connections, constraints, transactions,
-# rights, syntax, resources. One of data (22) quotes values; what functions raise (P0) says what it likes.
+# Classes of SQLSTATE whose sentence quotes names and never a value: connections, constraints, transactions, rights,
+# syntax, resources. Errors about data (22) quote values; those that functions raise (P0) may quote anything.
 _QUOTE_NAMES = frozenset(
     ("08", "0A", "23", "25", "28", "2B", "34", "3D", "3F", "40", "42", "53", "54", "55", "57", "58")
 )
 _DATA = "22"
 _VALUE = re.compile(r'".*"|\b0x[0-9a-f]{2}(?: 0x[0-9a-f]{2})*', re.DOTALL)
-# What libraries quote, in any kind of quotes, and an address without.
+# What libraries put in quotes of any kind, and e-mail addresses without quotes.
 _QUOTED = re.compile(r"""(?<!\w)b?(['"`]).*\1|\S+@\S+""", re.DOTALL)
-# psycopg's warnings quote the server whole. What matters of them reaches us as an exception.
+# psycopg's warnings quote the server's whole message. The errors that matter reach us as exceptions.
 logging.getLogger("psycopg").setLevel(logging.CRITICAL)
 
 
 class StorehouseError(Exception):
     """What happened, where, and what to do, in words for the person who runs the command.
 
-    No secret is in them, whoever's words they are. Raise it `from None` where another library's error may have one: a
-    traceback would quote that.
+    The message never holds a secret, even where it quotes another library. Where that library's error may hold one,
+    raise this `from None`: a traceback would show it.
     """
 
     def __init__(self, message: str) -> None:
-        """`message`: as people will read it, but for what nobody may see."""
+        """`message`: for people; secrets in it are hidden."""
         super().__init__(as_message(message))
 
 
 class TransientError(StorehouseError):
-    """One that may pass by itself: a server that is away or busy. The same again may succeed; others need a person."""
+    """An error that may end by itself, such as a server that is away or busy: the same again may succeed."""
 
 
 def may_pass(message: str) -> bool:
-    """True when what others said is of trouble that may pass by itself."""
+    """True if the error that a database, a store or dbt reports looks transient."""
     return bool(_MAY_PASS.search(message)) and not _NEEDS_A_PERSON.search(message)
 
 
-def judged(message: str) -> StorehouseError:
-    """The error of what others said: a transient one when their words are of trouble that may pass."""
+def as_error(message: str) -> StorehouseError:
+    """What a database, a store or dbt reports, as an error of ours: a `TransientError` if it looks transient."""
     return (TransientError if may_pass(message) else StorehouseError)(message)
 
 
@@ -73,13 +73,13 @@ class _DatabaseError(Protocol):
 
 
 def said_by(error: _DatabaseError) -> str:
-    """What a database said, in one sentence that has no value of a row; where in a COPY it was, when that is known.
+    """A database's message in one sentence without any value of a row; with the record's number in a COPY, if known.
 
     Args:
         error: of psycopg or psycopg2.
     """
     diag, state = error.diag, error.diag.sqlstate or ""
-    # Without a state it is the client's own: of a connection.
+    # Without a state it is the client's own message, about a connection.
     said = diag.message_primary or next(iter(str(error).strip().splitlines()), type(error).__name__)
     if state[:2] == _DATA:
         said = _VALUE.sub('"…"', said)
@@ -91,15 +91,15 @@ def said_by(error: _DatabaseError) -> str:
 
 
 def without_values(said: str) -> str:
-    """What a library said, without what it quotes."""
+    """A library's message without what it quotes."""
     return _QUOTED.sub("…", without_rows(said))
 
 
 @contextmanager
 def telling_no_values() -> Iterator[None]:
-    """Within, an error that nobody expected says what it is and where it was, and not in its own words.
+    """Within, the message of an unexpected error is replaced by its kind and its line of code.
 
-    A message of Python or of a library may quote the record that it could not take.
+    A message of Python or of a library may quote the record that it could not handle.
     """
     try:
         yield
@@ -110,7 +110,7 @@ def telling_no_values() -> Iterator[None]:
 
 
 def unexpected(error: Exception) -> str:
-    """An error that nobody expected, without its words: they may quote a record."""
+    """The kind of an unexpected error and its line of code, without its message, which may quote a record."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [
         frame for frame in frames if Path(frame.filename).is_relative_to(_PROJECT) and ".venv" not in frame.filename
@@ -120,9 +120,9 @@ def unexpected(error: Exception) -> str:
     return f"unexpected {type(error).__name__} at {where}. Its words are left out, they may quote a record"
 
 
-_PROJECT = Path(__file__).resolve().parent.parent
+_PROJECT = Path(__file__).resolve().parents[2]
 
 
 def without_rows(message: str) -> str:
-    """What a database said, to where it quotes rows."""
+    """A database's message, cut before the part that quotes rows."""
     return _QUOTES_ROWS.sub("", message)

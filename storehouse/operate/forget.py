@@ -14,12 +14,13 @@ import jinja2
 import psycopg
 from psycopg import errors, sql
 
-from extract_load.databases import Database, open_warehouse, take_lock
-from storehouse import local, transform
-from storehouse.errors import StorehouseError
-from storehouse.local import say
-from storehouse.run import DAILY
-from storehouse.settings import PROJECT, settings
+from storehouse.core import transform
+from storehouse.core.databases import Database, open_warehouse, take_lock
+from storehouse.core.errors import StorehouseError
+from storehouse.core.progress import say
+from storehouse.core.settings import PROJECT, settings
+from storehouse.core.transform import DAILY
+from storehouse.laptop import local
 
 # What stands in the place of a value. An e-mail address stays one, so that no rule judges the row otherwise.
 WORDS = {"email": "forgotten@example.invalid"}

@@ -1,4 +1,4 @@
-"""Waiting for a source: one check each, and the operator that repeats it without holding a worker."""
+"""Waiting for a source: a check for each, and the operator that repeats it without keeping a worker busy."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,19 +12,19 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import NoCredentialsError
 from psycopg import sql
 
-from extract_load.databases import open_shop
 from extract_load.http_pages import Http
-from storehouse.errors import StorehouseError, TransientError, without_values
-from storehouse.settings import settings
-from storehouse.shown import first_line, shown
-from storehouse.stores import AWAY, open_store
+from storehouse.core.databases import open_shop
+from storehouse.core.errors import StorehouseError, TransientError, without_values
+from storehouse.core.settings import settings
+from storehouse.core.shown import first_line, shown
+from storehouse.core.stores import AWAY, open_store
 
-WELL = ("ok", "up", "pass", "healthy")  # what APIs say of themselves
+WELL = ("ok", "up", "pass", "healthy")  # the status that healthy APIs report
 ANSWER_WITHIN = 10  # seconds, an API
-READ_WITHIN = 40  # seconds, the shop's statement: behind a lock it would wait for ever
+READ_WITHIN = 40  # seconds, the shop's statement, which might wait for a lock for ever
 LOOK_WITHIN = 60  # seconds, a look at any source
 MINUTE = timedelta(minutes=1)
-# Past the deadline Airflow ends a wait itself, when the triggerer doesn't.
+# So long after the deadline Airflow itself ends a wait, if the triggerer has not.
 GRACE = timedelta(minutes=10)
 
 _MAY_PASS = (TransientError, httpx.HTTPError, *AWAY)
@@ -39,7 +39,7 @@ def why_not_ready(source: str, until: datetime | None, from_: datetime | None = 
         from_: its beginning; with it the shop must have an order that changed then or later.
 
     Raises:
-        StorehouseError: waiting will not help: a wrong password, a table that is missing, a URL that is none.
+        StorehouseError: waiting will not help: a wrong password, a missing table, an invalid URL.
     """
     try:
         missing = CHECKS[source](until, from_)
@@ -58,8 +58,8 @@ def _shop(until: datetime | None, from_: datetime | None) -> str | None:
         if not (until and from_ and from_ < until):
             return None
         shop.execute(f"set local statement_timeout to '{READ_WITHIN}s'")
-        # A change after the interval will do: then the database has reached its end, and it was a quiet one. Not one
-        # that is dated in the future. The maximum is the end of an index; a range might be looked for in the table.
+        # A change after the interval will do: the database has passed its end, and nothing changed in it. A date in the
+        # future will not do. The maximum is read from an index; a range might need the whole table.
         orders = sql.Identifier(settings().shop_schema, "orders")
         reached = sql.SQL("select max(updated_at) >= %s from {} where updated_at <= greatest(now(), %s)").format(orders)
         if shop.execute(reached, [from_, until]).fetchone()[0]:
@@ -75,14 +75,14 @@ def _api(url: str, setting: str) -> str | None:
             return None
         return f'{shown(str(answer.request.url))} answers 200, but not the {{"status": "ok"}} of one that is well'
     said = f"{shown(str(answer.request.url))} answers {answer.status_code}"
-    # As extract-load sees it.
+    # As extract-load decides it.
     if answer.status_code == 429 or answer.status_code >= 500:
         return said
     raise StorehouseError(f"{said}. Check {setting}, with user and password if it needs them (docs/sources.md).")
 
 
 def _is_well(answer: httpx.Response) -> bool:
-    """True when it says so; a page to sign in, an empty answer or `down` is none."""
+    """True if the answer says so. A sign-in page, an empty answer or `down` does not."""
     try:
         status = answer.json()["status"]
     except (ValueError, TypeError, KeyError, IndexError, RecursionError):
@@ -107,10 +107,10 @@ CHECKS: dict[str, Callable[[datetime | None, datetime | None], str | None]] = {
 
 
 class SourceReady(BaseTrigger):
-    """Asks every `every` seconds until the source is ready, or can't be, or the deadline is past.
+    """Asks every `every` seconds until the source is ready, waiting is pointless, or the deadline is past.
 
-    The event is None when the source is ready. Else it says under `missing` what is, or under `broken` why to ask on
-    is no use.
+    The event is None if the source is ready. Else it has `missing`, what the source lacks, or `broken`, the reason why
+    waiting will not help.
     """
 
     def __init__(
@@ -122,14 +122,14 @@ class SourceReady(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class and its arguments, as the triggerer stores them."""
-        return "storehouse.readiness.SourceReady", self.arguments
+        return "storehouse.orchestrate.readiness.SourceReady", self.arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event."""
         source, until, from_, deadline, every = self.arguments.values()
         look: asyncio.Task | None = None
         while True:
-            # A look that hangs is looked at again, not doubled: it has one of the few threads of the triggerer.
+            # A check that hangs is awaited again and no second one begins: it holds one of the triggerer's few threads.
             look = look or asyncio.create_task(asyncio.to_thread(why_not_ready, source, until, from_))
             done, _ = await asyncio.wait([look], timeout=LOOK_WITHIN)
             try:
@@ -146,7 +146,7 @@ class SourceReady(BaseTrigger):
 
 
 class WaitForSource(BaseOperator):
-    """Succeeds when the source can be read up to the end of the run's interval; fails for good when it stays away."""
+    """Succeeds when the source can be read up to the end of the run's interval; fails for good after the time-out."""
 
     template_fields = ("source",)
 

@@ -1,14 +1,14 @@
-"""What every database session of ours is told, so that nothing depends on what a server, database or role defaults to.
+"""The settings of every database session, so that none depends on the defaults of a server, a database or a role.
 
-The one list of it. Sessions of psycopg and of dbt are told the same; where another value is asked for in `PGOPTIONS`,
-in libpq's own variables or in a connection string, `MEANING` wins, and `PATIENCE` gives way.
+psycopg's sessions and dbt's get the same. Where `PGOPTIONS`, libpq's own variables or a connection string ask for
+another value, `MEANING` wins over them, and they win over `patience`.
 """
 
 from collections.abc import Mapping
 
 import psycopg
 
-# What a statement means, and what its answer looks like.
+# What decides the meaning of a statement and the form of its result.
 MEANING = {
     "client_encoding": "UTF8",
     "DateStyle": "ISO, MDY",
@@ -22,13 +22,13 @@ MEANING = {
     "transform_null_equals": "off",
     "quote_all_identifiers": "off",
     "search_path": "public",
-    # Rows that a policy hides are an error: they would be taken for rows that are not there.
+    # Rows that a policy hides raise an error: else they would look as if they did not exist.
     "row_security": "off",
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
 }
-# Only the warehouse is told: at the shop, what a `money` says depends on the shop's own lc_monetary.
+# For the warehouse alone: the text of a `money` value at the shop depends on the shop's own lc_monetary.
 WAREHOUSE_MEANING = MEANING | {"lc_monetary": "C", "lc_numeric": "C", "lc_time": "C"}
 
 # PostgreSQL 17 and later; an older server would refuse the connection for an option that it does not know.
@@ -36,7 +36,7 @@ TRANSACTION_TIMEOUT = "transaction_timeout"
 
 
 def patience(lock_wait_minutes: float) -> dict[str, str]:
-    """How long a session may take. An operator's own value in `PGOPTIONS`, or in the shop's URL, stands."""
+    """Time-outs of a session. An operator's own value in `PGOPTIONS`, or in the shop's URL, wins over them."""
     return {
         "statement_timeout": "0",
         "lock_timeout": f"{round(lock_wait_minutes * 60_000)}ms",
@@ -46,21 +46,21 @@ def patience(lock_wait_minutes: float) -> dict[str, str]:
 
 
 def options(values: Mapping[str, str]) -> str:
-    r"""As libpq's `options` and `PGOPTIONS` say it: `-c DateStyle=ISO,\ MDY -c …`."""
+    r"""In the form of libpq's `options` and of `PGOPTIONS`: `-c DateStyle=ISO,\ MDY -c …`."""
     escaped = {name: value.replace("\\", "\\\\").replace(" ", "\\ ") for name, value in values.items()}
     return " ".join(f"-c {name}={value}" for name, value in escaped.items())
 
 
 def tell(connection: psycopg.Connection, values: Mapping[str, str], *, in_transaction: bool = False) -> None:
-    """Give a session these settings; what an older server does not know is left out.
+    """Set these in a session; those that an older server does not know are left out.
 
     Args:
         connection: in a transaction, when `in_transaction`.
         values: by name.
-        in_transaction: to the end of the transaction only, so that a pooler's next client gets the session as it was.
+        in_transaction: only until the transaction ends, so that a pooler's next client gets the session unchanged.
     """
     connection.execute(
-        # Asked by name first: an unknown name would be an error.
+        # Only names that the server lists: an unknown one would be an error.
         "select count(set_config(name, value, %s)) from unnest(%s::text[], %s::text[]) as wanted (name, value) "
         "where lower(name) in (select lower(name) from pg_catalog.pg_settings)",
         [in_transaction, list(values), list(values.values())],

@@ -1,4 +1,4 @@
-"""Folders and buckets by their URL: opened in one place, and what can't be used is refused in words."""
+"""Folders and buckets, opened by their URL. One that can't be used is refused with the reason."""
 
 import os
 import re
@@ -10,10 +10,10 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
 from fsspec.spec import AbstractFileSystem
 
-from storehouse.errors import StorehouseError
-from storehouse.shown import first_line, shown
+from storehouse.core.errors import StorehouseError
+from storehouse.core.shown import first_line, shown
 
-# What a store raises that is away, refuses, or breaks off.
+# Errors of a store that is away, refuses, or breaks off.
 AWAY = (OSError, BotoCoreError, ClientError, HttpClientError)
 
 _FOLDERS = ("", "file", "local")

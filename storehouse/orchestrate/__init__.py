@@ -1,0 +1,1 @@
+"""What only Airflow needs: rules that every DAG shares, waiting for sources, landing, notices."""

@@ -1,0 +1,32 @@
+"""The last task of a run: it prints the summary, and fails if the run is not whole."""
+
+from typing import Any
+
+from airflow.sdk import TriggerRule, task
+from airflow.sdk.exceptions import AirflowFailException
+
+from storehouse import node_results
+from storehouse.core.task_names import BUILD, DBT, LARGE_BUILD, TESTS
+from storehouse.operate.summary import summarise
+from storehouse.orchestrate import notices
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE)
+def report(ti: Any = None, dag_run: Any = None) -> None:
+    """Print the run's summary; fail if a task failed, or if a load that landed was not built."""
+    counts = ti.xcom_pull([BUILD, LARGE_BUILD, TESTS], key="tests")
+    tests = max(filter(None, counts), key=lambda count: count["at"], default={})
+    print(summarise(f"{dag_run.dag_id} {dag_run.run_id}", tests))
+    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
+    # A skipped task is fine unless the build had selected its node. Every build that ends well must be tested.
+    unbuilt = node_results.unbuilt(dag_run.dag_id, dag_run.run_id)
+    due = {TESTS, *(f"{DBT}.{node_results.name(node)}" for node in unbuilt)}
+    broken = {name for name, state in states.items() if state in ("failed", "upstream_failed")}
+    if lacking := sorted(broken | {name for name in due if states.get(name) != "success"}):
+        # Tasks that failed have sent their own notices.
+        error = notices.Told if broken else AirflowFailException
+        raise error(f"{len(lacking)} tasks did not succeed: {', '.join(lacking)}")
+    if node_results.has_landed_since(dag_run.dag_id, dag_run.run_id):
+        raise AirflowFailException(
+            "What landed last came after the build. Clear the build with all below it, or leave it to the next run."
+        )
