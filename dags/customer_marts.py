@@ -9,12 +9,7 @@ from airflow.sdk import Asset, dag
 from storehouse.dbt_tasks import dbt_build
 from storehouse.landing import RULES, build_params, report
 
-MODELS = [
-    "path:models/marts/customers",
-    "int_customers__valued",
-    "int_customer_months__summed",
-    "int_cohort_months__summed",
-]
+MODELS = ["path:models/intermediate/customers+"]
 
 
 @dag(

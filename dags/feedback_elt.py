@@ -13,7 +13,7 @@ from storehouse.landing import RULES, every, land, no_vain_retries, params, part
 from storehouse.settings import settings
 
 # With all that they stand on, the judgement of the loads included: it waits for no run of the shop.
-MODELS = ["+agg_daily_reviews", "+product_ratings", "pipeline_loads"]
+MODELS = ["+path:models/marts/feedback", "pipeline_loads"]
 
 
 @dag(
