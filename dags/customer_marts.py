@@ -10,12 +10,7 @@ from storehouse.dbt_tasks import dbt_build
 from storehouse.orchestrate.report import report
 from storehouse.orchestrate.rules import RULES, build_params
 
-MODELS = [
-    "path:models/marts/customers",
-    "int_customers__valued",
-    "int_customer_months__summed",
-    "int_cohort_months__summed",
-]
+MODELS = ["path:models/intermediate/customers+"]
 
 
 @dag(

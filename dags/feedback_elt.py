@@ -15,7 +15,7 @@ from storehouse.orchestrate.report import report
 from storehouse.orchestrate.rules import RULES, every, no_vain_retries
 
 # With all that they stand on, the judgement of the loads included: it waits for no run of the shop.
-MODELS = ["+agg_daily_reviews", "+product_ratings", "pipeline_loads"]
+MODELS = ["+path:models/marts/feedback", "pipeline_loads"]
 
 
 @dag(

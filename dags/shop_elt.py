@@ -20,13 +20,7 @@ from storehouse.orchestrate.rules import RULES, every, no_vain_retries
 
 SOURCES = ("shop", "marketplace", "stores")
 # The other DAGs build these. Reviews are staged here too: the quarantine is of all sources.
-NOT_OURS = [
-    "int_reviews__scored+",
-    "path:models/marts/customers",
-    "int_customers__valued",
-    "int_customer_months__summed",
-    "int_cohort_months__summed",
-]
+NOT_OURS = ["path:models/intermediate/feedback+", "path:models/intermediate/customers+"]
 # Whatever an operator takes may stand here: a `queue` of larger workers, or, for a distributed target, a `pool` of its
 # own. In this warehouse the pool stays that of all builds, of one slot: a larger build must not go beside another.
 LARGE = {"threads": settings().large_dbt_threads}

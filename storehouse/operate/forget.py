@@ -137,7 +137,7 @@ def _tell_of_a_skipped_vacuum(notice: errors.Diagnostic) -> None:
 @cache
 def _odd_in_raw() -> str:
     """The query that builds ask too; its macro has nothing of dbt's."""
-    file = PROJECT / "macros" / "odd_in_raw.sql"
+    file = PROJECT / "macros" / "access" / "odd_in_raw.sql"
     return jinja2.Environment().from_string(file.read_text()).module.odd_in_raw()
 
 

@@ -1,9 +1,12 @@
 """A load with too much that is wrong stops below staging, and what was wrong is counted until it is put right."""
 
+import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from airflow_scene import parse
 from houses import Command, command
 
 SALES = ("core.fct_orders", "core.fct_order_items", "core.fct_payments", "sales.agg_daily_sales")
@@ -111,3 +114,14 @@ def test_a_raised_limit_lets_one_run_pass_and_a_waiver_what_it_names(home: Comma
     waived = home("dbt", "build", "--exclude-resource-types", "seed", "unit_test", "--exclude", "tag:audit")
     assert waived.returncode == 0, waived.stdout
     assert value(home, STATUS) == "resolved waived"
+
+
+def test_the_accepted_side_of_every_judged_table_has_the_gate_and_no_other_model(tmp_path: Path) -> None:
+    """Its configuration is of a whole folder; a model that it is for reads what the gate asks."""
+    parse(tmp_path)
+    nodes = json.loads((tmp_path / "target" / "manifest.json").read_text())["nodes"]
+    staging = {node["name"]: node for node in nodes.values() if "staging" in node["fqn"]}
+    gated = {
+        name for name, node in staging.items() if "model.storehouse.int_loads__judged" in node["depends_on"]["nodes"]
+    }
+    assert gated == {name.replace("judged_", "stg_") for name in staging if name.startswith("judged_")}

@@ -1,13 +1,12 @@
-{% macro stop_over_limit(judged, refused, thresholds, waivers, ledger) -%}
+{% macro stop_over_limit(source, table, judged, refused, thresholds, waivers, ledger) -%}
     {#-
-        A hook of the staging models, after their rows are committed. When a pipeline run's loads of a table, not passed
+        Runs after the rows of the table's staging model are committed. When a pipeline run's loads of a table, not passed
         yet, brought more refused records than the table's threshold allows, the model fails with words, and what stands
         on it is not built. What was corrected or waived since does not count. `quality_limits` raises a limit for one run.
         The words name `refused_records`, which this model has read: in a first run no view stands on staging yet.
     -#}
-    {%- set is_asked = execute and target.name not in var('converge_mirrors', {}) -%}
-    {%- set passed = converge.state_table('passed_loads') -%}
-    {%- for source, table in judged_tables() if is_asked and model.name == 'stg_' ~ source ~ '__' ~ table -%}
+    {%- if execute and target.name not in var('converge_mirrors', {}) -%}
+        {%- set passed = converge.state_table('passed_loads') -%}
         {%- set label = source ~ '.' ~ table -%}
         {%- set seen = run_query("select coalesce(max(load_id), 0) from " ~ passed ~ " where label = '" ~ label ~ "'").rows[0][0] -%}
         {%- set loads -%}
@@ -88,5 +87,5 @@
         insert into {{ passed }} (label, load_id)
         select '{{ label }}', max(load_id) from ({{ loads }}) as loads having count(*) > 0
         on conflict (label) do update set load_id = excluded.load_id
-    {%- endfor -%}
+    {%- endif -%}
 {%- endmacro %}

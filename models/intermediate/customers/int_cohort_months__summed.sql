@@ -1,5 +1,5 @@
 {# Grain: one row per cohort (month of the first order) and month in which some of it bought, or were given money back. #}
-{{ config(unique_key=['cohort_month', 'order_month'], group='customers') }}
+{{ config(unique_key=['cohort_month', 'order_month']) }}
 
 {% call converge.touched('cohort_month', 'order_month') %}
     select cohort_month, order_month from {{ converge.changes(ref('int_customer_months__summed')) }}
