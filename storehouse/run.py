@@ -1,4 +1,4 @@
-"""One day of the house, from the command line: what the DAG does on a scheduler, in one process."""
+"""One daily run from the command line: what the DAGs do on a scheduler, in one process."""
 
 import logging
 import time
@@ -14,6 +14,8 @@ from storehouse.settings import settings
 from storehouse.summary import summarise
 
 FIRST_DAYS = 30
+# The summary fits a screen.
+WARNINGS_SHOWN = 3
 # Unit tests test the code, not the day: they are in `make test`.
 # Tests tagged `audit` read all of history: they are in `make audit` and in `make test`.
 DAILY = ["build", "--exclude-resource-type", "unit_test", "--exclude", "tag:audit"]
@@ -35,9 +37,11 @@ def run(dbt_vars: str | None = None, **played: object) -> int:
     local.start()
     if settings().is_demo:
         _play_on(**played)
-    failures = _land(run_id) + transform.build([*DAILY, *given])
-    print(summarise(run_id))
-    print(f"\n{'Failed' if failures else 'Done'} in {time.monotonic() - began:.0f} s.")
+    failures = _land(run_id)
+    say("transform", "dbt reads the project (some seconds), then builds and tests the models")
+    failures += transform.build([*DAILY, *given])
+    print(summarise(run_id, at_most=WARNINGS_SHOWN))
+    print(f"{'Failed' if failures else 'Done'} in {time.monotonic() - began:.0f} s.")
     for failure in failures:
         print(f"  {failure}")
     return 1 if failures else 0
@@ -51,7 +55,7 @@ def _play_on(days: int | None, until: date | None, **others: object) -> None:
     if days is None and until is None:
         days = FIRST_DAYS if is_new else 1
     played = shop.advance(days=days, until=until, report=lambda line: say("demo shop", line), **others)
-    say("demo shop", f"stands at the end of {played.day}")
+    say("demo shop", f"has played until the end of {played.day}")
 
 
 def _land(run_id: str) -> list[str]:
@@ -62,6 +66,7 @@ def _land(run_id: str) -> list[str]:
     failures = []
     for source in settings().sources:
         began = time.monotonic()
+        say("extract-load", f"{source:<12}reading")
         try:
             loads = extract_load.load(source, run_id=run_id)
         except StorehouseError as error:
@@ -74,7 +79,7 @@ def _land(run_id: str) -> list[str]:
 
 
 class _Teller(logging.Handler):
-    """Shows how far a long load is, and what a source changed."""
+    """Shows the progress of a long load, and warnings about changes of a source."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "is_progress", False) or record.levelno >= logging.WARNING:
