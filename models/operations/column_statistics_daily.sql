@@ -1,7 +1,7 @@
 {#
     Grain: one row per table, column, day and statistic, beside the same statistic in the 28 days before.
     A day that was read late has other rows than one that was read in time: it is neither judged nor compared with.
-    A day that lands late is compared anew, and so are the 28 days after it.
+    When a day lands late, it is compared again, and so are the 28 days after it.
 #}
 {{ config(unique_key=['source', 'table_name', 'column_name', 'day', 'statistic']) }}
 
@@ -83,7 +83,7 @@ statistics as (
         {{ statistic }}_days as known_days,
         cast(round({{ statistic }}_expected, 6) as numeric(38, 6)) as expected,
         cast(round({{ statistic }}_stddev, 6) as numeric(38, 6)) as stddev,
-        -- A share of nulls cannot be told more exactly than to a row: three more nulls than ever are no news.
+        -- A share of nulls is exact to one row only: up to three more nulls than before are no outlier.
         cast(round(
             {{ 'greatest(null_share_stddev, 1.0 / profiled_rows)' if statistic == 'null_share' else statistic ~ '_stddev' }}, 6
         ) as numeric(38, 6)) as spread
@@ -117,7 +117,7 @@ select
     cast(case
         when is_read_late then 'read_late'
         when known_days < 7 then 'no_history'
-        -- What has never varied has no z-score: any other value is out of line.
+        -- A statistic that never varied has no z-score: any other value is an outlier.
         when spread = 0 and value != expected then 'warn'
         when abs(z_score) > 3 then 'warn'
         else 'ok'

@@ -1,6 +1,6 @@
 {#
     Grain: one row per table and day from its first change on; days without a change too.
-    A view: which days are over moves with every load. It reads a row per table and day, and the columns out of line.
+    A view: every load may complete a day. It reads a row per table and day, and the outlier columns.
 #}
 {{ config(materialized='view') }}
 
@@ -85,11 +85,11 @@ select
     columns_out_of_line,
     freshness_verdict,
     cast(case
-        -- The worst day of a feed is the one on which nothing comes.
+        -- The worst day of a table is one on which nothing lands.
         when landed_rows = 0 and volume_verdict = 'warn' then 0
         else greatest(
             0,
-            -- What is accepted and waits for its order is in no mart yet.
+            -- Accepted rows that wait for their order are in no sum of a mart yet.
             round(100 * coalesce(cast(accepted_rows - waiting_rows as numeric) / nullif(landed_rows, 0), 1))
             - case when volume_verdict = 'warn' then 30 else 0 end
             - least(5 * columns_out_of_line, 20)

@@ -1,4 +1,4 @@
-{# Grain: one row per load: what landed and what became of it. #}
+{# Grain: one row per load: how many rows landed, were accepted, refused, warned about. #}
 {{ config(unique_key='load_id') }}
 
 {% call converge.touched('load_id') %}

@@ -1,11 +1,11 @@
 {#
-    Grain: one row per table that was ever loaded: how long it has brought nothing new while others did.
-    Hours count twice: in data, from its newest change to the newest of any table; and on the clock of the loads, from the
-    load that brought that change. The fewer of the two are the table's: a history that is replayed, or a source that is
-    read far behind another, is minutes old by its loads; a source whose every table rests has nothing newer to be behind.
-    Late is what is silent for longer than the table itself was within a year, and than its seed allows.
-    A table that is read in full has no time of its own: the start of its last load against the last load of all.
-    A view: it moves with every load.
+    Grain: one row per table that was ever loaded: how long it has had nothing new while other tables did.
+    Two figures: hours of data, from its newest change to the newest of any table; and hours between loads, from the
+    load that landed that change to the latest load. The smaller one counts. So a replayed history, or a source that is
+    read long after another, is minutes old by its loads. If no table of any source has anything newer, none is behind.
+    A table is late if that is longer than its own longest gap within a year, and longer than the seed allows.
+    A table that is read in full has no time of change: the start of its last load is compared with the last load of any table.
+    A view: every load changes it.
 #}
 {{ config(materialized='view') }}
 
@@ -31,7 +31,7 @@ days as (
 
 counted as (
 
-    -- A year and a month: this year's holidays know the last ones.
+    -- A year and a month, so that this year's holidays are compared with last year's.
     select
         source,
         table_name,
@@ -93,7 +93,7 @@ measured as (
                 {{ dbt.datediff('brought.brought_at', 'reached.read_at', 'hour') }}
             )
         end as hours_behind,
-        -- Not to be loaded is no silence: what hinders a load fails its run.
+        -- A table that is not loaded is not silent: whatever prevents the load fails its own run.
         case
             when loaded.kind = 'full' then 0
             else least(
@@ -149,8 +149,8 @@ select
         else 'ok'
     end as varchar) as verdict,
     cast(
-        source || '.' || table_name || ' brought nothing new for ' || hours_behind || ' hours; ' || warn_hours || ' are told and '
-        || error_hours || ' fail the run. Its longest silence within a year was ' || coalesce(cast(longest_gap_hours as varchar), 'unknown')
-        || ' hours. Ask the source; if it rests, set warn_hours and error_hours in seeds/freshness_limits.csv' as varchar
+        source || '.' || table_name || ' has had nothing new for ' || hours_behind || ' hours. A test warns after ' || warn_hours
+        || ', the run fails after ' || error_hours || '. Its longest gap within a year was ' || coalesce(cast(longest_gap_hours as varchar), 'unknown')
+        || ' hours. Ask the owner of the source. If such a gap is normal, set warn_hours and error_hours in seeds/freshness_limits.csv' as varchar
     ) as words
 from limited

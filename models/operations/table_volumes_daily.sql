@@ -1,10 +1,10 @@
 {#
     Grain: one row per table and day from its first change on; days without a change too.
-    A view: which days are over moves with every load. It reads a row per table and day.
+    A view: every load may complete a day. It reads a row per table and day.
 #}
 {{ config(materialized='view') }}
 
-{# The mean of fewer rows than this halves by chance. #}
+{# Below this mean, half of the rows may be missing by chance. #}
 {% set least_expected = 10 %}
 
 with counted as (
@@ -15,7 +15,7 @@ with counted as (
 
 reached as (
 
-    -- How far any table has come: in data, for in a replay the clock on the wall is another one.
+    -- The newest change in any table. Not the clock: a replay reads old data.
     select greatest(
         (select max(counted.covered_until) from counted),
         (select max(loaded.interval_until) from {{ ref('int_tables__last_loaded') }} as loaded)
@@ -58,7 +58,7 @@ days as (
 
 volumes as (
 
-    -- A day without a row inside of what was read is a volume of zero, and the worst of all.
+    -- A day that was read and has no row has a volume of zero, the worst of all.
     select
         days.source,
         days.table_name,
@@ -66,7 +66,7 @@ volumes as (
         days.day,
         days.day_ends_at,
         days.reached_at,
-        -- The table itself came past the end of the day; or another did, and this one was asked after it.
+        -- The table itself was read beyond the end of the day; or another one was, and this one was read after it.
         days.covered_until >= days.day_ends_at
         or (days.reached_at >= days.day_ends_at and days.read_at >= days.day_ends_at) as is_complete,
         coalesce(counted.landed_rows, 0) as landed_rows,
@@ -84,7 +84,7 @@ volumes as (
 
     union all
 
-    -- Of a table that is read in full only differences land: a day without one is as good as any.
+    -- For a table that is read in full only differences land: a day without one is normal.
     select
         source,
         table_name,
@@ -138,8 +138,8 @@ weekdays_before as (
 
 compared as (
 
-    -- A day that was read late shows less than it brought: it is asked where fewer than two others are known.
-    -- It makes the mean too low, and never a false alarm.
+    -- A day that was read late shows too few rows: it is compared with only where fewer than two others are known.
+    -- It makes the mean too low, which never causes a false alarm.
     select
         volumes.*,
         max(volumes.newest_change_at) over (partition by volumes.source, volumes.table_name order by volumes.day) as newest_change_so_far_at,

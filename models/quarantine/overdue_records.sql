@@ -1,6 +1,6 @@
 {#
     Grain: one row per record that waits for its order: how long, and whether too long.
-    A view: a record grows overdue though nothing about it changes. It is as of the end of the last interval read of the orders;
+    A view: a record becomes overdue although nothing about it changes. It is as of the end of the last interval read of the orders;
     while no order was ever read, of the last interval read of the shop.
 #}
 {{ config(materialized='view') }}

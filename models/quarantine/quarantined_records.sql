@@ -1,5 +1,5 @@
 {#
-    Grain: one row per record that was ever refused, as it landed last, and what became of it.
+    Grain: one row per record that was ever refused, as it last landed, with its status.
     A view: a correction in staging, or the end of a waiver, changes rows that no load has touched.
 #}
 {{ config(materialized='view') }}
@@ -15,7 +15,7 @@ with refused as (
 
 ),
 
--- What counts against its load is what is refused now: the latest landing of each record.
+-- Only the latest landing of each record counts against its load.
 latest as (
 
     select

@@ -1,4 +1,4 @@
-{# Grain: one row per refused record and reason. A view: it only takes the lists apart. #}
+{# Grain: one row per refused record and reason. A view: it only unnests the lists. #}
 {{ config(materialized='view') }}
 
 with reasons as (

@@ -27,8 +27,8 @@ select
     _row,
     source,
     table_name,
-    -- A record without a key is nobody's version: it is known by where it landed.
-    -- A key of any length is told by its begin and its hash: an index holds no more than 2,704 bytes.
+    -- A record without a key is no version of another one: its load and row identify it.
+    -- A long key is shortened to its beginning and a hash: an index entry holds at most 2,704 bytes.
     source || '.' || table_name || coalesce(
         '/' || case when length(_key) <= 600 then _key else left(_key, 64) || '…' || md5(_key) end,
         '@' || _load_id || ':' || _row

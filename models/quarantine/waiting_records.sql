@@ -1,6 +1,6 @@
 {#
-    Grain: one row per accepted record that the marts leave out until another one comes: a line or payment of a web order that
-    is not accepted, because it has not landed, was refused or was deleted. The other sources' orders come whole.
+    Grain: one row per accepted record that the marts leave out until its order is accepted: a line or payment of a web order that
+    is not accepted, because it has not landed, was refused or was deleted. Orders of the other sources land with their lines and payments.
 #}
 {{ config(unique_key='record_id', incremental_strategy='replace_keys', indexes=[{'columns': ['order_id']}]) }}
 
@@ -21,7 +21,7 @@ with orders as (
 
 ),
 
--- Another table whose rows need a parent is another select here.
+-- For another table whose rows need a parent, add a select here.
 children as (
 
     select
@@ -58,7 +58,7 @@ select
     'shop' as source,
     cast(children.table_name as varchar) as table_name,
     children.order_id,
-    -- A time outside of the calendar is none to count days from.
+    -- A time outside of the calendar cannot be used to count days.
     coalesce(case when not {{ is_no_date('children.created_at') }} then children.created_at end, children.changed_at) as waiting_since,
     children.changed_at,
     children._load_id

@@ -1,4 +1,4 @@
-"""One day from the command line: what the DAGs do on a scheduler, in one process."""
+"""One daily run from the command line: what the DAGs do on a scheduler, in one process."""
 
 import logging
 import time
@@ -15,6 +15,8 @@ from storehouse.laptop import local
 from storehouse.operate.summary import summarise
 
 FIRST_DAYS = 30
+# The summary fits a screen.
+WARNINGS_SHOWN = 3
 
 
 def run(dbt_vars: str | None = None, **played: object) -> int:
@@ -33,9 +35,11 @@ def run(dbt_vars: str | None = None, **played: object) -> int:
     local.start()
     if settings().is_demo:
         _play_on(**played)
-    failures = _land(run_id) + transform.build([*transform.DAILY, *given])
-    print(summarise(run_id))
-    print(f"\n{'Failed' if failures else 'Done'} in {time.monotonic() - began:.0f} s.")
+    failures = _land(run_id)
+    say("transform", "dbt reads the project (some seconds), then builds and tests the models")
+    failures += transform.build([*transform.DAILY, *given])
+    print(summarise(run_id, at_most=WARNINGS_SHOWN))
+    print(f"{'Failed' if failures else 'Done'} in {time.monotonic() - began:.0f} s.")
     for failure in failures:
         print(f"  {failure}")
     return 1 if failures else 0
@@ -49,7 +53,7 @@ def _play_on(days: int | None, until: date | None, **others: object) -> None:
     if days is None and until is None:
         days = FIRST_DAYS if is_new else 1
     played = shop.advance(days=days, until=until, report=lambda line: say("demo shop", line), **others)
-    say("demo shop", f"stands at the end of {played.day}")
+    say("demo shop", f"has played until the end of {played.day}")
 
 
 def _land(run_id: str) -> list[str]:
@@ -60,6 +64,7 @@ def _land(run_id: str) -> list[str]:
     failures = []
     for source in settings().sources:
         began = time.monotonic()
+        say("extract-load", f"{source:<12}reading")
         try:
             loads = extract_load.load(source, run_id=run_id)
         except StorehouseError as error:
@@ -72,7 +77,7 @@ def _land(run_id: str) -> list[str]:
 
 
 class _Teller(logging.Handler):
-    """Prints the progress of long loads, and warnings."""
+    """Shows the progress of a long load, and warnings about changes of a source."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if getattr(record, "is_progress", False) or record.levelno >= logging.WARNING:

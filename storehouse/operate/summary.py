@@ -1,8 +1,9 @@
-"""The summary of a run: what landed, what the marts hold, how the tests ended, where to look next."""
+"""What a run did, and where to look next. On a terminal of 24 lines and 100 columns it is one screen."""
 
 import json
 from collections import Counter
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,17 @@ from storehouse.core.transform import target_folder, without_database
 MART_SCHEMAS = ["core", "sales", "customers", "feedback"]
 # Of a larger table the planner's estimate is shown: a summary must not read all of history.
 EXACT_ROWS = 1_000_000
-PLACES = [
-    ("sales.agg_daily_sales", "what was sold, by day, channel and region"),
-    ("quarantine.quarantined_records", "what was refused, why, and what became of it"),
-    ("quarantine.refused_records", "every landing that was refused, and why"),
-]
+# Where refused records are. A first run that was stopped has built only the second, and a project without rules none.
+QUARANTINE = ["quarantine.quarantined_records", "quarantine.refused_records"]
 
 
-def summarise(run_id: str | None = None, tests: Mapping[str, Any] | None = None) -> str:
+def summarise(run_id: str | None = None, tests: Mapping[str, Any] | None = None, at_most: int | None = None) -> str:
     """Landed, accepted and refused rows of a pipeline run (the last one by default), rows per mart, tests.
 
     Args:
         run_id: of the ledger of loads.
         tests: as `count_tests` gives them; by default of the last build on this machine.
+        at_most: how many lines the tests that warned may take; by default a line for each.
     """
     with open_warehouse("transform") as warehouse, warehouse.speaking():
         loads = (
@@ -57,34 +56,37 @@ def summarise(run_id: str | None = None, tests: Mapping[str, Any] | None = None)
             """,
             [MART_SCHEMAS, MART_SCHEMAS],
         ).fetchall()
-        # Only what exists: a first run that was stopped has built no mart, and no view over the quarantine.
-        places = [place for place in PLACES if _exists(warehouse, place[0])]
+        quarantine = [relation for relation in QUARANTINE if _exists(warehouse, relation)]
         counted = [
             (name, f"{estimate:,} about" if estimate > EXACT_ROWS else f"{_count(warehouse, relation):,}")
             for name, estimate, relation in marts
         ]
-    lines = ["", f"{'landed':<26}{'rows':>12}{'accepted':>12}{'refused':>12}{'share':>9}{'limit':>8}"]
+    lines = [f"{'landed':<26}{'rows':>12}{'accepted':>12}{'refused':>12}{'share':>9}{'limit':>8}"]
     lines += [
         f"  {name:<24}{landed:>12,}{accepted or 0:>12,}{refused or 0:>12,}{share:>7} %{limit or 100:>6.0f} %"
         for name, landed, accepted, refused, share, limit in loads
     ]
-    lines += ["", f"{'mart':<38}{'rows':>12}"]
-    lines += [f"  {name:<36}{count:>12}" for name, count in counted]
+    cells = [f"  {name:<34}{count:>13}" for name, count in counted]
+    half = (len(cells) + 1) // 2
+    lines += [f"{'mart':<36}{'rows':>13}"]
+    lines += [left + right for left, right in zip_longest(cells[:half], cells[half:], fillvalue="")]
     tests = count_tests(target_folder()) if tests is None else tests
     said = ", ".join(f"{tests[how]} {how}" for how in ("passed", "warned", "failed")) if tests else "none ran"
-    lines += ["", f"tests: {said}"]
-    lines += [f"  {line}" for line in tests.get("warnings", ())]
-    lines += [""]
-    lines += ["Look next:", f"  {'make psql':<46} the warehouse; \\dt sales.* lists a schema"]
-    lines += [f"  {f'select * from {relation};':<46} {what}" for relation, what in places]
-    lines += [f"  {'make docs':<46} every model and column, with lineage"]
+    warnings = list(tests.get("warnings", ()))
+    if at_most and len(warnings) > at_most:
+        left_out = len(warnings) - at_most + 1
+        warnings[at_most - 1 :] = [f"… and {left_out} more: .venv/bin/python -m storehouse summary"]
+    lines += [f"tests: {said}", *(f"  {line}" for line in warnings)]
+    refused = [f", then select * from {relation}" for relation in quarantine[:1]]
+    lines += [f"Look next: make psql{''.join(refused)}; or make docs"]
     return "\n".join(lines)
 
 
 def count_tests(target: Path) -> dict[str, Any]:
     """How many tests `passed`, `warned` and `failed` in the last build with this target folder; empty without one.
 
-    `warnings` has a line for each that warned: its name, how many rows it found, and the query that shows them.
+    `warnings` has a line for each test that warned: how many rows it found and the query that shows them. A test's
+    name says what should be true, and its rows are in a table of that name.
     """
     results_file = target / "run_results.json"
     if not results_file.exists():
@@ -102,8 +104,11 @@ def count_tests(target: Path) -> dict[str, Any]:
 
 def _warning(result: Mapping[str, Any]) -> str:
     name, rows, relation = result["unique_id"].split(".")[2], result["failures"], result.get("relation_name")
-    see = f": select * from {without_database(relation)}" if relation else ""
-    return f"warned  {name}, {rows} row{'s' * (rows != 1)}{see}"
+    counted = f"{rows} row{'s' * (rows != 1)}"
+    if not relation:
+        return f"warned: {name}, {counted}"
+    query = f"select * from {without_database(relation)}"
+    return f"warned, {counted}: {query}" if name in query else f"warned: {name}, {counted}: {query}"
 
 
 def _exists(warehouse: psycopg.Connection, relation: str) -> bool:

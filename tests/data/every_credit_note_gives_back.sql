@@ -1,5 +1,5 @@
 {{ config(severity='warn') }}
--- Warns of each credit note that comes to more than nothing: what it gives back stands on lines with a quantity below zero.
+-- Warns of each credit note with a total above zero: goods that are taken back must be on lines with a quantity below zero.
 select
     order_id,
     credited_order_id,

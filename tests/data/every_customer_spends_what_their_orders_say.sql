@@ -12,7 +12,7 @@ with orders as (
         customer_id is not null
         and not is_cancelled
     group by customer_id
-    -- Who was only given back never bought.
+    -- A customer with credit notes only never bought.
     having sum(case when is_credit_note then 0 else 1 end) > 0
 
 )

@@ -1,4 +1,4 @@
--- Fails with each review that has a text and no sentiment, or a sentiment and no text, or one that its score does not say.
+-- Fails with each review that has a text and no sentiment, or a sentiment and no text, or one that does not match its score.
 select
     review_id,
     review_text,

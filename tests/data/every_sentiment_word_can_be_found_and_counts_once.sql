@@ -1,4 +1,4 @@
--- Fails with each row of the seed that no review can match, or that stands there twice: case and accents do not tell words apart.
+-- Fails with each row of the seed that no review can match, or that is there twice: case and accents are ignored.
 with folded as (
 
     select
@@ -11,7 +11,7 @@ with folded as (
 
 read as (
 
-    -- What the word is when it stands in a review: it must be itself, and one.
+    -- The word as a review would contain it: it must stay one word, and the same.
     select
         folded.language,
         folded.word_written,

@@ -1,4 +1,4 @@
--- Warns of each column that, on the last day of its table that is over, was unlike the 28 days before.
+-- Warns of each column that, on the last complete day of its table, was an outlier against the 28 days before.
 {{ config(severity='warn') }}
 
 with last_days as (

@@ -7,7 +7,7 @@ with orders as (
         currency,
         order_date
     from {{ converge.tested(ref('fct_orders'), 'order_id') }} as changed
-    -- A dollar is a dollar.
+    -- US dollars need no rate.
     where currency != 'USD'
 
 )

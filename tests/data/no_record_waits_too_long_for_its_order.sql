@@ -1,5 +1,5 @@
 {{ config(severity='warn') }}
--- A line or payment may land before its order, and an order may be refused and corrected: for some days that is no fault.
+-- A line or payment may land before its order, and an order may be refused and corrected: for some days that is normal.
 select
     record_id,
     order_id,

@@ -1,4 +1,4 @@
--- Warns of each table that has brought nothing new for longer than it may, see seeds/freshness_limits.csv.
+-- Warns of each table that has had nothing new for longer than its limit, see seeds/freshness_limits.csv.
 {{ config(severity='warn') }}
 
 select

@@ -1,4 +1,4 @@
--- Warns of each table whose last day that is over brought less than half of the same weekdays before.
+-- Warns of each table whose last complete day has less than half of the rows of the same weekdays before.
 {{ config(severity='warn') }}
 
 with judged as (

@@ -1,6 +1,6 @@
 {{ config(severity='warn') }}
--- Warns of each order that its captured payments pay for alone, and that has a refunded payment which doesn't say what it
--- refunds: it counts as paid and given back whole. A refund of part needs `refunds_payment_id` or an amount below zero.
+-- Warns of each order whose captured payments alone pay for it, and that has a refunded payment which doesn't say what it
+-- refunds: it counts as paid and refunded in full. A partial refund needs `refunds_payment_id` or an amount below zero.
 with payments as (
 
     select

@@ -1,6 +1,6 @@
 {{ config(severity='warn') }}
--- Warns of each order whose source states another total than its lines come to, beyond what rounding each line can make:
--- a line that is in quarantine, waits or is missing, or a total that includes something that no line says.
+-- Warns of each order whose source states a total that differs from the sum of its lines by more than rounding:
+-- a line may be in quarantine, waiting or missing, or the total may include something that no line has.
 select
     orders.order_id,
     orders.currency,

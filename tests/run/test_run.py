@@ -1,5 +1,6 @@
 """`make run`, `make psql` and the rest, as a person uses them: in an empty home, and with servers of one's own."""
 
+import re
 from collections.abc import Iterator
 from hashlib import md5
 from pathlib import Path
@@ -31,6 +32,18 @@ def test_the_first_run_lands_builds_and_says_where_to_look(home: Command) -> Non
     for words in ("shop.orders", "core.fct_orders", "tests:", " 0 failed", "Look next", "make psql", "Done in"):
         assert words in home.first.stdout
     assert "transform" in home.first.stderr
+
+
+def test_the_summary_of_a_run_fits_a_screen_with_the_tests_that_warned(home: Command) -> None:
+    shown = home.first.stdout
+    lines = shown.splitlines()
+    assert len(lines) <= 24, shown
+    assert max(len(line) for line in lines) <= 100, shown
+    counted = next(line for line in lines if line.startswith("tests:"))
+    named = [line for line in lines if line.startswith("  warned")]
+    assert re.search(r" [1-9]\d* warned", counted) and named, shown
+    for line in named:
+        assert home("psql", "-At", given=line.partition(": ")[2]).stdout, line
 
 
 def test_psql_runs_the_sql_on_its_standard_input_and_finds_a_schema_a_layer(home: Command) -> None:

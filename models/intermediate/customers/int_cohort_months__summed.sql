@@ -1,4 +1,4 @@
-{# Grain: one row per cohort (month of the first order) and month in which some of it bought, or were given money back. #}
+{# Grain: one row per cohort (month of the first order) and month in which customers of it bought or were refunded. #}
 {{ config(unique_key=['cohort_month', 'order_month']) }}
 
 {% call converge.touched('cohort_month', 'order_month') %}
@@ -8,7 +8,7 @@
 select
     cohort_month,
     order_month,
-    -- A month with credit notes alone is no month of buying.
+    -- In a month with credit notes only, nobody bought.
     sum(case when orders > 0 then 1 else 0 end) as active_customers,
     cast(sum(orders) as bigint) as orders,
     cast(sum(spend_usd) as numeric(18, 2)) as spend_usd

@@ -1,4 +1,4 @@
-{# Grain: one row per customer and month in which they bought, or were given money back. #}
+{# Grain: one row per customer and month in which they bought or were refunded. #}
 {{ config(
     unique_key=['customer_id', 'order_month'],
     meta={'track': ['cohort_month']},
@@ -32,7 +32,7 @@ dated as (
 
 )
 
--- A credit note of before the first sale counts in that month. Who was only given back never bought, and is not here.
+-- A credit note before the first sale counts in the month of that sale. A customer with credit notes only never bought, and is not here.
 select
     customer_id,
     greatest(own_month, cohort_month) as order_month,

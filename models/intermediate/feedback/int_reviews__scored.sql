@@ -11,7 +11,7 @@ with reviews as (
         review_id,
         -- The language of pt-br is pt.
         {{ dbt.split_part("replace(language, '_', '-')", "'-'", 1) }} as language,
-        -- The full stop: a negation at the end of the title is not the text's.
+        -- The full stop keeps a negation at the end of the title from applying to the text.
         coalesce(title || '. ', '') || review_text as words
     from {{ ref('stg_reviews__reviews') }}
     where
@@ -21,7 +21,7 @@ with reviews as (
 
 ),
 
--- Materialized: a planner that knows nothing of a fresh seed would fold its words again for every clause.
+-- Materialized: without statistics of a new seed, the planner would fold the words again for every clause.
 seed as materialized (
 
     select
@@ -59,7 +59,7 @@ found as (
 
 weighed as (
 
-    -- A negation turns the next word of the list around, up to three words on; with none there it counts itself.
+    -- A negation reverses the next word of the list, up to three words further on. If there is none, its own weight counts.
     select
         review_id,
         language,
@@ -86,7 +86,7 @@ scored as (
 
 select
     reviews.review_id,
-    -- Without a language of its own: that of most words found.
+    -- A review that states no language: the language with most of its words.
     scored.language as read_as,
     cast(coalesce(scored.score, 0) as integer) as sentiment_score,
     cast(case when scored.score > 0 then 'positive' when scored.score < 0 then 'negative' else 'neutral' end as varchar) as sentiment

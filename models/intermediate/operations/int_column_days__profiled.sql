@@ -1,8 +1,8 @@
 {#
     Grain: one row per table, column and day on which at least one accepted row changed.
-    Distinct values cannot be added up over loads that overlap: of each partition the load that brought most of the day
-    speaks for it. A table that is loaded once a day is measured whole, one that is loaded more often by its fullest load.
-    A replay finds what the day's rows became: a load that read it in time, and half of it at least, goes before.
+    Distinct values cannot be added up over loads that overlap: of each partition, the load with most rows of the day
+    counts. A table that is loaded once a day is measured whole; one that is loaded more often, by its largest load.
+    A replay reads later versions of the day's rows: a load that read the day in time, and at least half of it, is preferred.
 #}
 {{ config(unique_key=['source', 'table_name', 'column_name', 'day']) }}
 

@@ -1,7 +1,7 @@
 {#
-    Grain: one row per load and hour in which its rows changed, of column `*`: what became of the rows.
-    And one per load, day and profiled column, at the day's first hour: what stood in it, of accepted rows. What is refused
-    is counted by the other, and its garbage would hide what the marts are given.
+    Grain: one row per load and hour in which its rows changed (column `*`): how many were accepted, refused, warned about.
+    And one per load, day and profiled column, at the day's first hour: statistics of its accepted rows. Refused rows are
+    in the counts only: their wrong values would distort the statistics of what the marts read.
     Two grains in one table, so that each landed row is judged once for both: a table is named twice below, and read once.
 #}
 {{ config(

@@ -1,7 +1,7 @@
 {#
     Grain: one row per table and day on which at least one row changed.
-    Overlaps, replays and backfills land rows again: of each hour and partition the load that brought most speaks.
-    The differences of a table that is read in full land once: all its loads speak.
+    Overlaps, replays and backfills land rows again: of each hour and partition, the load with most rows counts.
+    The differences of a table that is read in full land once: all its loads count.
 #}
 {{ config(unique_key=['source', 'table_name', 'day']) }}
 
@@ -43,7 +43,7 @@ select
     cast(sum(warned_rows) as bigint) as warned_rows,
     max(newest_change_at) as newest_change_at,
     max(covered_until) as covered_until,
-    -- A few rows that came late don't make the day late; most of them do.
+    -- The day was read late if most of its rows were.
     2 * sum(is_late * judged_rows) > sum(judged_rows) as is_read_late
 from ranked
 where rank_in_hour = 1

@@ -1,4 +1,4 @@
-{# Grain: one row per table that was ever loaded: its last load, one without rows too. #}
+{# Grain: one row per table that was ever loaded: its last load, even if that load had no rows. #}
 {{ config(
     unique_key=['source', 'table_name'],
     incremental_strategy='upsert',

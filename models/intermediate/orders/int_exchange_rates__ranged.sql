@@ -1,5 +1,5 @@
 {#
-    Grain: one row per currency, month and rate that holds in it, with the days between which it does. The month is there to
+    Grain: one row per currency, month and rate that is valid in it, with the days between which it is. The month is there to
     be joined by: with ranges alone each order would be compared with every month of its currency.
 #}
 {{ config(materialized='ephemeral') }}

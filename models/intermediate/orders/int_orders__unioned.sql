@@ -12,7 +12,7 @@
     union all
     select order_id from {{ converge.changes(ref('stg_stores__sales')) }}
     union all
-    -- A customer's country decides the region of their orders. It does not where all versions, old and new, say the same.
+    -- A customer's country decides the region of their orders. Where all versions have the same country, no order changes.
     select orders.order_id
     from {{ ref('stg_shop__orders') }} as orders
     inner join (
@@ -55,7 +55,7 @@ web_countries as (
     from web_orders
     inner join {{ ref('stg_shop__customer_versions') }} as versions
         on web_orders.customer_id = versions.customer_id
-    -- A deleted customer may come without anything but their id.
+    -- A deleted customer may have nothing but the id.
     where versions.country is not null or not versions._is_deleted
 
 ),
@@ -121,7 +121,7 @@ store_lines as (
 
 ),
 
--- A receipt's first line speaks for it: store, customer, currency and time are the same on all of them.
+-- The first line gives the receipt's store, customer, currency and time: they are the same on all lines.
 stores as (
 
     select
@@ -161,7 +161,7 @@ select
     unioned.credited_order_id,
     unioned.country,
     cast(coalesce(unioned.region, 'other') as varchar) as region,
-    -- An order of a status that the seed has no more is told by a test; it doesn't vanish.
+    -- An order whose status is no longer in the seed stays; a test reports it.
     coalesce(statuses.status, unioned.source_status) as status,
     coalesce(statuses.is_cancelled, false) as is_cancelled,
     coalesce(statuses.is_returned, false) as is_returned,

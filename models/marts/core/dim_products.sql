@@ -1,4 +1,4 @@
-{# Grain: one row per product; one that the shop deleted stays, marked. #}
+{# Grain: one row per product; a deleted product stays, with `is_deleted`. #}
 {{ config(unique_key='product_id') }}
 
 {% call converge.touched('product_id') %}

@@ -63,7 +63,7 @@ lines as (
 
 ),
 
--- A line whose order has not landed, or was refused, waits for it: it stands in `waiting_records`.
+-- A line whose order has not landed, or was refused, waits for it in `waiting_records`.
 priced as (
 
     select

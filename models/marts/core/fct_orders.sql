@@ -30,7 +30,7 @@ items as (
         sum(discount_amount) as discount_amount,
         sum(freight_amount) as freight_amount,
         sum(total_amount) as total_amount,
-        -- A line that gives goods back has both below zero: its share is that of a line that sells.
+        -- On a line that takes goods back both are below zero, so its share is computed as for any other line.
         sum(abs(discount_amount)) / nullif(sum(abs(items_amount)), 0) as discount_share
     from {{ ref('fct_order_items') }}
     where {{ converge.is_touched('order_id') }}
@@ -60,9 +60,9 @@ payments as (
     select
         of_payments.order_id,
         sum(case when status in ('captured', 'refunded') and not is_refund then amount_usd end) as paid_usd,
-        -- A refunded payment was given back whole, unless refunds name it: then these say how much.
+        -- A refunded payment was refunded in full, unless other refunds name it: then those say how much.
         sum(case when status = 'refunded' and (is_refund or refunds.order_id is null) then amount_usd end) as refunded_usd,
-        -- Where one of them has no rate, the sum is not known.
+        -- If one of them has no rate, the sum is null.
         sum(case when status in ('captured', 'refunded') and amount_usd is null then 1 else 0 end) = 0 as is_converted
     from of_payments
     left join refunds
@@ -87,7 +87,7 @@ measured as (
         {{ as_amount('orders.stated_amount', 'coalesce(currencies.minor_unit, 2)') }} as rounded_stated_amount,
         case when coalesce(payments.is_converted, true) then coalesce(payments.paid_usd, 0) end as paid_usd,
         case when coalesce(payments.is_converted, true) then coalesce(payments.refunded_usd, 0) end as refunded_usd,
-        -- Goods without a price carry no discount; rounding may take off a little more than a line costs.
+        -- Goods without a price have no discount. By rounding, a discount may be slightly more than the price of the line.
         least(coalesce(round(items.discount_share, 4), 0), 1) as discount_share
     from orders
     left join {{ ref('currencies') }} as currencies

@@ -89,7 +89,7 @@ payments as (
         installments,
         amount,
         currency,
-        -- A receipt of goods that came back gives money back.
+        -- A receipt with a total below zero is a refund.
         case when amount < 0 then 'refunded' else 'captured' end as status,
         paid_at
     from store_payments
@@ -98,8 +98,8 @@ payments as (
 
 rounded as (
 
-    -- Money given back is a payment of its own when it names the one that it refunds, or is below zero.
-    -- Else a refunded payment is one that came in and was given back whole.
+    -- A payment is a refund if it names the payment that it refunds, or if its amount is below zero.
+    -- Any other payment with the status refunded was received and then refunded in full.
     select
         payments.*,
         status = 'refunded' and (refunds_payment_id is not null or amount < 0) as is_refund,

@@ -1,4 +1,4 @@
-{# Grain: one row per review and order it stands on. #}
+{# Grain: one row per review and order that it is about. #}
 {{ config(
     unique_key='review_id',
     meta={'track': ['product_id', 'review_date', 'language']},

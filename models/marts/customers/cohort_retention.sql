@@ -1,11 +1,11 @@
-{# Grain: one row per cohort (month of the first order) and month in which some of it bought, or were given money back. #}
+{# Grain: one row per cohort (month of the first order) and month in which customers of it bought or were refunded. #}
 {{ config(unique_key=['cohort_month', 'order_month']) }}
 
 {% call converge.touched('cohort_month') %}
     select cohort_month from {{ converge.changes(ref('int_cohort_months__summed')) }}
 {% endcall %}
 
--- Everybody of a cohort bought in its first month.
+-- Every customer of a cohort bought in its first month.
 with sized as (
 
     select

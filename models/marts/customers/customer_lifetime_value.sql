@@ -1,6 +1,6 @@
 {#
     Grain: one row per customer who bought.
-    A view: recency moves every day for everybody, and a day must cost what changed. It is as of the last day with sales.
+    A view: recency changes every day for every customer, and a day must cost what changed. It is as of the last day with sales.
 #}
 {{ config(materialized='view') }}
 
@@ -22,7 +22,7 @@ aged as (
         customers.*,
         as_of.as_of_date,
         {{ dbt.datediff('customers.last_order_date', 'as_of.as_of_date', 'day') }} as recency_days,
-        -- Less than a quarter tells too little about a year.
+        -- Less than a quarter says too little about a year.
         greatest({{ dbt.datediff('customers.first_order_date', 'as_of.as_of_date', 'day') }} + 1, 90) as observed_days
     from customers
     cross join as_of

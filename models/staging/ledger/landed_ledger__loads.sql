@@ -1,4 +1,4 @@
-{# Grain: one row per load, as the ledger has it. Ephemeral: what counts landed rows by load asks it when the load was. #}
+{# Grain: one row per load, as the ledger has it. Ephemeral: models that count landed rows by load get the load's times from it. #}
 {{ config(materialized='ephemeral') }}
 
 select

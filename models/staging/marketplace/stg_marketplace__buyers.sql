@@ -1,5 +1,5 @@
 {# Grain: one row per marketplace buyer, as the latest accepted order describes them. #}
-{# The hook: where a load is stopped over its threshold, this model waits too. #}
+{# The hook: if the gate stops a load, this model waits too. #}
 {{ config(
     unique_key='customer_id',
     pre_hook="{% do ref('stg_marketplace__orders') %}",
@@ -19,6 +19,6 @@ select
 from {{ ref('judged_marketplace__orders') }}
 where
     _errors is null
-    -- A guest's order names no buyer. A deleted one may name none, or nothing of them but the id.
+    -- A guest's order names no buyer. A deleted order may name none, or only the buyer's id.
     and customer_id is not null
     and not _is_deleted

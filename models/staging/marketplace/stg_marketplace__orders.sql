@@ -1,4 +1,4 @@
-{# Grain: one row per marketplace order, the latest accepted version with its lines and payments as they came. #}
+{# Grain: one row per marketplace order, the latest accepted version with its lines and payments as they landed. #}
 {{ config(unique_key='order_id') }}
 
 select

@@ -40,7 +40,7 @@ typed as (
 )
 
 select
-    -- One review may stand on several orders.
+    -- One review may be about several orders.
     source_review_id || ':' || coalesce(source_order_id, '') as review_id,
     source_review_id,
     'web-' || source_order_id as order_id,
@@ -71,12 +71,12 @@ select
         ('created_at_missing', 'missing', 'error', 'created_at_text is null', 'The review has no date.'),
         ('created_at_unreadable', 'type', 'error', is_not_a('time', 'created_at_text'), 'The date is not a date.'),
         ('created_at_impossible', 'range', 'error', is_no_date('created_at'), 'The date is before 2000 or after 2099.'),
-        ('created_in_future', 'range', 'error', is_in_future('created_at'), 'The date is later than its load can have seen.'),
+        ('created_in_future', 'range', 'error', is_in_future('created_at'), 'The date is in the future: later than its load can have read.'),
         ('updated_at_missing', 'missing', 'error', 'updated_at_text is null', 'The time of the change is missing.'),
         ('updated_at_unreadable', 'type', 'error', is_not_a('time', 'updated_at_text'), 'The time of the change is not a time.'),
-        ('changed_in_future', 'range', 'error', 'updated_at > _latest_at', 'Its last change is later than its load can have seen.'),
-        ('changed_before_interval', 'range', 'error', 'updated_at < _earliest_at', 'Its last change is far older than what its load asked for.'),
-        ('deleted_unreadable', 'type', 'error', is_not_a('flag', 'deleted_text'), 'What says whether the review is deleted is not true or false.'),
+        ('changed_in_future', 'range', 'error', 'updated_at > _latest_at', 'Its last change is in the future: later than its load can have read.'),
+        ('changed_before_interval', 'range', 'error', 'updated_at < _earliest_at', 'Its last change is far older than the interval of its load.'),
+        ('deleted_unreadable', 'type', 'error', is_not_a('flag', 'deleted_text'), '`deleted` must be true or false.'),
         ('language_unreadable', 'type', 'warn', 'length(language) > 35', 'The language has more than 35 characters: read as unknown.'),
         ('text_missing', 'missing', 'warn', 'review_text is null', 'The review has no text.'),
     ], of_key=['record_unreadable', 'review_id_missing', 'review_id_malformed', 'order_id_malformed'], is_deleted="is_deleted") }}

@@ -1,4 +1,4 @@
-{# Grain: one row per review and order it stands on, the latest accepted version. #}
+{# Grain: one row per review and order that it is about, the latest accepted version. #}
 {{ config(unique_key='review_id') }}
 
 select

@@ -38,8 +38,8 @@ select
     {{ judge([
         ('customer_id_missing', 'missing', 'error', 'source_customer_id is null', 'The customer has no id.'),
         ('customer_id_malformed', 'type', 'error', is_no_id('source_customer_id'), 'An id is at most 200 printable characters.'),
-        ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
-        ('created_in_future', 'range', 'warn', 'created_at > _latest_at', 'The customer registered later than the load can have seen.'),
+        ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is in the future: later than its load can have read.'),
+        ('created_in_future', 'range', 'warn', 'created_at > _latest_at', 'The customer registered in the future: later than its load can have read.'),
         ('email_missing', 'missing', 'warn', clean_text('email') ~ ' is null', 'The customer has no e-mail address.'),
         ('email_malformed', 'type', 'warn', clean_text('email') ~ " not like '_%@_%'", 'The e-mail address has no @ between two parts.'),
         ('country_missing', 'missing', 'warn', 'country_code is null', 'The customer has no country: sales count as region other.'),

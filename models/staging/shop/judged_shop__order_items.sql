@@ -50,11 +50,11 @@ select
         ('unit_price_missing', 'missing', 'error', 'unit_price is null', 'The line has no price.'),
         ('unit_price_negative', 'range', 'error', 'unit_price < 0', 'The price is below zero.'),
         ('unit_price_absurd', 'range', 'error', 'unit_price >= 100000000', 'The price is 100 million or more.'),
-        ('line_absurd', 'range', 'error', is_line_absurd('quantity', 'unit_price'), 'The line comes to 100 million or more.'),
+        ('line_absurd', 'range', 'error', is_line_absurd('quantity', 'unit_price'), 'The amount of the line is 100 million or more.'),
         ('amount_negative', 'range', 'error', 'quantity > 0 and (discount_amount < 0 or freight_amount < 0)', 'The discount or the freight is below zero.'),
         ('discount_not_taken_back', 'range', 'error', 'quantity < 0 and discount_amount > 0', 'The line gives goods back and its discount is above zero: it must be below.'),
         ('amount_absurd', 'range', 'error', 'abs(discount_amount) >= 100000000 or abs(freight_amount) >= 100000000', 'The discount or the freight is 100 million or more.'),
         ('discount_above_price', 'range', 'error', is_discount_too_high('discount_amount', 'quantity', 'unit_price'), 'The discount is higher than the price of the goods.'),
-        ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
+        ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is in the future: later than its load can have read.'),
     ], of_key=['order_id_missing', 'order_id_malformed', 'line_number_missing', 'line_number_out_of_range', 'line_number_not_whole'], is_deleted="_op = 'd'") }}
 from typed

@@ -49,11 +49,11 @@ select
         ('currency_unknown', 'reference', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
         ('status_missing', 'missing', 'error', 'clean_status is null', 'The payment has no status.'),
         ('status_unknown', 'reference', 'error', "clean_status not in ('authorized', 'captured', 'refunded', 'failed')", 'The status is not authorized, captured, refunded or failed.'),
-        ('refund_captured', 'range', 'error', "clean_status = 'captured' and " ~ json_field('_record', 'refunds_payment_id') ~ ' is not null', 'The payment gives money of another one back, and its status is captured: it must be refunded.'),
+        ('refund_captured', 'range', 'error', "clean_status = 'captured' and " ~ json_field('_record', 'refunds_payment_id') ~ ' is not null', 'The payment refunds another payment but has the status captured: it must be refunded.'),
         ('paid_at_impossible', 'range', 'error', is_no_date('paid_at'), 'The payment date is before 2000 or after 2099.'),
-        ('paid_in_future', 'range', 'error', is_in_future('paid_at'), 'The payment date is later than its load can have seen.'),
-        ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is later than its load can have seen.'),
+        ('paid_in_future', 'range', 'error', is_in_future('paid_at'), 'The payment date is in the future: later than its load can have read.'),
+        ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is in the future: later than its load can have read.'),
         ('currency_missing', 'missing', 'warn', clean_code('currency') ~ ' is null', 'The payment has no currency: read as USD.'),
-        ('installments_absurd', 'range', 'warn', 'installments not between 0 and 999 or installments != trunc(installments)', 'The instalments are below zero, over 999 or no whole number: read as unknown.'),
+        ('installments_absurd', 'range', 'warn', 'installments not between 0 and 999 or installments != trunc(installments)', 'The instalments are below zero, over 999 or not a whole number: read as unknown.'),
     ], of_key=['payment_id_missing', 'payment_id_malformed'], is_deleted="_op = 'd'") }}
 from typed

@@ -21,7 +21,7 @@ select
     exact_product_id as product_id,
     {{ clean_text('name') }} as name,
     {{ clean_code('category', 'lower') }} as category,
-    -- A deleted product stays in the marts, without what can't be its price.
+    -- A deleted product stays in the marts, without a price that is not valid.
     case when not (_op = 'd' and {{ is_no_amount('price') }}) then price end as price,
     currency_code as currency,
     is_active,

@@ -1,5 +1,5 @@
-{# Grain: one row per web customer and version (its `updated_at`): what the source overwrites is kept here. #}
-{# The hook: where a load is stopped over its threshold, this model waits too. #}
+{# Grain: one row per web customer and version (its `updated_at`). The source overwrites these versions; they are kept here. #}
+{# The hook: if the gate stops a load, this model waits too. #}
 {{ config(
     unique_key=['customer_id', '_version_at'],
     meta={'version': ['_load_id', '_row'], 'track': ['country']},
