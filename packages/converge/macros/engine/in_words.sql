@@ -7,7 +7,7 @@
         execute $statement$ {{ statement }} $statement$;
     exception when {{ errors }} then
         get stacked diagnostics converge_detail = pg_exception_detail;
-        raise exception using message = {{ dbt.string_literal(dbt.escape_single_quotes(words)) }} || concat_ws('. ', ' (' || sqlerrm, nullif(converge_detail, '')) || ')';
+        raise exception using message = {{ converge.literal(words) }} || concat_ws('. ', ' (' || sqlerrm, nullif(converge_detail, '')) || ')';
     end
     $converge$;
 {%- endmacro %}
