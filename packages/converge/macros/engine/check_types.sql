@@ -1,8 +1,8 @@
 {% macro check_types(plan, state) -%}
     {#-
-        Stops, with words, over columns of whose type PostgreSQL has no order, and over keys that the model gives and
-        the keys that its `touched` block gives when these could not find those. An index on each of the two says how
-        their columns are compared, and the plan of the next, incremental run is asked for.
+        Stops with a message when a key, version or touched column has a type that PostgreSQL cannot sort, or when the
+        `touched` block and the model give a column with types that are compared differently. PostgreSQL tells by
+        an index on each of the two, and by explaining the query of the next, incremental run.
     -#}
     {%- set of_type = [] -%}
     {%- for column in (plan.key + plan.version + plan.touched) | unique -%}

@@ -1,10 +1,10 @@
 {% macro choose_mode(state) -%}
     {#-
-        create       no table, no watermark, no log, or another shape: build it anew and swap it in
-        rebuild      the inputs cannot be compared (a seed or the code was edited, a parent was rebuilt):
-                     compute everything and write only the differences, so that readers stay incremental
-        incremental  some input has moved
-        skip         none has
+        create       there is no table, watermark or log, or the model has another shape: a new table replaces the old one
+        rebuild      it is unknown which rows changed (a seed or the code was edited, or a parent was created anew):
+                     compute all rows and write the differences, so that models downstream stay incremental
+        incremental  an input has new rows
+        skip         no input has
     -#}
     {%- set ns = namespace(mode='skip') -%}
     {%- for row in state -%}

@@ -1,5 +1,5 @@
 {% macro in_words(statement, errors, words) -%}
-    {#- Runs a statement; one of these errors (PostgreSQL's names of conditions) is raised again with words for the author. -#}
+    {#- Runs a statement. If it fails with one of these errors (PostgreSQL's names of conditions), the error has a message for the author. -#}
     do $converge$
     declare
         converge_detail text;

@@ -1,8 +1,8 @@
 {% macro inputs(sql, strategy) -%}
     {#-
         What the model reads, and how its changes reach it: `landed` (a source), `changes` (a converging model) or `seed`.
-        A parent that only a hook names is built before the model, and is no input. With --defer a parent may be read where
-        another target has it.
+        A parent that only a hook names is built before the model and is not an input. With --defer a parent may be read from
+        another target.
     -#}
     {%- set inputs = [] -%}
     {%- for parent in converge.table_parents(model) if converge.read_at(parent, sql) -%}

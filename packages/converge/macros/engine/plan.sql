@@ -1,7 +1,7 @@
 {% macro plan(target, sql) -%}
     {#
-        Everything that the model says about itself, checked: its key, its strategy, what touches it, what it reads.
-        A misuse stops here, with words, before anything is written.
+        Everything that the model says about itself: its key, its strategy, its `touched` block, its inputs.
+        A mistake in it stops the model here with a message, before anything is written.
     #}
     {%- set re = modules.re -%}
     {%- set meta = config.get('meta') or {} -%}

@@ -1,7 +1,7 @@
 {% macro take_lock(name, what) -%}
     {#-
-        Takes the advisory lock of this name, to the end of the transaction. A wait is told with who holds the lock, and
-        ends after the session's lock_timeout in an error that says so too. Any role of the database may hold it.
+        Takes the advisory lock of this name, to the end of the transaction. If it must wait, it prints who holds the lock.
+        After the session's lock_timeout it fails, and the error names the holder too. Any role may hold the lock.
     -#}
     {%- set key = "hashtextextended(" ~ converge.literal(name) ~ ", 0)" -%}
     {%- set holders -%}
