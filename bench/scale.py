@@ -122,7 +122,7 @@ def measure_day(size: float) -> Cost:
     local.start()
     land_a_day(size)
     bound = query("select max(load_id) from raw.loads")[0]
-    before = query("select coalesce(max(bound), 0) from converge.inputs where input = 'raw_shop.orders'")[0]
+    before = query("select coalesce(max(consumed), 0) from converge.lag where input = 'raw_shop.orders'")[0]
     changed = query(
         f"select count(distinct order_id) from raw_shop.orders where _load_id > {before} and _load_id <= {bound}"
     )[0]

@@ -21,8 +21,7 @@
 
 with days as (
 
-    select * from {{ ref('int_column_days__profiled') }}
-    where {{ converge.is_touched('source', 'table_name', 'day') }}
+    select * from {{ converge.touched_rows(ref('int_column_days__profiled'), 'source', 'table_name', 'day') }} as touched
 
 ),
 

@@ -9,15 +9,13 @@
 
 with loads as (
 
-    select * from {{ ref('stg_ledger__loads') }}
-    where {{ converge.is_touched('load_id') }}
+    select * from {{ converge.touched_rows(ref('stg_ledger__loads'), 'load_id') }} as touched
 
 ),
 
 judged as (
 
-    select * from {{ ref('int_loads__judged') }}
-    where {{ converge.is_touched('load_id') }}
+    select * from {{ converge.touched_rows(ref('int_loads__judged'), 'load_id') }} as touched
 
 )
 

@@ -14,10 +14,8 @@
 
 with orders as (
 
-    select order_id from {{ ref('stg_shop__orders') }}
-    where
-        {{ converge.is_touched('order_id') }}
-        and not _is_deleted
+    select order_id from {{ converge.touched_rows(ref('stg_shop__orders'), 'order_id') }} as touched
+    where not _is_deleted
 
 ),
 
@@ -32,10 +30,8 @@ children as (
         created_at,
         _version_at as changed_at,
         _load_id
-    from {{ ref('stg_shop__order_items') }}
-    where
-        {{ converge.is_touched('order_id') }}
-        and not _is_deleted
+    from {{ converge.touched_rows(ref('stg_shop__order_items'), 'order_id') }} as touched
+    where not _is_deleted
     union all
     select
         'payments' as table_name,
@@ -45,10 +41,8 @@ children as (
         coalesce(created_at, paid_at) as created_at,
         _version_at as changed_at,
         _load_id
-    from {{ ref('stg_shop__payments') }}
-    where
-        {{ converge.is_touched('order_id') }}
-        and not _is_deleted
+    from {{ converge.touched_rows(ref('stg_shop__payments'), 'order_id') }} as touched
+    where not _is_deleted
 
 )
 

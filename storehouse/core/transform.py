@@ -82,6 +82,19 @@ def build(arguments: list[str], listen: Callable[[object], None] | None = None, 
     ]
 
 
+def operate(macro: str, **arguments: object) -> None:
+    """Run a macro of dbt's by itself, with these arguments.
+
+    Raises:
+        TransientError: it failed, and may not the next time: a lock that was not free.
+        StorehouseError: it failed.
+    """
+    done = _invoke(["run-operation", macro, "--args", json.dumps(arguments)], [])
+    if not done.success:
+        said = str(done.exception or done.result.results[0].message)
+        raise judged(f"{macro} failed: {_first_words(said)}")
+
+
 def document(folder: Path) -> Path:
     """Write dbt's documentation as one HTML file that needs no network; returns the file.
 

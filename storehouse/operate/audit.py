@@ -99,34 +99,25 @@ def _moved(warehouse: psycopg.Connection) -> bool:
         f"""
         select exists (
             select 1
-            from converge.inputs as ours
-            join pg_class as c on c.oid = ours.relation
-            join pg_namespace as n on n.oid = c.relnamespace
-            join {SCRATCH}_converge.inputs as twins
-                on twins.relation = to_regclass(format('{SCRATCH}_%I.%I', n.nspname, c.relname))
-                and twins.input = ours.input
-            where ours.input like 'raw%%' and ours.bound != twins.bound
+            from converge.lag as ours
+            join {SCRATCH}_converge.lag as twins
+                on twins.relation = '{SCRATCH}_' || ours.relation and twins.input = ours.input
+            where ours.input like 'raw%%' and ours.consumed != twins.consumed
         )
         """
     ).fetchone()[0]
 
 
 def _behind(warehouse: psycopg.Connection, model: Model) -> list[str]:
-    """The tables, it or what it stands on reads them, that are not consumed whole: no drift, but a run not made yet."""
+    """The inputs, of the model or of a table that it is built from, that a run would read more of."""
     rows = warehouse.execute(
         """
         with recursive lineage as (
-            select to_regclass(%s)::oid as relation
+            select %s::text as relation
             union
-            select seen.input_oid from converge.inputs as seen join lineage on lineage.relation = seen.relation
-            where seen.input not like '(%%'
+            select lag.input from converge.lag join lineage using (relation)
         )
-        select distinct seen.input
-        from lineage
-        join converge.inputs as seen on seen.relation = lineage.relation
-        left join converge.inputs as own on own.relation = to_regclass(seen.input) and own.input = '(self)'
-        where seen.input not like '(%%' and seen.input not like 'raw%%' and seen.input not like 'seeds.%%'
-          and (own.relation is distinct from seen.input_oid or own.bound > seen.bound)
+        select distinct lag.input from converge.lag join lineage using (relation) where lag.is_behind
         """,
         [f"{model.schema}.{model.table}"],
     ).fetchall()

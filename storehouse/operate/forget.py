@@ -101,7 +101,7 @@ def forget(customers: list[str]) -> int:
         with raw.transaction():
             _hold_plain(raw, places)
             _erase(raw, places)
-        _mark(warehouse)
+        _invalidate(warehouse)
         if failures := transform.build(DAILY):
             raise StorehouseError(
                 "Raw is erased, but the build that carries it on failed. Mend it, then run this again:\n  "
@@ -331,27 +331,10 @@ def _erase(warehouse: psycopg.Connection, places: list[Place]) -> None:
     warehouse.execute(mark, [list(changed)])
 
 
-def _mark(warehouse: psycopg.Connection) -> None:
-    """Tell converge that what landed has changed: its readers compare all of it next time."""
-    with warehouse.transaction():
-        for state in warehouse.execute(
-            "select nspname, relname from pg_class join pg_namespace on pg_namespace.oid = relnamespace "
-            "where relname = 'inputs' and nspname like '%converge' and has_table_privilege(pg_class.oid, 'delete')"
-        ).fetchall():
-            theirs = {"state": sql.Identifier(*state), "changed": CHANGED}
-            # A reader that is at work has read the old values: it ends first.
-            readers = warehouse.execute(
-                sql.SQL(
-                    "select hashtextextended('converge ' || nspname || '.' || relname, 0), nspname || '.' || relname "
-                    "from (select distinct relation from {state} "
-                    "where input in (select name from {changed})) as readers "
-                    "join pg_class on relation = pg_class.oid join pg_namespace on pg_namespace.oid = relnamespace"
-                ).format(**theirs)
-            )
-            for key, reader in readers.fetchall():
-                take_lock(warehouse, key, reader)
-            delete = sql.SQL("delete from {state} where input in (select name from {changed})")
-            warehouse.execute(delete.format(**theirs))
+def _invalidate(warehouse: psycopg.Connection) -> None:
+    """Have the tables that have read the changed raw tables compare all of them in the next build."""
+    changed = warehouse.execute(sql.SQL("select name from {} order by name").format(CHANGED)).fetchall()
+    transform.operate("converge.invalidate", inputs=[name for (name,) in changed])
 
 
 def _erase_mentions(warehouse: psycopg.Connection, place: Place, types: dict[tuple, tuple]) -> bool:

@@ -12,6 +12,5 @@ select
     sum(case when orders > 0 then 1 else 0 end) as active_customers,
     cast(sum(orders) as bigint) as orders,
     cast(sum(spend_usd) as numeric(18, 2)) as spend_usd
-from {{ ref('int_customer_months__summed') }}
-where {{ converge.is_touched('cohort_month', 'order_month') }}
+from {{ converge.touched_rows(ref('int_customer_months__summed'), 'cohort_month', 'order_month') }} as touched
 group by cohort_month, order_month

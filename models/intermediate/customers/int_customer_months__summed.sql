@@ -15,10 +15,9 @@ with orders as (
         *,
         cast(date_trunc('month', order_date) as date) as own_month,
         case when not is_credit_note then order_date end as sale_date
-    from {{ ref('fct_orders') }}
+    from {{ converge.touched_rows(ref('fct_orders'), 'customer_id') }} as touched
     where
-        {{ converge.is_touched('customer_id') }}
-        and customer_id is not null
+        customer_id is not null
         and not is_cancelled
 
 ),

@@ -13,6 +13,5 @@ select
     min(first_order_date) as first_order_date,
     max(last_order_date) as last_order_date,
     min(cohort_month) as cohort_month
-from {{ ref('int_customer_months__summed') }}
-where {{ converge.is_touched('customer_id') }}
+from {{ converge.touched_rows(ref('int_customer_months__summed'), 'customer_id') }} as touched
 group by customer_id

@@ -10,10 +10,8 @@
 
 with reviews as (
 
-    select * from {{ ref('fct_reviews') }}
-    where
-        {{ converge.is_touched('product_id', 'review_date') }}
-        and product_id is not null
+    select * from {{ converge.touched_rows(ref('fct_reviews'), 'product_id', 'review_date') }} as touched
+    where product_id is not null
 
 )
 

@@ -18,6 +18,5 @@ select
     cast(sum(negative_reviews) as bigint) as negative_reviews,
     min(review_date) as first_review_date,
     max(review_date) as last_review_date
-from {{ ref('int_product_days__rated') }}
-where {{ converge.is_touched('product_id') }}
+from {{ converge.touched_rows(ref('int_product_days__rated'), 'product_id') }} as touched
 group by product_id

@@ -13,10 +13,9 @@ with reviews as (
         {{ dbt.split_part("replace(language, '_', '-')", "'-'", 1) }} as language,
         -- The full stop keeps a negation at the end of the title from applying to the text.
         coalesce(title || '. ', '') || review_text as words
-    from {{ ref('stg_reviews__reviews') }}
+    from {{ converge.touched_rows(ref('stg_reviews__reviews'), 'review_id') }} as touched
     where
-        {{ converge.is_touched('review_id') }}
-        and not _is_deleted
+        not _is_deleted
         and review_text is not null
 
 ),

@@ -12,10 +12,8 @@
 
 with loads as (
 
-    select * from {{ ref('int_loads__profiled') }}
-    where
-        {{ converge.is_touched('source', 'table_name', 'day') }}
-        and column_name != '*'
+    select * from {{ converge.touched_rows(ref('int_loads__profiled'), 'source', 'table_name', 'day') }} as touched
+    where column_name != '*'
 
 ),
 

@@ -13,8 +13,6 @@ select
     cast(sum(accepted_rows) as bigint) as accepted_rows,
     cast(sum(refused_rows) as bigint) as refused_rows,
     cast(sum(warned_rows) as bigint) as warned_rows
-from {{ ref('int_loads__profiled') }}
-where
-    {{ converge.is_touched('load_id') }}
-    and column_name = '*'
+from {{ converge.touched_rows(ref('int_loads__profiled'), 'load_id') }} as touched
+where column_name = '*'
 group by load_id, source, table_name

@@ -32,10 +32,8 @@
 
 with web_orders as (
 
-    select * from {{ ref('stg_shop__orders') }}
-    where
-        {{ converge.is_touched('order_id') }}
-        and not _is_deleted
+    select * from {{ converge.touched_rows(ref('stg_shop__orders'), 'order_id') }} as touched
+    where not _is_deleted
 
 ),
 
@@ -102,10 +100,8 @@ marketplace as (
         placed_at,
         cast(null as timestamptz) as shipped_at,
         cast(null as timestamptz) as delivered_at
-    from {{ ref('stg_marketplace__orders') }}
-    where
-        {{ converge.is_touched('order_id') }}
-        and not _is_deleted
+    from {{ converge.touched_rows(ref('stg_marketplace__orders'), 'order_id') }} as touched
+    where not _is_deleted
 
 ),
 
@@ -114,10 +110,8 @@ store_lines as (
     select
         *,
         row_number() over (partition by order_id order by line_number) as position
-    from {{ ref('stg_stores__sales') }}
-    where
-        {{ converge.is_touched('order_id') }}
-        and not _is_deleted
+    from {{ converge.touched_rows(ref('stg_stores__sales'), 'order_id') }} as touched
+    where not _is_deleted
 
 ),
 

@@ -17,10 +17,8 @@ with web as (
         city,
         country,
         created_at
-    from {{ ref('stg_shop__customers') }}
-    where
-        {{ converge.is_touched('customer_id') }}
-        and not _is_deleted
+    from {{ converge.touched_rows(ref('stg_shop__customers'), 'customer_id') }} as touched
+    where not _is_deleted
 
 ),
 
@@ -34,8 +32,7 @@ marketplace as (
         city,
         country,
         created_at
-    from {{ ref('stg_marketplace__buyers') }}
-    where {{ converge.is_touched('customer_id') }}
+    from {{ converge.touched_rows(ref('stg_marketplace__buyers'), 'customer_id') }} as touched
 
 ),
 

@@ -7,8 +7,7 @@
 
 with versions as (
 
-    select * from {{ ref('stg_shop__customer_versions') }}
-    where {{ converge.is_touched('customer_id') }}
+    select * from {{ converge.touched_rows(ref('stg_shop__customer_versions'), 'customer_id') }} as touched
 
 ),
 

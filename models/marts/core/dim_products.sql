@@ -15,5 +15,4 @@ select
     _is_deleted as is_deleted,
     created_at,
     updated_at
-from {{ ref('stg_shop__products') }}
-where {{ converge.is_touched('product_id') }}
+from {{ converge.touched_rows(ref('stg_shop__products'), 'product_id') }} as touched

@@ -17,8 +17,7 @@
 
 with orders as (
 
-    select * from {{ ref('int_orders__unioned') }}
-    where {{ converge.is_touched('order_id') }}
+    select * from {{ converge.touched_rows(ref('int_orders__unioned'), 'order_id') }} as touched
 
 ),
 
@@ -32,10 +31,8 @@ lines as (
         unit_price,
         discount_amount,
         freight_amount
-    from {{ ref('stg_shop__order_items') }}
-    where
-        {{ converge.is_touched('order_id') }}
-        and not _is_deleted
+    from {{ converge.touched_rows(ref('stg_shop__order_items'), 'order_id') }} as touched
+    where not _is_deleted
     union all
     select
         order_id,
@@ -45,8 +42,7 @@ lines as (
         unit_price,
         discount_amount,
         freight_amount
-    from {{ ref('stg_marketplace__order_lines') }}
-    where {{ converge.is_touched('order_id') }}
+    from {{ converge.touched_rows(ref('stg_marketplace__order_lines'), 'order_id') }} as touched
     union all
     select
         order_id,
@@ -56,10 +52,8 @@ lines as (
         unit_price,
         discount_amount,
         {{ as_price('0') }} as freight_amount
-    from {{ ref('stg_stores__sales') }}
-    where
-        {{ converge.is_touched('order_id') }}
-        and not _is_deleted
+    from {{ converge.touched_rows(ref('stg_stores__sales'), 'order_id') }} as touched
+    where not _is_deleted
 
 ),
 

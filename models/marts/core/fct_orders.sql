@@ -15,8 +15,7 @@
 
 with orders as (
 
-    select * from {{ ref('int_orders__unioned') }}
-    where {{ converge.is_touched('order_id') }}
+    select * from {{ converge.touched_rows(ref('int_orders__unioned'), 'order_id') }} as touched
 
 ),
 
@@ -32,16 +31,14 @@ items as (
         sum(total_amount) as total_amount,
         -- On a line that takes goods back both are below zero, so its share is computed as for any other line.
         sum(abs(discount_amount)) / nullif(sum(abs(items_amount)), 0) as discount_share
-    from {{ ref('fct_order_items') }}
-    where {{ converge.is_touched('order_id') }}
+    from {{ converge.touched_rows(ref('fct_order_items'), 'order_id') }} as touched
     group by order_id
 
 ),
 
 of_payments as (
 
-    select * from {{ ref('fct_payments') }}
-    where {{ converge.is_touched('order_id') }}
+    select * from {{ converge.touched_rows(ref('fct_payments'), 'order_id') }} as touched
 
 ),
 

@@ -17,8 +17,7 @@
 
 with orders as (
 
-    select * from {{ ref('int_orders__unioned') }}
-    where {{ converge.is_touched('order_id') }}
+    select * from {{ converge.touched_rows(ref('int_orders__unioned'), 'order_id') }} as touched
 
 ),
 
@@ -35,12 +34,10 @@ store_payments as (
         ) as amount,
         min(sales.currency) as currency,
         min(sold_at) as paid_at
-    from {{ ref('stg_stores__sales') }} as sales
+    from {{ converge.touched_rows(ref('stg_stores__sales'), 'order_id') }} as sales
     left join {{ ref('currencies') }} as currencies
         on sales.currency = currencies.currency
-    where
-        {{ converge.is_touched('order_id') }}
-        and not _is_deleted
+    where not _is_deleted
     group by order_id
 
 ),
@@ -59,10 +56,8 @@ payments as (
         currency,
         status,
         paid_at
-    from {{ ref('stg_shop__payments') }}
-    where
-        {{ converge.is_touched('order_id') }}
-        and not _is_deleted
+    from {{ converge.touched_rows(ref('stg_shop__payments'), 'order_id') }} as touched
+    where not _is_deleted
     union all
     select
         payment_id,
@@ -76,8 +71,7 @@ payments as (
         currency,
         status,
         paid_at
-    from {{ ref('stg_marketplace__payments') }}
-    where {{ converge.is_touched('order_id') }}
+    from {{ converge.touched_rows(ref('stg_marketplace__payments'), 'order_id') }} as touched
     union all
     select
         payment_id,

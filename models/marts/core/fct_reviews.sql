@@ -13,17 +13,14 @@
 
 with reviews as (
 
-    select * from {{ ref('stg_reviews__reviews') }}
-    where
-        {{ converge.is_touched('review_id') }}
-        and not _is_deleted
+    select * from {{ converge.touched_rows(ref('stg_reviews__reviews'), 'review_id') }} as touched
+    where not _is_deleted
 
 ),
 
 sentiments as (
 
-    select * from {{ ref('int_reviews__scored') }}
-    where {{ converge.is_touched('review_id') }}
+    select * from {{ converge.touched_rows(ref('int_reviews__scored'), 'review_id') }} as touched
 
 )
 

@@ -11,8 +11,7 @@ with sized as (
     select
         *,
         first_value(active_customers) over (partition by cohort_month order by order_month) as cohort_customers
-    from {{ ref('int_cohort_months__summed') }}
-    where {{ converge.is_touched('cohort_month') }}
+    from {{ converge.touched_rows(ref('int_cohort_months__summed'), 'cohort_month') }} as touched
 
 )
 

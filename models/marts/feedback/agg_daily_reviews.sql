@@ -16,8 +16,7 @@ with reviews as (
         rating,
         review_text,
         sentiment
-    from {{ ref('fct_reviews') }}
-    where {{ converge.is_touched('review_date', "coalesce(language, 'unknown')") }}
+    from {{ converge.touched_rows(ref('fct_reviews'), 'review_date', "coalesce(language, 'unknown')") }} as touched
 
 ),
 

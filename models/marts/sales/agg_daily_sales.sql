@@ -7,8 +7,7 @@
 
 with orders as (
 
-    select * from {{ ref('fct_orders') }}
-    where {{ converge.is_touched('order_date', 'channel', 'region') }}
+    select * from {{ converge.touched_rows(ref('fct_orders'), 'order_date', 'channel', 'region') }} as touched
 
 )
 

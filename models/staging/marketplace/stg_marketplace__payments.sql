@@ -11,10 +11,8 @@
 
 with orders as (
 
-    select * from {{ ref('stg_marketplace__orders') }}
-    where
-        {{ converge.is_touched('order_id') }}
-        and not _is_deleted
+    select * from {{ converge.touched_rows(ref('stg_marketplace__orders'), 'order_id') }} as touched
+    where not _is_deleted
 
 )
 

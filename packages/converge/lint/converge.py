@@ -27,6 +27,11 @@ def tested(relation: object, key: str, changed: object = None) -> str:
     return f"(select * from {relation})"
 
 
+def touched_rows(relation: object, *columns: str) -> str:
+    """The rows of an input whose columns are a touched key."""
+    return f"(select * from {relation})"
+
+
 def is_touched(*columns: str) -> str:
     """A predicate on the touched keys."""
     return "true"

@@ -8,7 +8,11 @@
     {%- set state = converge.read_state(target, plan) -%}
     {%- set mode = converge.choose_mode(state) -%}
     {%- if mode != 'skip' -%}
-        {%- set mode = converge.confirm_mode(mode, target, plan, state) -%}
+        {%- set plan = dict(plan, **converge.describe(target, plan, state)) -%}
+        {%- set mode = converge.confirm_mode(mode, plan, state) -%}
+    {%- endif -%}
+    {%- if mode in ('create', 'rebuild') -%}
+        {%- do converge.check_types(plan, state) -%}
     {%- endif -%}
 
     {%- if mode == 'create' -%}

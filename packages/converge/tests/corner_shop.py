@@ -1,5 +1,6 @@
 """The scene: the package's integration project on a PostgreSQL of its own, built once, copied for every test."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,8 +91,8 @@ class Shop:
     def value(self, statement: str) -> object:
         return self.query(statement)[0][0]
 
-    def execute(self, script: str) -> None:
-        with self.connect() as connection:
+    def execute(self, script: str, **options: object) -> None:
+        with self.connect(**options) as connection:
             connection.execute(script)
 
     def land(self, **tables: list[dict]) -> int:
@@ -174,6 +175,17 @@ class Shop:
         if failed:
             raise Refused("\n".join(f"{name}: {message}" for name, message in failed.items()))
         return {name: message for name, (_, message) in results.items()}
+
+    def invalidate(self, *inputs: str) -> None:
+        """Run `converge.invalidate`.
+
+        Raises:
+            Refused: it failed.
+        """
+        arguments = self.arguments("run-operation", "converge.invalidate", "--args", json.dumps({"inputs": inputs}))
+        done = dbtRunner().invoke(arguments)
+        if not done.success:
+            raise Refused(str(done.exception or done.result.results[0].message))
 
     def run(self, *arguments: str) -> dict[str, str]:
         return self.dbt("run", *arguments)

@@ -11,7 +11,7 @@ pytest_plugins = ["corner_shop_fixtures"]
 TOUCHED = (
     "{% call converge.touched('order_id') %}select order_id from {{ converge.changes(ref('orders')) }}{% endcall %}"
 )
-ORDERS = "select order_id from {{ ref('orders') }} where {{ converge.is_touched('order_id') }}"
+ORDERS = "select order_id from {{ converge.touched_rows(ref('orders'), 'order_id') }} as orders where true"
 AND = " and order_id in (select order_id from {})"
 LANDED = "select * from {{ converge.landed(source('landing', 'orders')) }}"
 
@@ -142,7 +142,7 @@ WRONG = {
     ),
     "narrowed_by_another_type": (
         "unique_key='order_id'",
-        TOUCHED + ORDERS.replace("is_touched('order_id')", "is_touched('order_date')"),
+        TOUCHED + ORDERS.replace("'order_id')", "'order_date')"),
         "must give what the `touched` block gives, by type too: order_id text.*operator does not exist",
     ),
     "version_tracked": (

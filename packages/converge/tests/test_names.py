@@ -9,7 +9,7 @@ COPY = """
     {{% call converge.touched('order_id') %}}
         select order_id from {{{{ converge.changes(ref('{parent}')) }}}}
     {{% endcall %}}
-    select * from {{{{ ref('{parent}') }}}} where {{{{ converge.is_touched('order_id') }}}}
+    select * from {{{{ converge.touched_rows(ref('{parent}'), 'order_id') }}}} as parent
 """
 CYRILLIC = "продажи_по_дням_и_по_регионам"
 
@@ -141,7 +141,7 @@ def test_a_column_may_have_any_name_that_the_package_uses_itself(shop: Shop) -> 
             {{% call converge.touched('{name}') %}}
                 select {name} from {{{{ converge.changes(ref('staged_{name}')) }}}}
             {{% endcall %}}
-            select {columns} from {{{{ ref('staged_{name}') }}}} where {{{{ converge.is_touched('{name}') }}}}
+            select {columns} from {{{{ converge.touched_rows(ref('staged_{name}'), '{name}') }}}} as staged
         """)  # fmt: skip
     for day in range(1, 4):
         shop.land(alike=[

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from corner_shop import Shop, item, order
+from corner_shop import Refused, Shop, item, order
 
 pytest_plugins = ["corner_shop_fixtures"]
 
@@ -154,10 +154,10 @@ def test_a_column_that_the_source_gains_reaches_a_model_of_all_columns(shop: Sho
     assert shop.value("select note from main_shop.every_column where order_id = 'd'") == "fragile"
 
 
-def test_landed_rows_that_had_to_change_are_read_again_when_their_input_is_forgotten(shop: Shop) -> None:
+def test_landed_rows_that_had_to_change_are_read_again_when_their_input_is_invalidated(shop: Shop) -> None:
     shop.execute("update landing.orders set country = 'US' where order_id = 'a'")
     assert shop.run()["stg_orders"] == "UNCHANGED"
-    shop.execute("delete from main_converge.inputs where input = 'landing.orders'")
+    shop.invalidate("landing.orders")
     said = shop.run()
     assert (said["stg_orders"], said["orders"], said["daily_sales"]) == (
         "REBUILD +1 -0",
@@ -166,3 +166,32 @@ def test_landed_rows_that_had_to_change_are_read_again_when_their_input_is_forgo
     )
     assert shop.differences() == {}
     assert shop.run()["stg_orders"] == "UNCHANGED"
+
+
+def test_an_input_is_invalidated_for_the_tables_of_every_target(shop: Shop) -> None:
+    shop.dbt("seed", target="audit")
+    shop.dbt("run", target="audit")
+    shop.execute("update landing.orders set country = 'US' where order_id = 'a'")
+    # Another table of that name, which is no state of converge.
+    shop.execute("create schema other; create table other.inputs (input text)")
+    shop.invalidate("landing.orders", "landing.it's not there")
+    assert shop.run()["stg_orders"] == "REBUILD +1 -0"
+    assert shop.dbt("run", target="audit")["stg_orders"] == "REBUILD +1 -0"
+
+
+def test_an_input_is_invalidated_once_a_run_that_may_have_read_it_has_ended(shop: Shop) -> None:
+    with shop.connect() as run:
+        run.execute("select pg_advisory_xact_lock(hashtextextended('converge main_shop.stg_orders', 0))")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PGOPTIONS", "-c lock_timeout=200ms")
+            with pytest.raises(Refused, match=r"the lock of the model main_shop\.stg_orders was not free within 200ms"):
+                shop.invalidate("landing.orders")
+    assert shop.run()["stg_orders"] == "UNCHANGED"
+    shop.invalidate("landing.orders")
+    assert shop.run()["stg_orders"] == "REBUILD +0 -0"
+
+
+def test_where_nothing_was_built_nothing_is_invalidated(shop: Shop) -> None:
+    shop.execute("drop schema main_converge cascade")
+    shop.invalidate("landing.orders")
+    assert shop.value("select to_regnamespace('main_converge')") is None

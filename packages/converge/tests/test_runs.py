@@ -268,6 +268,44 @@ def test_a_ledger_that_went_back_is_named(shop: Shop) -> None:
     assert shop.differences() == {}
 
 
+def behind(shop: Shop) -> list[tuple]:
+    """The tables that have not read all of an input, as the view tells."""
+    return shop.query("select relation, input from main_converge.lag where is_behind order by 1, 2")
+
+
+def test_the_view_of_lag_tells_what_each_table_has_not_read(shop: Shop) -> None:
+    shop.land(items=[item("a", 3, 1)])
+    assert behind(shop) == []
+    shop.run("--select", "stg_items")
+    assert behind(shop) == [("main_shop.orders", "main_shop.stg_items")]
+    of_items = "select consumed, available from main_converge.lag where input = 'main_shop.stg_items'"
+    assert shop.query(of_items) == [(1, 2)]
+    assert shop.value("select consumed from main_converge.lag where input = 'landing.items'") == 2
+    shop.run()
+    assert behind(shop) == [] and shop.query(of_items) == [(2, 2)]
+
+
+def test_the_view_of_lag_tells_of_an_input_that_is_another_or_is_gone(shop: Shop) -> None:
+    shop.run("--full-refresh", "--select", "stg_items")
+    shop.execute("drop table main_shop.daily_sales")
+    # The same table in another file is no other input.
+    shop.execute("vacuum full main_shop.stg_orders", autocommit=True)
+    shop.invalidate("main_shop.regions")
+    assert behind(shop) == [
+        ("main_shop.monthly_sales", "main_shop.daily_sales"),
+        ("main_shop.orders", "main_shop.regions"),
+        ("main_shop.orders", "main_shop.stg_items"),
+    ]
+    shop.run()
+    assert behind(shop) == []
+
+
+def test_a_state_without_the_view_of_lag_gets_it(shop: Shop) -> None:
+    shop.execute("drop view main_converge.lag")
+    assert shop.run("--select", "orders")["orders"] == "UNCHANGED"
+    assert behind(shop) == []
+
+
 def test_an_audit_reads_as_far_as_the_table_that_it_mirrors(shop: Shop) -> None:
     shop.land(items=[item("a", 3, 1)])
     shop.dbt("seed", target="audit")

@@ -54,7 +54,7 @@ MODELS = {
         {% call converge.touched('spelled') %}
             select spelled from {{ converge.changes(ref('staged_#kind#')) }}
         {% endcall %}
-        select spelled, note from {{ ref('staged_#kind#') }} where {{ converge.is_touched('spelled') }}
+        select spelled, note from {{ converge.touched_rows(ref('staged_#kind#'), 'spelled') }} as staged
     """,
     "texts": """
         {{ config(unique_key='as_text') }}
@@ -69,8 +69,8 @@ MODELS = {
         {% call converge.touched('as_text') %}
             select format('%s', spelled) as as_text from {{ converge.changes(ref('held_#kind#')) }}
         {% endcall %}
-        select format('%s', spelled) as as_text, count(*) as n from {{ ref('held_#kind#') }}
-        where {{ converge.is_touched("format('%s', spelled)") }} group by 1
+        select format('%s', spelled) as as_text, count(*) as n
+        from {{ converge.touched_rows(ref('held_#kind#'), "format('%s', spelled)") }} as held group by 1
     """,
 }
 

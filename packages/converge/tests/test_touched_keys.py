@@ -55,11 +55,9 @@ def test_rows_that_did_not_change_are_not_written(shop: Shop) -> None:
 
 
 def test_an_input_that_is_not_narrowed_costs_and_does_no_harm(shop: Shop) -> None:
-    # Without the predicate the items of untouched orders are gone, the orders are there.
+    # Without it the items of untouched orders are missing, and the orders are there.
     shop.edit(
-        "models/orders.sql",
-        "{{ converge.is_touched('order_id') }}\n        and not _is_deleted\n\n)",
-        "not _is_deleted\n\n)",
+        "models/orders.sql", "{{ converge.touched_rows(ref('stg_orders'), 'order_id') }}", "{{ ref('stg_orders') }}"
     )
     shop.run()
     shop.land(items=[item("b", 2, 7)])
@@ -104,7 +102,17 @@ def test_only_an_index_on_the_touched_key_is_probed(shop: Shop) -> None:
 
 
 def test_rows_that_an_or_lets_pass_beside_the_touched_ones_are_read(shop: Shop) -> None:
-    shop.edit("models/orders.sql", "and not _is_deleted", "and not _is_deleted\n        or order_id = 'nobody'")
+    for parent in ("stg_orders", "stg_items"):
+        shop.edit(
+            "models/orders.sql",
+            f"{{{{ converge.touched_rows(ref('{parent}'), 'order_id') }}}}",
+            f"{{{{ ref('{parent}') }}}}",
+        )
+    shop.edit(
+        "models/orders.sql",
+        "where not _is_deleted",
+        "where {{ converge.is_touched('order_id') }} and not _is_deleted or touched.order_id = 'nobody'",
+    )
     shop.run()
     shop.land(items=[item("b", 2, 7)])
     assert shop.run()["orders"] == "INCREMENTAL +1 -0"
@@ -120,7 +128,7 @@ def test_names_that_need_quotes_are_quoted(shop: Shop) -> None:
             select order_id as "order" from {{ converge.changes(ref('orders')) }}
         {% endcall %}
         select order_id as "order", order_date as "Day Placed", amount as position
-        from {{ ref('orders') }} where {{ converge.is_touched('order_id') }}
+        from {{ converge.touched_rows(ref('orders'), 'order_id') }} as orders
     """)  # fmt: skip
     long_name = "a_name_as_long_as_postgres_lets_a_table_have_one_which_is_short"
     shop.write(f"models/{long_name}.sql", """
@@ -128,8 +136,8 @@ def test_names_that_need_quotes_are_quoted(shop: Shop) -> None:
         {% call converge.touched('"Day Placed"') %}
             select "Day Placed" from {{ converge.changes(ref('Order')) }}
         {% endcall %}
-        select "Day Placed", count(*) as "select" from {{ ref('Order') }}
-        where {{ converge.is_touched('"Day Placed"') }} group by 1
+        select "Day Placed", count(*) as "select"
+        from {{ converge.touched_rows(ref('Order'), '"Day Placed"') }} as orders group by 1
     """)  # fmt: skip
     assert len(long_name) == 63
     shop.run()
@@ -168,7 +176,7 @@ def test_any_type_is_compared_by_its_bytes(shop: Shop) -> None:
         select order_id, to_json(max(amount)) as as_json, to_jsonb(max(amount)) as as_jsonb,
             array['a'] as tags, cast('NaN' as float) as as_float, cast('(1,2)' as point) as as_point,
             case when max(amount) > 90 then 1.00 else 1.0 end as scaled
-        from {{ ref('stg_items') }} where {{ converge.is_touched('order_id') }} group by order_id
+        from {{ converge.touched_rows(ref('stg_items'), 'order_id') }} as items group by order_id
     """)  # fmt: skip
     shop.run()
     shop.land(items=[item("a", updated_at="2026-01-02"), item("b", amount=99, updated_at="2026-01-02")])

@@ -54,7 +54,7 @@ MART = """
     {{% call converge.touched('value') %}}
         select value from {{{{ converge.changes(ref('staged_{kind}')) }}}}
     {{% endcall %}}
-    select value, note from {{{{ ref('staged_{kind}') }}}} where {{{{ converge.is_touched('value') }}}}
+    select value, note from {{{{ converge.touched_rows(ref('staged_{kind}'), 'value') }}}} as staged
 """
 SOURCE = "sources: [{name: typed, schema: landing, tables: [{name: values}]}]"
 

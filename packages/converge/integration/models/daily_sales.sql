@@ -10,6 +10,5 @@ select
     region,
     count(*) as orders,
     sum(amount) as amount
-from {{ ref('orders') }}
-where {{ converge.is_touched('order_date', 'region') }}
+from {{ converge.touched_rows(ref('orders'), 'order_date', 'region') }} as touched
 group by order_date, region

@@ -11,6 +11,5 @@ select
     region,
     count(*) as days,
     sum(amount) as amount
-from {{ ref('daily_sales') }}
-where {{ converge.is_touched("cast(date_trunc('month', order_date) as date)", 'region') }}
+from {{ converge.touched_rows(ref('daily_sales'), "cast(date_trunc('month', order_date) as date)", 'region') }} as touched
 group by 1, 2

@@ -13,10 +13,8 @@
 
 with orders as (
 
-    select * from {{ ref('stg_orders') }}
-    where
-        {{ converge.is_touched('order_id') }}
-        and not _is_deleted
+    select * from {{ converge.touched_rows(ref('stg_orders'), 'order_id') }} as touched
+    where not _is_deleted
 
 ),
 
@@ -25,10 +23,8 @@ items as (
     select
         order_id,
         sum(amount) as amount
-    from {{ ref('stg_items') }}
-    where
-        {{ converge.is_touched('order_id') }}
-        and not _is_deleted
+    from {{ converge.touched_rows(ref('stg_items'), 'order_id') }} as touched
+    where not _is_deleted
     group by order_id
 
 )

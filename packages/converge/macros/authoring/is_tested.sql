@@ -1,7 +1,7 @@
 {% macro is_tested(relation) -%}
     {#-
-        For a test's `where`: in a run, the rows that changed since the last run that ended well; in `dbt test`, all.
-        The log of changes is kept until a run ends well, so what a failed run left untested the next one tests.
+        For a test's `where` clause: in `dbt build`, rows that changed since the last successful run; in `dbt test`, all rows.
+        Change logs are kept until a run succeeds, so that the next run tests what a failed run left untested.
     -#}
     {%- if execute and flags.WHICH in ('build', 'retry') and converge.is_logged(relation) -%}
         {%- set columns = [] -%}

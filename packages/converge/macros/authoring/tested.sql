@@ -1,7 +1,7 @@
 {% macro tested(relation, key, changed=none) -%}
     {#-
-        For a test's `from`: in a run, the rows whose key is of those that `changed` (the table itself, by default) since the
-        last run that ended well; in `dbt test`, all. As `is_tested`, of one column, and cheaper where that has an index.
+        For a test's `from` clause: in `dbt build`, the rows whose key changed in `changed` (by default the table itself)
+        since the last successful run; in `dbt test`, all rows. Like `is_tested`, with one column, and cheaper if it is indexed.
     -#}
     {%- set changed = changed or relation -%}
     {%- set predicate = converge.is_tested(changed, key) -%}

@@ -1,4 +1,4 @@
 {% macro beside(target, what) -%}
-    {#- A quoted name for a relation that serves this one table: of its own session, or until the swap. -#}
+    {#- The quoted name of a relation that is used while this table is built: a temporary table, or the new table. -#}
     {{ return(adapter.quote(converge.short_name(target.identifier ~ '__' ~ what))) }}
 {%- endmacro %}

@@ -1,5 +1,5 @@
 {% macro bind_touched(plan, state, mode) -%}
-    {#- The `touched` query over the versions of each parent that this table has not consumed; over none when only its columns are asked for. -#}
+    {#- The `touched` query over the changes of each parent that this table has not read; over no rows in any mode but `incremental`, where only its columns matter. -#}
     {%- set ns = namespace(sql=plan.touched_by) -%}
     {%- for row in state if row.kind == 'changes' -%}
         {%- set unseen = '_version > ' ~ row.seen ~ ' and _version <= ' ~ row.bound if mode == 'incremental' else 'false' -%}

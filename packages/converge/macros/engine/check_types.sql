@@ -1,8 +1,8 @@
-{% macro check_types(target, plan, state, probe) -%}
+{% macro check_types(plan, state) -%}
     {#-
-        Stops, with words, over columns of whose type PostgreSQL has no order, and over keys that the model gives and
-        the keys that its `touched` block gives when these could not find those. An index on each of the two says how
-        their columns are compared, and the plan of the next, incremental run is asked for.
+        Stops with a message when a key, version or touched column has a type that PostgreSQL cannot sort, or when the
+        `touched` block and the model give a column with types that are compared differently. PostgreSQL tells by
+        an index on each of the two, and by explaining the query of the next, incremental run.
     -#}
     {%- set of_type = [] -%}
     {%- for column in (plan.key + plan.version + plan.touched) | unique -%}
@@ -17,7 +17,7 @@
     {%- endfor -%}
     {%- call statement() -%}
         {{ converge.in_words(
-            'explain select distinct ' ~ compared ~ ' from pg_temp.' ~ probe ~ '; create index on pg_temp.' ~ probe ~ ' (' ~ compared ~ ')',
+            'explain select distinct ' ~ compared ~ ' from pg_temp.' ~ plan.probe_table ~ '; create index on pg_temp.' ~ plan.probe_table ~ ' (' ~ compared ~ ')',
             'undefined_function or undefined_object',
             no_order,
         ) }}
@@ -43,7 +43,7 @@
                 inner join pg_attribute on attrelid = indrelid and attnum = number
                 inner join pg_opclass on pg_opclass.oid = opclass
                 inner join pg_type on pg_type.oid = opcintype
-                where indrelid in ('pg_temp.{{ probe }}'::regclass, 'pg_temp.{{ plan.touched_table }}'::regclass)
+                where indrelid in ('pg_temp.{{ plan.probe_table }}'::regclass, 'pg_temp.{{ plan.touched_table }}'::regclass)
             )
 
             select
@@ -53,7 +53,7 @@
             from compared as given
             inner join compared as asked on given.attname = asked.attname
             where
-                given.indrelid = 'pg_temp.{{ probe }}'::regclass
+                given.indrelid = 'pg_temp.{{ plan.probe_table }}'::regclass
                 and asked.indrelid = 'pg_temp.{{ plan.touched_table }}'::regclass
                 and given.comparison is distinct from asked.comparison;
         {%- endcall -%}

@@ -1,23 +1,20 @@
 {% macro choose_mode(state) -%}
     {#-
-        create       no table, no watermark, no log, or another shape: build it anew and swap it in
-        rebuild      the inputs cannot be compared (a seed or the code was edited, a parent was rebuilt):
-                     compute everything and write only the differences, so that readers stay incremental
-        incremental  some input has moved
-        skip         none has
+        create       there is no table, watermark or log, or the model has another shape: a new table replaces the old one
+        rebuild      it is unknown which rows changed (a seed or the code was edited, or a parent was created anew):
+                     compute all rows and write the differences, so that models downstream stay incremental
+        incremental  an input has new rows
+        skip         no input has
     -#}
     {%- set ns = namespace(mode='skip') -%}
     {%- for row in state -%}
-        {%- set wrong = [
+        {%- do converge.stop_if([
             (row.kind == 'landed' and not row.input_oid, row.input ~ " does not exist yet. Land it first, then run again."),
             (row.kind == 'landed' and row.bound is none,
                 "There is no run bound: the ledger " ~ var('converge_ledger', 'raw.loads') ~ " does not exist, or converge's on-run-start hook did not run."),
             (row.kind == 'changes' and row.bound is none,
                 row.input ~ " has no converging table yet. Build it first: dbt build --select +" ~ model.name),
-        ] | selectattr(0) | map(attribute=1) | first | default(none) -%}
-        {%- if wrong -%}
-            {{ exceptions.raise_compiler_error(wrong) }}
-        {%- endif -%}
+        ]) -%}
         {%- set is_other_input = row.seen is none or row.seen_oid != row.input_oid -%}
         {%- set is_other_value = row.bound != row.seen -%}
         {%- if should_full_refresh() or row.target_kind != 'r' or (row.kind == 'self' and is_other_input) or (row.kind == 'shape' and is_other_value) -%}

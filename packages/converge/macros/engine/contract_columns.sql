@@ -1,5 +1,5 @@
 {% macro contract_columns() -%}
-    {#- What an enforced contract says about the table itself: its words may change without it. None without a contract. -#}
+    {#- What an enforced contract says about the table, without descriptions, which may change. None without a contract. -#}
     {%- set columns = [] -%}
     {%- for column in model.columns.values() -%}
         {%- set constraints = [] -%}

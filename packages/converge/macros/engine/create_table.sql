@@ -1,6 +1,6 @@
 {% macro create_table(target, plan, state) -%}
     {#-
-        Builds beside the old table and swaps in the same transaction: readers see the old one until the commit,
+        Builds a new table and replaces the old one in the same transaction: readers see the old table until the commit,
         and a killed run leaves nothing behind.
     -#}
     {%- set table = target.include(database=false) -%}
@@ -27,7 +27,7 @@
         drop table if exists {{ changes }};
         create table {{ changes }} as select {{ plan.track | join(', ') }}, 0::bigint as _version from {{ building }} limit 0;
         create index on {{ changes }} (_version);
-        -- A run replaces few rows of many: their room is free again before the next run, and the table does not swell.
+        -- A run replaces few rows of many. Vacuum frees their space before the next run, so that the table does not grow.
         alter table {{ building }} set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_analyze_scale_factor = 0.02);
         {% if kind -%}
         drop {{ {'v': 'view', 'm': 'materialized view'}.get(kind, 'table') }} {{ table }} cascade;
@@ -35,7 +35,7 @@
         alter table {{ building }} rename to {{ target.include(database=false, schema=false) }};
         {{ converge.write_state(target, state, 1) }}
     {%- endcall -%}
-    {#- The views that stood on the old table went with it, and dbt does not know. -#}
+    {#- The views on the old table were dropped with it, and dbt's cache does not know. -#}
     {%- do adapter.cache_dropped(target) -%}
     {{ return('CREATE ' ~ rows) }}
 {%- endmacro %}

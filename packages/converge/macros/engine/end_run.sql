@@ -1,11 +1,11 @@
 {% macro end_run(results) %}
 {%- if execute and flags.WHICH in ('run', 'build', 'retry') -%}
     {#-
-        What every reader has consumed, and what describes a table that is gone, is history nobody needs.
+        Deletes logged changes that every reader has read, and the state of tables that are gone.
         A run that failed may have left changes untested: then the logs stay (see `is_tested`). For the same reason a
-        run of some models, however well, speaks for those alone, and one of nothing but tests for what they look at.
-        Of many invocations that are one run, CONVERGE_RUN_ENDS is `true` for the last, which speaks for all, and
-        `false` for the others.
+        successful run clears only the logs of the models that it built, or, if it only tested, of the models that it tested.
+        Where many invocations are one run, CONVERGE_RUN_ENDS is `true` for the last, which clears the logs of all models,
+        and `false` for the others.
     -#}
     {%- set ends = env_var('CONVERGE_RUN_ENDS', '') -%}
     {%- set is_well = ends != 'false' and not results | selectattr('status', 'in', ['error', 'fail', 'runtime error']) | list -%}
@@ -14,7 +14,7 @@
         {%- for result in results -%}{%- do built.extend(result.node.depends_on.nodes) -%}{%- endfor -%}
     {%- endif -%}
     {%- set inputs, runs = converge.state_table('inputs'), converge.state_table('runs') -%}
-    {#- A table that is no model any more holds nothing back. -#}
+    {#- A table whose model was removed is no reader: changes are not kept for it. -#}
     {%- set readers, ended = ['null::oid'], ['null::oid'] -%}
     {%- for node in graph.nodes.values() if node.config.materialized == 'converging' -%}
         {%- set oid = "to_regclass('" ~ api.Relation.create(schema=node.schema, identifier=node.alias) ~ "')::oid" -%}

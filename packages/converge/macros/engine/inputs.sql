@@ -1,8 +1,8 @@
 {% macro inputs(sql, strategy) -%}
     {#-
         What the model reads, and how its changes reach it: `landed` (a source), `changes` (a converging model) or `seed`.
-        A parent that only a hook names is built before the model, and is no input. With --defer a parent may be read where
-        another target has it.
+        A parent that only a hook names is built before the model and is not an input. With --defer a parent may be read from
+        another target.
     -#}
     {%- set inputs = [] -%}
     {%- for parent in converge.table_parents(model) if converge.read_at(parent, sql) -%}
@@ -12,7 +12,7 @@
         {%- set materialized = parent.config.get('materialized') -%}
         {%- set kind = 'landed' if parent.resource_type == 'source' else 'seed' if parent.resource_type == 'seed' else 'changes' -%}
         {%- set landed = '(select * from ' ~ place.read_as ~ ' /*@landed ' ~ name ~ ' by ' -%}
-        {%- set wrong = [
+        {%- do converge.stop_if([
             (kind == 'seed' and not load_cached_relation(relation),
                 "The seed " ~ parent.name ~ " is not loaded yet. Load it first: dbt seed --select " ~ parent.name),
             (kind == 'changes' and place.is_deferred,
@@ -27,10 +27,7 @@
                 "A `replace_keys` model reads whole keys, and the source " ~ parent.name ~ " has only what landed. Stage it first with an `upsert` model."),
             (kind == 'landed' and not modules.re.findall(place.pattern, sql) | length == sql.count(landed) > 0,
                 "Its changes would go unseen: read the source " ~ parent.name ~ " through `converge.landed(source(…))`, and only so."),
-        ] | selectattr(0) | map(attribute=1) | first | default(none) -%}
-        {%- if wrong -%}
-            {{ exceptions.raise_compiler_error(wrong) }}
-        {%- endif -%}
+        ]) -%}
         {%- do inputs.append({
             'kind': kind,
             'name': name,

@@ -1,5 +1,5 @@
 {% macro is_logged(relation) -%}
-    {#- True when the table was written incrementally since it was made: its first content is in no log. -#}
+    {#- True when the table has changed since it was created. Its first rows are not in its log. -#}
     {%- set found = run_query(
         "select 1 from " ~ converge.state_table('inputs') ~ " where input = '(self)' and bound > 1"
         ~ " and relation = to_regclass('" ~ relation.include(database=false) ~ "')"

@@ -1,8 +1,8 @@
 {% macro landed_bound(relation, input) -%}
     {#-
-        How far a source is read: up to the run's bound. A target that the var `converge_mirrors` names (an audit's) reads as
-        far as the table that it mirrors has: the one of the same name, in the schema with the prefix that the var gives
-        in place of the target's own.
+        How far a source is read: up to the run's bound. In a target that the variable `converge_mirrors` names (for an audit)
+        a table reads as far as the table that it mirrors: the one with the same name, in the schema with the prefix that
+        the variable gives instead of the target's own.
     -#}
     {%- set run_bound = "(select bound from " ~ converge.state_table('runs') ~ " where run_id = '" ~ converge.run_id() ~ "')" -%}
     {%- set mirrors = var('converge_mirrors', {}) -%}

@@ -1,5 +1,5 @@
 {% macro latest(sql, plan) -%}
-    {#- An upsert model's SQL gives versions; the greatest of each key stands for it. -#}
+    {#- An upsert model's SQL gives versions; the greatest version of each key is its row. -#}
     {%- if plan.strategy == 'upsert' -%}
         select distinct on ({{ plan.key | join(', ') }}) *
         from (

@@ -1,12 +1,12 @@
 {% macro merge_changes(target, plan, state, mode) -%}
     {#-
-        1. touched: the keys that changed inputs touch
-        2. new:     what those keys should be now
-        3. old:     what they are: the table is asked once (a rebuild compares the table itself)
-        4. gone:    rows of those keys that should be no more
-        5. What is not different leaves `new`; old and new of the rest are logged for the readers downstream; then they
-           are written, in one transaction with the watermark.
-        The temporary tables are analysed: the planner knows how few rows are asked for and probes indexes.
+        1. touched: the keys that must be computed again
+        2. new:     the rows that those keys should have now
+        3. old:     the rows that they have, read once (a rebuild compares with the table itself)
+        4. gone:    the rows of those keys that must be deleted
+        5. Rows that are the same are removed from `new`. The old and new values of the rest are logged for the models
+           downstream, and the rest is written, in one transaction with the watermark.
+        The temporary tables are analysed, so that the planner knows how few rows are needed and uses indexes.
     -#}
     {%- set table = target.include(database=false) -%}
     {%- set changes = converge.changes_relation(target) -%}
@@ -36,7 +36,7 @@
             {{ converge.latest(converge.bind(plan, state, mode), plan) }}
         ) as model;
         {% if narrows -%}
-        -- An input that is not narrowed gives rows of other keys too, and not whole.
+        -- An input that is read whole also gives rows of other keys, which are incomplete.
         delete from {{ new }} as new
         where not exists (select 1 from {{ plan.touched_table }} as touched where {{ converge.each(plan.touched, 'touched.{} = new.{}', ' and ') }});
         {%- endif %}
@@ -91,7 +91,7 @@
 
         insert into {{ table }} ({{ columns | join(', ') }})
         select {{ columns | join(', ') }} from {{ new }}
-        -- The key too: an equal one may be spelled otherwise.
+        -- The key too: an equal key may be written differently.
         on conflict ({{ plan.key | join(', ') }}) do update set {{ converge.each(columns, '{} = excluded.{}', ', ') }};
         {%- endif %}
         {{ converge.write_state(target, state, version) }}

@@ -1,7 +1,7 @@
 {% macro plan(target, sql) -%}
     {#
-        Everything that the model says about itself, checked: its key, its strategy, what touches it, what it reads.
-        A misuse stops here, with words, before anything is written.
+        Everything that the model says about itself: its key, its strategy, its `touched` block, its inputs.
+        A mistake in it stops the model here with a message, before anything is written.
     #}
     {%- set re = modules.re -%}
     {%- set meta = config.get('meta') or {} -%}
@@ -11,7 +11,7 @@
     {%- set touched = blocks[0][0].split(', ') if blocks else [] -%}
     {%- set bare = re.sub('(?s)/[*]@touched .*?@touched[*]/', '', sql) -%}
     {%- set narrowed = re.findall('/[*]@is_touched ([0-9]+) ', bare) -%}
-    {%- set wrong = [
+    {%- do converge.stop_if([
         (invocation_args_dict.get('empty') or invocation_args_dict.get('sample'),
             "A converging table holds all there is: --empty and --sample would leave it with less, and a watermark that says otherwise."),
         (config.get('unlogged'), "A converging table is never unlogged: a crash would empty it and leave its watermark."),
@@ -27,10 +27,7 @@
             "A `converge.is_touched(…)` names more columns than the `touched` block: they answer each other in order, " ~ touched | join(', ') ~ "."),
         ('_version' in converge.as_list(meta.get('track')) + key, "The log of changes has a column _version of its own: give the model's another name."),
         ('@changes ' in bare, "`converge.changes(…)` belongs in the `touched` block; elsewhere read the model itself: ref(…)."),
-    ] | selectattr(0) | map(attribute=1) | first | default(none) -%}
-    {%- if wrong -%}
-        {{ exceptions.raise_compiler_error(wrong) }}
-    {%- endif -%}
+    ]) -%}
 
     {%- set plan = {
         'key': key,
@@ -39,6 +36,7 @@
         'track': (key + converge.as_list(meta.get('track'))) | unique | list,
         'touched': touched,
         'touched_by': blocks[0][1] if blocks else none,
+        'probe_table': converge.beside(target, 'probe'),
         'touched_table': converge.beside(target, 'touched'),
         'tens_table': converge.beside(target, 'tens'),
         'sql': bare,

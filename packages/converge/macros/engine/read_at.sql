@@ -1,7 +1,7 @@
 {% macro read_at(parent, sql) -%}
     {#-
-        Where the SQL reads a parent, as a relation and as it is written there: in its own place, or in the one that --defer
-        gives it. None when it reads neither. It may stand there with or without quotes, and without its database.
+        Where the SQL reads a parent, as a relation and as it is written there: the parent's own relation, or the one that
+        --defer gives. None when it reads neither. The name may be written with or without quotes and database.
     -#}
     {%- set re = modules.re -%}
     {%- set ns = namespace(found=none) -%}

@@ -4,7 +4,7 @@
         for each input, how far it is now and how far this table has consumed it. Two round trips.
     -#}
     {%- set inputs = converge.state_table('inputs') -%}
-    {%- do converge.take_lock('converge ' ~ converge.input_name(target), 'the model ' ~ converge.input_name(target)) -%}
+    {%- do converge.lock_model(converge.input_name(target)) -%}
     {%- call statement('converge_state', fetch_result=true) -%}
         -- A time without a zone means the same to everyone who builds.
         set local timezone to 'UTC';

@@ -1,9 +1,9 @@
 {% macro start_run() %}
 {%- if execute and flags.WHICH in ('run', 'build', 'test', 'seed', 'snapshot', 'retry', 'run-operation') -%}
-    {#- Pins how far this run reads: to the last load of the ledger. The first run of all makes the tables of the state. -#}
-    {%- set runs, inputs = converge.state_table('runs'), converge.state_table('inputs') -%}
+    {#- Decides how far this run reads: up to the last load of the ledger. The first run creates the state's tables. -#}
+    {%- set runs, inputs, lag = converge.state_table('runs'), converge.state_table('inputs'), converge.state_table('lag') -%}
     {%- set ledger = var('converge_ledger', 'raw.loads') -%}
-    {%- set there = run_query("select to_regnamespace('" ~ inputs.include(identifier=false) ~ "'), to_regclass('" ~ inputs ~ "'), to_regclass('" ~ ledger ~ "')").rows[0] -%}
+    {%- set there = run_query("select to_regnamespace('" ~ inputs.include(identifier=false) ~ "'), to_regclass('" ~ lag ~ "'), to_regclass('" ~ ledger ~ "')").rows[0] -%}
     {%- if not there[1] -%}
         {#- Two first runs at once must not both create: the lock makes the second wait and find everything there. -#}
         {%- do converge.take_lock('converge.start_run', 'the state of converge') -%}
@@ -23,6 +23,8 @@
                 bound bigint not null,
                 primary key (relation, input)
             );
+            create or replace view {{ lag }} as
+            {{ converge.lag() }};
         {%- endcall -%}
         {%- do adapter.commit() -%}
     {%- endif -%}

@@ -1,5 +1,5 @@
 {% macro state_schema() -%}
-    {#- The project's macro may read the node that it names a schema for; the state has none, so it is given one that looks like a model. -#}
+    {#- The project's `generate_schema_name` may read the node. The state has no node, so the macro is given one that looks like a model. -#}
     {%- set node = {
         'resource_type': 'model',
         'unique_id': 'model.converge.converge',

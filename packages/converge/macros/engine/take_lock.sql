@@ -1,9 +1,9 @@
 {% macro take_lock(name, what) -%}
     {#-
-        Takes the advisory lock of this name, to the end of the transaction. A wait is told with who holds the lock, and
-        ends after the session's lock_timeout in an error that says so too. Any role of the database may hold it.
+        Takes the advisory lock of this name, to the end of the transaction. If it must wait, it prints who holds the lock.
+        After the session's lock_timeout it fails, and the error names the holder too. Any role may hold the lock.
     -#}
-    {%- set key = "hashtextextended('" ~ name ~ "', 0)" -%}
+    {%- set key = "hashtextextended(" ~ converge.literal(name) ~ ", 0)" -%}
     {%- set holders -%}
         select coalesce(string_agg(
             case
@@ -35,7 +35,7 @@
                     errcode = 'lock_not_available',
                     message = format(
                         'canceling statement due to lock timeout: the lock of %s was not free within %s (lock_timeout). It is held by %s',
-                        '{{ what }}', current_setting('lock_timeout'), ({{ holders }})
+                        {{ converge.literal(what) }}, current_setting('lock_timeout'), ({{ holders }})
                     ),
                     hint = 'Let that end, or end it with pg_terminate_backend; then run this again.';
             end

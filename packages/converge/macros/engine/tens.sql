@@ -1,5 +1,5 @@
 {% macro tens(relation, column) -%}
-    {#- The keys that stand in a column, in arrays of ten neighbours: see `narrowed`. -#}
+    {#- The distinct values of a column, in arrays of ten neighbours: see `narrowed`. -#}
     select array_agg(key) as keys from (
         select key, (row_number() over (order by key) - 1) / 10 as ten
         from (select distinct {{ column }} as key from {{ relation }}) as distinct_keys

@@ -1,6 +1,6 @@
 {% macro write_state(target, state, version) -%}
     {#-
-        How far each input is consumed, keyed by the table's own oid: it lives and dies with the table.
+        How far each input is read, by the table's oid: a table that was dropped and created again has no state.
         The table's own row has its version, and the oid of its log.
     -#}
     {%- set inputs = converge.state_table('inputs') -%}

@@ -1,0 +1,3 @@
+{% macro touched_rows(relation) -%}
+(/*@touched_rows {{ varargs | length }}*/ select * from {{ relation }} where {{ converge.is_touched(*varargs) }})
+{%- endmacro %}
