@@ -8,7 +8,7 @@ BIN := .venv/bin
 # The uv on the PATH if it is 0.13 or later, else one of our own.
 UV := $(or $(shell uv --version 2>/dev/null | awk '{split($$2, v, "."); if (v[1] > 0 || v[2] >= 13) print "uv"}'),.tools/bin/uv)
 export PYTHONPATH := $(CURDIR)
-export DBT_PROFILES_DIR ?= $(CURDIR)
+export DBT_PROFILES_DIR := $(or $(value DBT_PROFILES_DIR),$(CURDIR))
 export DO_NOT_TRACK := 1
 
 # What is given (`make audit SELECT=x`) stands in the environment of the recipes, where the shell takes it as it is:
