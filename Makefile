@@ -16,7 +16,7 @@ export DO_NOT_TRACK := 1
 # `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.
 $(foreach name,ARGS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR HISTORIES \
 	HISTORY_SEED KILLS KILL_SEED SELECT SIZE STOREHOUSE_HOME UNTIL VARS,\
-	$(if $(value $(name)),$(eval override export $(name) := $$(value $(name)))))
+	$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 # An option that was given:
 option = $(if $(value $(1)),--$(2)="$$$(1)")
 # The words of a variable, with quotes as in a shell, for "$${words[@]}" after it:

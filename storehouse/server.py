@@ -10,6 +10,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from functools import cache
@@ -51,6 +52,12 @@ OPTIONS = {
 }
 
 SUPERUSER = "postgres"
+# Text is ordered by code point. macOS has no such locale: there it is PostgreSQL's own of the same name.
+LOCALE = (
+    ["--locale=C.UTF-8"]
+    if sys.platform == "linux"
+    else ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+)
 AUTH = "scram-sha-256"
 START_ATTEMPTS = 10
 # A rule of pg_hba.conf that lets in without a password, up to that word. Homes made before there was one have them.
@@ -200,7 +207,7 @@ class Server:
         self._give(self.data)
         kept_secret(self.password_file)
         arguments = ["-D", self.data, "-U", SUPERUSER, "-A", AUTH, "--pwfile", self.password_file]
-        self._run("initdb", *arguments, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        self._run("initdb", *arguments, "-E", "UTF8", *LOCALE, "--no-sync")
 
     def _set_password(self) -> None:
         """Give the superuser a password, and ask everybody for one, while the server does not run.
