@@ -8,7 +8,7 @@ BIN := .venv/bin
 # The uv on the PATH if it is 0.13 or later, else one of our own.
 UV := $(or $(shell uv --version 2>/dev/null | awk '{split($$2, v, "."); if (v[1] > 0 || v[2] >= 13) print "uv"}'),.tools/bin/uv)
 export PYTHONPATH := $(CURDIR)
-export DBT_PROFILES_DIR ?= $(CURDIR)
+export DBT_PROFILES_DIR := $(or $(value DBT_PROFILES_DIR),$(CURDIR))
 export DO_NOT_TRACK := 1
 
 # What is given (`make audit SELECT=x`) stands in the environment of the recipes, where the shell takes it as it is:
@@ -16,7 +16,7 @@ export DO_NOT_TRACK := 1
 # `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.
 $(foreach name,ARGS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR HISTORIES \
 	HISTORY_SEED KILLS KILL_SEED SELECT SIZE STOREHOUSE_HOME UNTIL VARS,\
-	$(if $(value $(name)),$(eval override export $(name) := $$(value $(name)))))
+	$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 # An option that was given:
 option = $(if $(value $(1)),--$(2)="$$$(1)")
 # The words of a variable, with quotes as in a shell, for "$${words[@]}" after it:
@@ -114,16 +114,60 @@ airflow: $(PACKAGES) start target/manifest.json
 ## manifest   dbt's graph, which the DAG is rendered from
 .PHONY: manifest
 manifest: target/manifest.json
-target/manifest.json: $(PACKAGES) dbt_project.yml $(shell find models seeds snapshots macros packages tests/data -type f 2>/dev/null)
+DBT_FILES := $(shell find models seeds snapshots macros packages tests/data -type f ! -name '*.pyc' 2>/dev/null)
+target/manifest.json: $(PACKAGES) dbt_project.yml $(DBT_FILES)
 	@$(BIN)/dbt parse --quiet
 	@touch $@
 
-## lint       ruff and sqlfluff
+## check      what every change passes before it is shown: lint, policy, imports, the tests that need no server; under a minute
+.PHONY: check
+check: $(PACKAGES)
+	@$(MAKE) --no-print-directory -j 4 lint policy imports test-quick
+	@echo "check: all is well"
+
+## lint       Python (ruff), SQL of models, tests and macros (sqlfluff), YAML (yamllint)
 .PHONY: lint
-lint: $(INSTALLED)
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/sqlfluff lint models tests/data
+lint: lint-python lint-yaml lint-sql
+.PHONY: lint-python lint-yaml lint-sql
+lint-python: $(INSTALLED)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+lint-yaml: $(INSTALLED)
+	@$(BIN)/yamllint --strict .
+# Linted again when SQL, or how it is linted, has changed.
+lint-sql: target/.linted
+target/.linted: $(INSTALLED) .sqlfluff $(shell find models macros tests/data packages/converge/lint -name '*.sql' -o -name '*.py' 2>/dev/null)
+	@PYTHONWARNINGS=ignore $(BIN)/sqlfluff lint --processes 0 --disable-progress-bar --nocolor models tests/data
+	@mkdir -p target && touch $@
+
+## types      Python's types (pyright)
+.PHONY: types
+types: $(INSTALLED)
+	@$(BIN)/pyright --pythonpath $(BIN)/python
+
+## policy     what every model, source and macro must have (dbt-bouncer.yml), and macros' YAML against their arguments
+.PHONY: policy
+policy: target/.parsed
+	@$(BIN)/dbt-bouncer run --show-all-failures > target/policy.txt || { cat target/policy.txt; exit 1; }
+# Warnings of dbt's are errors here.
+target/.parsed: $(PACKAGES) dbt_project.yml $(DBT_FILES)
+	@$(BIN)/dbt --quiet --warn-error-options '{"error": "all", "silence": ["UnsupportedConstraintMaterialization"]}' parse
+	@touch target/manifest.json $@
+
+## imports    which part of the code may import which (import-linter, pyproject.toml)
+.PHONY: imports
+imports: $(INSTALLED)
+	@if grep -q '^.tool.importlinter' pyproject.toml; then $(BIN)/lint-imports; fi
+
+## test-quick  the tests that need no server (marked `quick`)
+.PHONY: test-quick
+test-quick: $(PACKAGES)
+	@$(BIN)/python -m pytest -n 0 -m quick $$(grep -rl --include='*.py' 'mark.quick' tests packages)
+
+## coverage   the tests, and which lines of Python they ran, in commands of their own too; ARGS= goes to pytest
+.PHONY: coverage
+coverage: $(PACKAGES)
+	@$(call given,ARGS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-report=html "$${words[@]}"
 
 ## imports    do imports go one way? The layers stand in pyproject.toml
 .PHONY: imports

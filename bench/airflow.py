@@ -146,6 +146,8 @@ def idle_share(seconds: float = 30) -> float:
 
 def adopt_orphans() -> None:
     """From now on, what our descendants leave behind is ours: a worker's helper that outlives it is counted too."""
+    if sys.platform != "linux":
+        raise SystemExit("make bench-airflow counts what processes spend as only Linux can: run it there.")
     # Not the server and the demo shop, which outlive us.
     local.start()
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):

@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import stat
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -325,7 +326,13 @@ def _too_slow() -> str:
 
 @contextmanager
 def _memory_limit() -> Iterator[None]:
-    """Within, this process can take `STORE_MEMORY_MB` more: what would need more raises MemoryError."""
+    """Within, this process can take `STORE_MEMORY_MB` more: what would need more raises MemoryError.
+
+    On Linux only: macOS has no /proc and does not enforce RLIMIT_AS, so that there a file is limited by its size alone.
+    """
+    if sys.platform != "linux":
+        yield
+        return
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     most = taken + int(settings().store_memory_mb * 1e6)

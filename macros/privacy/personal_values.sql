@@ -7,10 +7,14 @@
             {%- do tagged.append(column.name) -%}
         {%- endfor -%}
     {%- endfor %}
-    select staged.customer_id, personal.value
+    select
+        staged.customer_id,
+        personal.value
     from {{ parent }} as staged
     cross join {{ row_values('staged') }} as personal
     where personal.key in ('{{ tagged | join("', '") }}') and (personal.value like '% %' or personal.value like '%@%') and {{ condition }}
-    {{ 'union' if not loop.last }}
+    {%- if not loop.last %}
+    union
+    {%- endif %}
     {%- endfor %}
 {%- endmacro %}

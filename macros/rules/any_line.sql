@@ -33,6 +33,10 @@
     {%- if is == 'duplicated' -%}
     (select count({{ try_cast(number, 'numeric') }}) > count(distinct {{ try_cast(number, 'numeric') }}) from {{ json_elements(lines) }} as line)
     {%- else -%}
-    exists (select 1 from {{ json_elements(lines) }} as line where {{ conditions[is] | join(' or ') }})
+    exists (
+        select 1
+        from {{ json_elements(lines) }} as line
+        where {{ conditions[is] | join(' or ') }}
+    )
     {%- endif -%}
 {%- endmacro %}

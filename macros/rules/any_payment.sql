@@ -18,6 +18,10 @@
     {%- if is == 'duplicated' -%}
     (select count({{ id }}) > count(distinct {{ id }}) from {{ json_elements(payments) }} as payment)
     {%- else -%}
-    exists (select 1 from {{ json_elements(payments) }} as payment where {{ conditions[is] | join(' or ') }})
+    exists (
+        select 1
+        from {{ json_elements(payments) }} as payment
+        where {{ conditions[is] | join(' or ') }}
+    )
     {%- endif -%}
 {%- endmacro %}

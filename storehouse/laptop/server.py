@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from functools import cache
@@ -44,6 +45,12 @@ OPTIONS = {
     "log_parameter_max_length_on_error": "0",
 }
 
+# Text is ordered by code point. macOS has no such locale: there it is PostgreSQL's own of the same name.
+LOCALE = (
+    ["--locale=C.UTF-8"]
+    if sys.platform == "linux"
+    else ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+)
 START_ATTEMPTS = 10
 # PostgreSQL refuses to run as root. In a user namespace root is called `nobody` and still owns its files, in whatever
 # private folder they are. Where namespaces are not allowed (some containers), it becomes the real `nobody`.
@@ -136,7 +143,7 @@ class Server(EmbeddedServer):
         self._give(self.data)
         kept_secret(self.password_file)
         arguments = ["-D", self.data, "-U", SUPERUSER, "-A", AUTH, "--pwfile", self.password_file]
-        self._run("initdb", *arguments, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        self._run("initdb", *arguments, "-E", "UTF8", *LOCALE, "--no-sync")
 
     def _set_password(self) -> None:
         """Give the superuser a password, and ask everybody for one, while the server does not run.

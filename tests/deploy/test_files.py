@@ -11,6 +11,8 @@ import yaml
 
 from storehouse.core.settings import PROJECT, Settings
 
+pytestmark = pytest.mark.quick
+
 VALUES = yaml.safe_load((PROJECT / "deploy" / "values.yaml").read_text())
 LOCKED = {package["name"]: package for package in tomllib.loads((PROJECT / "uv.lock").read_text())["package"]}
 

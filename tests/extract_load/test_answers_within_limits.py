@@ -19,6 +19,8 @@ import extract_load
 from extract_load import http_pages
 from storehouse.core.errors import StorehouseError, TransientError
 
+pytestmark = pytest.mark.quick
+
 NOTHING = b'{"page": 1, "pages": 1, "total": 0, "data": []}'
 
 

@@ -15,6 +15,8 @@ from extract_scene import write_day
 import extract_load
 from extract_load import parquet
 
+pytestmark = pytest.mark.quick
+
 UUID_ = UUID("00112233-4455-6677-8899-aabbccddeeff")
 
 

@@ -14,4 +14,4 @@ select
     started_at,
     finished_at,
     run_id
-from {{ converge.landed(source('ledger', 'loads'), 'load_id') }} as landed
+from {{ converge.landed(source('ledger', 'loads'), 'load_id') }} as landed  -- noqa: AL05

@@ -1,8 +1,16 @@
-"""dbt's `adapter`, as far as a linter needs it: a dispatched macro renders to its first argument."""
+"""dbt's `adapter`, as far as a linter needs it."""
 
 from collections.abc import Callable
 
+from jinja2 import pass_context
+from jinja2.runtime import Context
 
-def dispatch(name: str, package: str | None = None) -> Callable[..., str]:
-    """A macro that gives back its first argument."""
-    return lambda *arguments: str(arguments[0])
+
+@pass_context
+def dispatch(context: Context, name: str, package: str | None = None) -> Callable[..., str]:
+    """PostgreSQL's form of a macro, or the default one; of another package's macro, what it is given first."""
+    return (
+        context.get(f"postgres__{name}")
+        or context.get(f"default__{name}")
+        or (lambda *arguments, **named: str([*arguments, *named.values()][0]))
+    )

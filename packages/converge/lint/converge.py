@@ -3,7 +3,7 @@
 
 def landed(relation: object, load_id: str = "_load_id") -> str:
     """A source as far as it has landed."""
-    return f"(select * from {relation})"
+    return str(relation)
 
 
 def changes(relation: object) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.quick
+
 STAGING = Path(__file__).parents[3] / "models" / "staging"
 MODELS = sorted(STAGING.glob("*/judged_*.sql"))
 RULE = re.compile(r"^\s+\('(\w+)', '(\w+)', '(error|warn)', .*, '(.*)'\),$", re.MULTILINE)
