@@ -157,7 +157,7 @@ target/.parsed: $(PACKAGES) dbt_project.yml $(DBT_FILES)
 ## imports    which part of the code may import which (import-linter, pyproject.toml)
 .PHONY: imports
 imports: $(INSTALLED)
-	@if grep -q '^.tool.importlinter' pyproject.toml; then $(BIN)/lint-imports; fi
+	@$(BIN)/lint-imports --no-logo --no-cache
 
 ## test-quick  the tests that need no server (marked `quick`)
 .PHONY: test-quick
@@ -168,11 +168,6 @@ test-quick: $(PACKAGES)
 .PHONY: coverage
 coverage: $(PACKAGES)
 	@$(call given,ARGS) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-report=html "$${words[@]}"
-
-## imports    do imports go one way? The layers stand in pyproject.toml
-.PHONY: imports
-imports: $(INSTALLED)
-	@$(BIN)/lint-imports --no-logo --no-cache
 
 ## format     let ruff and sqlfluff mend what they can
 .PHONY: format

@@ -92,7 +92,7 @@ def operate(macro: str, **arguments: object) -> None:
     done = _invoke(["run-operation", macro, "--args", json.dumps(arguments)], [])
     if not done.success:
         said = str(done.exception or done.result.results[0].message)
-        raise judged(f"{macro} failed: {_first_words(said)}")
+        raise as_error(f"{macro} failed: {_first_words(said)}")
 
 
 def document(folder: Path) -> Path:

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import errors, sql
 
 from storehouse.core import transform
-from storehouse.core.databases import Database, open_warehouse, take_lock
+from storehouse.core.databases import Database, open_warehouse
 from storehouse.core.errors import StorehouseError
 from storehouse.core.progress import say
 from storehouse.core.settings import PROJECT, settings
