@@ -1,4 +1,4 @@
-"""Store files: day folders in a folder or bucket, read once their flag is there; a load per file, a payload per line."""
+"""Store files: day folders in a folder or bucket, read once their flag is there; a load a file, a payload a line."""
 
 import csv
 import hashlib
