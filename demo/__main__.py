@@ -78,7 +78,7 @@ def _date(text: str) -> date:
 def _advance(**arguments: object) -> None:
     began = time.monotonic()
     done = shop.advance(**arguments, report=lambda line: print(f"  {line}", flush=True))
-    print(f"The shop stands at the end of {done.day} ({time.monotonic() - began:.1f} s).")
+    print(f"The shop has played until the end of {done.day} ({time.monotonic() - began:.1f} s).")
 
 
 def _serve(port: int) -> None:

@@ -1,4 +1,4 @@
-"""The marketplace's and the reviews' HTTP API, as docs/sources.md tells it, with the hiccups that real ones have."""
+"""The marketplace's and the reviews' HTTP API, as docs/sources.md describes it, with transient errors."""
 
 import zlib
 from datetime import UTC, datetime
@@ -17,11 +17,11 @@ from storehouse.core.settings import LOCAL_HOSTS
 REGIONS = ("us", "eu", "apac")
 PAGE_SIZE = 500
 
-# Of 100 pages, so many fail the first time that they are asked for; a half each with 500 and 429.
-HICCUPS = 8
+# Of 100 pages, this many fail on the first request, half with 500 and half with 429.
+FAILING_PAGES = 8
 
 app = FastAPI(title="The demo shop's marketplace and reviews", docs_url=None, redoc_url=None)
-# Else any web page could have a name of its own lead here, and read the shop with its reader's browser (DNS rebinding).
+# Otherwise a web page could point its host name here and read the shop through a visitor's browser (DNS rebinding).
 app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_HOSTS)
 _failed_once: set[str] = set()
 
@@ -65,7 +65,7 @@ def _hiccup(request: Request) -> Response | None:
     """The failure of some pages, always the same ones, the first time that this server is asked for them."""
     asked = f"{request.url.path}?{sorted(request.query_params.items())}"
     draw = zlib.crc32(asked.encode()) % 100
-    if draw >= HICCUPS or asked in _failed_once:
+    if draw >= FAILING_PAGES or asked in _failed_once:
         return None
     _failed_once.add(asked)
     if draw % 2:

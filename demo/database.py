@@ -30,12 +30,12 @@ def connect() -> Iterator[psycopg.Connection]:
     Raises:
         StorehouseError: the database can't be reached, or refuses what is asked of it.
     """
-    house = settings()
+    place = settings()
     try:
-        if house.shop_database_url is None:
-            house.server.ensure_database("shop")
-        connection = psycopg.connect(house.shop_conninfo(), autocommit=True)
-        sessions.tell(connection, house.shop_session())
+        if place.shop_database_url is None:
+            place.server.ensure_database("shop")
+        connection = psycopg.connect(place.shop_conninfo(), autocommit=True)
+        sessions.tell(connection, place.shop_session())
         connection.autocommit = False
     except psycopg.OperationalError as error:
         raise StorehouseError(

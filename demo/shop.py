@@ -27,7 +27,7 @@ CHUNK_ORDERS = 100_000
 
 @dataclass(frozen=True)
 class Channel:
-    """Orders that are drawn alike, apart from what is told here."""
+    """Orders of one channel: how they differ from those of the others."""
 
     name: str
     key: int  # what the keys of its draws leave over, divided by 3; the stores' leave 2
@@ -81,10 +81,10 @@ def advance(
         size: of a new shop; 1 (the default) is about 2,000 orders a day.
         seed: of a new shop (7).
         start: a new shop's first day (2026-01-01).
-        error_rate: a new shop's share of wrong records in each feed (0.02).
+        error_rate: a new shop's share of wrong records in each source (0.02).
         bad_orders: a share of the web orders that change on the last day; they go out with a negative total, and the
-            shop puts them right when it plays on.
-        report: is told what has been done, a line at a time.
+            shop corrects them when it plays on.
+        report: called with one line for each thing done.
 
     Raises:
         StorehouseError: a wrong argument, another shop than the one that is there, or no database.
@@ -105,7 +105,7 @@ def advance(
         if last > clock.day:
             rows = _play(connection, clock, last, is_new, bad_orders, report)
         else:
-            report(f"The shop already stands at the end of {clock.day}.")
+            report(f"The shop has already played until the end of {clock.day}.")
             last = clock.day
         rows["files"] = stores.write(connection, clock.start, last, report)
     return Advance(last, rows)
@@ -198,7 +198,7 @@ def _chunks(connection: psycopg.Connection, channel: Channel, since: date, last:
 
 
 def _new_clock(size: float = 1.0, seed: int = 7, start: date = START, error_rate: float = 0.02) -> Clock:
-    """A clock that stands on the eve of a new shop's first day."""
+    """A clock at the day before a new shop's first day."""
     if not 0 < size <= 5000:
         raise StorehouseError(f"A shop's size is over 0 and at most 5000 (10 million orders a day), not {size:g}.")
     if not 0 <= error_rate <= 0.5:

@@ -13,7 +13,7 @@ __all__ = ["SOURCES", "LoadResult", "load", "partitions", "prepare"]
 
 
 def partitions(source: str) -> list[str | None]:
-    """What of a source is loaded on its own: the marketplace's regions; `[None]` for a source that has no parts."""
+    """The partitions that are loaded separately: the marketplace's regions; `[None]` for other sources."""
     _check(source)
     return list(tables_of(source)[0].partitions)
 

@@ -21,7 +21,7 @@ sources and where they are set (without a value: the demo shop)
   stores         STORES_URL (a folder, or s3://bucket/path with AWS_ENDPOINT_URL and the usual AWS credentials)
   all            the four, one after the other; one that fails doesn't stop the others
   prepare        land nothing, create what is missing of the raw schemas
-What they must provide is told in docs/sources.md.
+docs/sources.md says what they must provide.
 
 the warehouse
   WAREHOUSE_HOST, WAREHOUSE_PORT, WAREHOUSE_USER, WAREHOUSE_PASSWORD, WAREHOUSE_DATABASE
@@ -43,7 +43,7 @@ how tables are read
   interval       records of the API with updated_at in [from, until); day folders that touch it, one load a file;
                  a file with the contents that were landed before is left out
 {tables}
-Without --from: from where the loads so far have read without a gap (raw.loads tells), less the overlap.
+Without --from: from where the loads so far have read without a gap (see raw.loads), less the overlap.
 Without --until: all there is. With both: a backfill, which moves nothing.
 
 exit code: 0 landed; 1 something failed, and the message says what to do; 2 wrong usage; 130 interrupted
@@ -84,7 +84,7 @@ def main() -> int:
                 failed.append(source)
                 print(error, file=sys.stderr, flush=True)
     except KeyboardInterrupt:
-        print("Interrupted. What was on its way was not landed; the next load takes it.", file=sys.stderr)
+        print("Interrupted. The load in progress was not landed; the next one lands it.", file=sys.stderr)
         return 130
     if arguments.source == "all":
         rows = sum(result.rows for result in landed)

@@ -127,7 +127,7 @@ class Http:
         self._until = time.monotonic() + settings().api_load_minutes * 60
 
     def __enter__(self) -> Self:
-        """Itself."""
+        """The reader itself, for `with`."""
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -168,7 +168,7 @@ class Http:
             raise PagesMovedError(words, pages=count)
 
     def request(self, path: str, parameters: dict[str, str] | None = None) -> httpx.Request:
-        """A question, not yet asked."""
+        """A request that is not sent yet."""
         try:
             return self._client.build_request("GET", self.base_url + path, params=parameters)
         except httpx.InvalidURL:
@@ -232,7 +232,7 @@ class Http:
         return unpack
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
-        """The answer to a request, asked again after a growing wait as long as the trouble may pass."""
+        """The answer to a request, retried with growing waits while errors look transient."""
 
         def ask() -> httpx.Response:
             if time.monotonic() > self._until:
@@ -287,7 +287,7 @@ class Http:
 
 
 def _why(error: BaseException) -> str:
-    """The first cause of an error, in its own words: `Connection refused` and not `All connection attempts failed`."""
+    """The message of an error's first cause: `Connection refused` and not `All connection attempts failed`."""
     while True:
         cause = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__ or error.__context__
         if cause is None:
@@ -300,7 +300,7 @@ def _why(error: BaseException) -> str:
 
 
 def _is_place(url: httpx.URL) -> bool:
-    """True when a URL has a host, and a port that there can be."""
+    """True if a URL has a host and a valid port."""
     return bool(_HOST.fullmatch(url.raw_host)) and (url.port is None or 0 < url.port < 65536)
 
 
@@ -335,7 +335,7 @@ def _retry_after(response: httpx.Response) -> float:
     """Seconds, from `Retry-After` in either of its forms; 0 without, and where it says nothing that can be read."""
     said = response.headers.get("Retry-After", "").strip()
     if _SECONDS.fullmatch(said):
-        # Ten digits are three hundred years: no more needs to be told.
+        # Ten digits are three hundred years: no more are needed.
         return float(said[:10])
     try:
         at = parsedate_to_datetime(said)
@@ -421,12 +421,12 @@ def _wrong(response: httpx.Response, what: str, setting: str) -> StorehouseError
 
 
 def _excerpt(response: httpx.Response) -> str:
-    """What came, without its content: an answer of records may be a person's."""
+    """A description of the answer without its content, which may be personal data."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
     kind = kind if _MEDIA_TYPE.fullmatch(kind) else "no media type"
     return f"status {response.status_code}, {len(response.content):,} bytes, {kind}"
 
 
 def _shown(request: httpx.Request) -> str:
-    """The request's URL, and what was asked, which is ours."""
+    """The request's URL and its parameters, which are our own."""
     return f"{shown(str(request.url))} {request.url.query.decode()}"

@@ -59,13 +59,13 @@ class Interval(NamedTuple):
 
 
 class Progress:
-    """Tells how far something long has come, at most once a second."""
+    """Logs the progress of something long, at most once a second."""
 
     def __init__(self) -> None:
         self._told_at = time.monotonic()
 
     def tell(self, message: str, *values: object) -> None:
-        """Log it as progress, unless something was told within the last second."""
+        """Log it as progress, unless something was logged within the last second."""
         if time.monotonic() - self._told_at > 1:
             self._told_at = time.monotonic()
             logger.info(message, *values, extra={"is_progress": True})
@@ -73,7 +73,7 @@ class Progress:
 
 @dataclass
 class Load:
-    """A load on its way: what its ledger row will say; one of many (a file) is not told on a line of its own."""
+    """A load in progress: what its ledger row will say. One of many (a file) is not logged on a line of its own."""
 
     table: Table
     partition: str | None = None
@@ -343,7 +343,7 @@ def _columns(table: Table) -> dict[str, str]:
 
 
 def _tell_of_drift(warehouse: Database, load: Load, load_id: int) -> None:
-    """Say, once, that records have other members than promised: when the load before this one had not."""
+    """Log that records have other members than promised, unless the load before this one had them too."""
     appeared, vanished = load.members - load.table.members, load.table.members - load.members
     if not appeared and not vanished:
         return
@@ -370,7 +370,7 @@ def _tell_of_drift(warehouse: Database, load: Load, load_id: int) -> None:
 
 
 def _analyze(warehouse: Database, table: Table, rows: int) -> None:
-    """Let the statistics follow a load that changed the table's size, before anything is planned on them."""
+    """Update the planner's statistics after a load that changed the table's size, before queries are planned."""
     if rows < ANALYZE_ROWS:
         return
     name = sql.Identifier(table.schema, table.name)

@@ -147,7 +147,7 @@ def _come_as_often_as_they_are(
 ) -> bool:
     """False when a record on two pages is there fewer times: then it was read twice, in the place of another.
 
-    Some APIs send a record twice. How often it is there, an answer of one page tells: the list of its second.
+    Some APIs send a record twice. How often it really exists is counted in the one-page list of its second.
     """
     pages_of = Counter(version for page in read for version in page)
     doubtful = [version for version, pages in pages_of.items() if pages > 1]
@@ -167,11 +167,11 @@ def _come_as_often_as_they_are(
 
 
 class _LongError(PagesMovedError):
-    """The list is to be read in halves at once."""
+    """The list must be read in halves at once."""
 
 
 def _check_interval_is_heeded(page: Page, asked: Interval, setting: str) -> None:
-    """Halving would never end if every half brought all there is."""
+    """If every half returned all records, halving would never end."""
     times = [_updated_at(record.value) for record in page.records]
     if times and not any(time is None or asked.from_ <= time < asked.until for time in times):
         raise StorehouseError(
@@ -182,14 +182,14 @@ def _check_interval_is_heeded(page: Page, asked: Interval, setting: str) -> None
 
 
 def _version(record: Record, table: Table) -> tuple:
-    """What tells a record, as it is now, from every other: its key and `updated_at`; all of it, if it lacks any."""
+    """What identifies this version of a record: its key and `updated_at`, or all of it if one is missing."""
     value = record.value if isinstance(record.value, dict) else {}
     parts = [value.get(name) for name in (*table.key, "updated_at")]
     return (record.text,) if None in parts else tuple(map(str, parts))
 
 
 def _updated_at(record: object) -> datetime | None:
-    """When a record changed, if it says so in a way that can be read."""
+    """When a record changed; None if it has no time that can be read."""
     try:
         time = datetime.fromisoformat(record["updated_at"])
     except (TypeError, KeyError, ValueError):

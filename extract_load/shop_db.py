@@ -179,7 +179,7 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
                 and not attisdropped
         ),
 
-        -- A domain may stand on a domain.
+        -- A domain may be based on another domain.
         bases as (
             select attnum, declared as base from columns
             union all
@@ -380,7 +380,7 @@ def _append_differences(
                 f"{table.label} is empty at the source and had rows before. Nothing was landed. "
                 "If all of them are really gone, run again with --allow-empty."
             )
-    # Rows are compared as text: that works for every type, and tells 1.0 from 1.00.
+    # Rows are compared as text: that works for every type, and 1.0 and 1.00 differ.
     statement = sql.SQL(
         """
         with current as materialized ({current}),

@@ -1,4 +1,4 @@
-"""Store files: day folders in a folder or bucket, read when their flag stands; one load a file, a payload a line."""
+"""Store files: day folders in a folder or bucket, read once their flag is there; a load a file, a payload a line."""
 
 import csv
 import hashlib
@@ -119,7 +119,7 @@ def load(warehouse: Database, table: Table, asked: Interval, run_id: str | None)
 
 
 class _Files:
-    """The folder or bucket above `sales/`, and what goes wrong with it in words."""
+    """The folder or bucket above `sales/`, with its errors as messages."""
 
     def __init__(self, root: str) -> None:
         self.system, self.base = open_store(root, "STORES_URL", is_new=True)
@@ -129,7 +129,7 @@ class _Files:
     def of(self, asked: Interval) -> tuple[list[File], list[str]]:
         """The files of the flagged days in the interval, and the day folders there that have no flag, in order.
 
-        What is not read is told: how many files, why, and one of them.
+        Files that are not read are reported: how many, why, and the name of one.
         """
         entries = self._entries()
         flagged = {path.rpartition("/")[0] for path in entries if path.endswith(f"/{FLAG}")}
@@ -395,7 +395,7 @@ def _within_limits(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]
     """The lines of a file, until they are too many, too long, or too slow.
 
     Raises:
-        ValueError, TimeoutError: which limit it was, in words.
+        ValueError, TimeoutError: which limit it was.
     """
     limits = settings()
     until, most, longest = time.monotonic() + limits.store_file_seconds, limits.store_file_max_mb * 1e6, _longest()

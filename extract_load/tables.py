@@ -23,7 +23,7 @@ class Table:
         columns: for a database table, the columns that the source must have, with the type that raw gives them as
             long as nothing was landed; then the source's own types hold.
         optional: those of `columns` that the source may lack.
-        members: what a record of an API or a file is promised to have; another set of them is told, and lands.
+        members: what a record of an API or a file should have; records with others land too, with a message.
         partitions: what is read, and has its watermark, on its own.
     """
 

@@ -18,7 +18,7 @@ def product_ratings() -> "Published":
         when Redis is away or full: `note` says which, readers keep what they have, and the next run publishes all.
 
     Raises:
-        StorehouseError: what waiting does not mend: a wrong URL or password, no mart, no warehouse.
+        StorehouseError: an error that waiting can't solve: a wrong URL or password, no mart, no warehouse.
     """
     from publish import ratings
 

@@ -12,11 +12,11 @@ Hand marts on to their readers. Safe to repeat and to kill: readers see what was
 
 what, and where it goes
   ratings   feedback.product_ratings to Redis: REDIS_URL (redis://user:password@host:6379/0; unset: not published),
-            RATINGS_TTL_HOURS (72), how long ratings stand without a new run
+            RATINGS_TTL_HOURS (72), how long ratings live without a new run
   sales     sales.agg_daily_sales to Parquet, the days that changed: SALES_EXPORT_URL, a folder or s3://bucket/path
             with AWS_ENDPOINT_URL and the usual AWS credentials (default: export/ in STOREHOUSE_HOME)
   all       both; one that fails doesn't stop the other
-docs/publish.md tells readers where to look.
+docs/publish.md shows how to read them.
 
 exit code: 0 published, or Redis is away and the next run publishes; 1 failed, and the message says what to do
 """

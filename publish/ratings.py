@@ -32,11 +32,11 @@ FIELDS = (
     *("positive_reviews", "neutral_reviews", "negative_reviews", "last_review_date"),
 )
 BATCH = 1_000  # products
-# Who read the name of a generation just before the switch still finds its products.
+# A reader that got the generation's name just before the switch still finds its products.
 GRACE = timedelta(minutes=10)
 ANSWER_WITHIN = 10  # seconds
 
-# What the next run may find mended. The first two are also kinds of the third.
+# Errors that may be gone in the next run. The first two are subclasses of the third.
 _WRONG = (exceptions.AuthenticationError, exceptions.AuthorizationError)
 _AWAY = (
     exceptions.ConnectionError,

@@ -1,6 +1,6 @@
 """Daily sales as Parquet: a file a day under `sales/year=…/month=…/day=…`, and a manifest of what each file has.
 
-A day is written when its rows are not those that the manifest tells of, or its file is not the one that was written.
+A day is written when its rows differ from those in the manifest, or its file is not the one that was written.
 The manifest comes last: what a killed export has written, the next one writes again.
 """
 
@@ -181,7 +181,7 @@ class _Target:
             self._put(path, buffer.getvalue())
             stored = self.system.cat_file(self._at(path))
         try:
-            # Arrow's own threads, which `read_table` starts whatever it is told, may abort a process that ends
+            # Arrow's own threads, which `read_table` starts whatever its arguments, may abort a process that ends
             # (apache/arrow#34314).
             held = pq.ParquetFile(io.BytesIO(stored), pre_buffer=False).read(use_threads=False)
         except (pa.ArrowException, OSError) as error:
@@ -197,7 +197,7 @@ class _Target:
             self.system.rm_file(self._at(path))
 
     def _put(self, path: str, content: bytes) -> None:
-        """Readers see the old file or the new one: a put into an object store is so by itself, a file is moved."""
+        """Readers see the old file or the new one: a put into an object store is atomic, a file is moved."""
         if not isinstance(self.system, LocalFileSystem):
             self.system.pipe_file(self._at(path), content)
             return
@@ -213,7 +213,7 @@ class _Target:
     def _not_what_was_written(self, path: str, found: str) -> TransientError:
         return TransientError(
             f"{self.url}/{path} does not hold what was written: {found}. "
-            "Run it again, it writes the day anew; if it stays so, the store is not to be trusted."
+            "Run it again: it writes the day again. If the error stays, the store returns wrong data."
         )
 
     def _is_none(self, error: Exception) -> StorehouseError:

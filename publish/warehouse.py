@@ -27,13 +27,13 @@ def snapshot(lock: int, what: str) -> Iterator[psycopg.Connection]:
 
     Args:
         lock: wait for this advisory lock before the snapshot is taken; it is held to the end.
-        what: it is for, in words.
+        what: what the lock is for, as messages name it.
 
     Raises:
         TransientError: the server is away or busy, or another publisher held the lock for too long.
         StorehouseError: no mart, or no right to read it.
     """
-    # The lock on a connection of its own: in a transaction that reads one snapshot, waiting would take the snapshot.
+    # The lock has its own connection: waiting in the reading transaction would take the snapshot too early.
     with (
         only_one("reporting", lock, what),
         open_warehouse("reporting") as warehouse,

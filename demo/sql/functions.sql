@@ -1,5 +1,5 @@
 -- The dice and the rules that several records share. Everything in the shop is a function of a record's number,
--- the shop's seed and a purpose, so any day's state can be told without having played the days before.
+-- the shop's seed and a purpose, so any day's state can be computed without playing the days before.
 -- All are single expressions, so that PostgreSQL inlines them; `stable` where a time zone could matter.
 create schema demo;
 

@@ -1,4 +1,4 @@
--- Grain: one row per review of a web order that changed in [previous, until). Some stand on the next order as well
+-- Grain: one row per review of a web order that changed in [previous, until). Some are about the next order as well
 -- (variant 2), some are sent twice (variant 1).
 insert into demo.reviews
 with changed as materialized (

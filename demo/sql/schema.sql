@@ -1,4 +1,4 @@
--- The shop's own tables, as docs/sources.md tells them. No foreign keys: real feeds hold records that break them.
+-- The shop's own tables, as docs/sources.md describes them. No foreign keys: real sources hold records that break them.
 create schema if not exists {shop};
 
 create table {shop}.customers (

@@ -42,7 +42,7 @@ def answers_to_this_machines_names_only(url: str) -> None:
 def test_the_commands_play_the_shop_and_run_its_server(new_house: House) -> None:
     played = run(new_house, "advance", "--until", "2026-01-03", "--size", "0.05", "--seed", "5")
     assert played.returncode == 0, played.stderr
-    assert "The shop stands at the end of 2026-01-03" in played.stdout
+    assert "The shop has played until the end of 2026-01-03" in played.stdout
     started = run(new_house, "start")
     assert started.returncode == 0, started.stderr
     try:
