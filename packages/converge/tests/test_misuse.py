@@ -115,7 +115,7 @@ WRONG = {
     "nullable_key": (
         "unique_key='country'",
         TOUCHED + ORDERS.replace("order_id from", "order_id, cast(null as text) as country from"),
-        r"The key of nullable_key \(country\) must be there in every row, and once.*contains null values",
+        r"The key of nullable_key \(country\) must be in every row, and unique.*contains null values",
     ),
     "nullable_touched": (
         "unique_key='order_id'",
@@ -128,7 +128,7 @@ WRONG = {
         "unique_key='day'",
         TOUCHED.replace("order_id", "day").replace("select day", "select cast(order_date as text) as day")
         + "select distinct order_date as day from {{ ref('orders') }} where {{ converge.is_touched('order_date') }}",
-        "block gives day as text, the model as date, and these are compared otherwise .* Cast one in the block",
+        "block gives day as text, the model as date, and these are compared differently .* Cast the column in",
     ),
     "touched_of_blanks": (
         "unique_key='order_id'",
@@ -143,7 +143,7 @@ WRONG = {
     "narrowed_by_another_type": (
         "unique_key='order_id'",
         TOUCHED + ORDERS.replace("'order_id')", "'order_date')"),
-        "must give what the `touched` block gives, by type too: order_id text.*operator does not exist",
+        "must have the types that the `touched` block gives: order_id text.*operator does not exist",
     ),
     "version_tracked": (
         "unique_key='order_id', meta={'track': '_version'}",

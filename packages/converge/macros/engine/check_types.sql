@@ -8,8 +8,8 @@
     {%- for column in (plan.key + plan.version + plan.touched) | unique -%}
         {%- do of_type.append(column ~ ' ' ~ plan.types[column]) -%}
     {%- endfor -%}
-    {%- set no_order = "Keys, versions and touched columns are compared and sorted, and a type of these has no order: "
-        ~ of_type | join(', ') ~ '. Give text, or what identifies the value.' -%}
+    {%- set no_order = "Keys, versions and touched columns are compared and sorted, and one of these types has no order: "
+        ~ of_type | join(', ') ~ '. Use text, or another column that identifies the value.' -%}
     {%- set compared = (plan.key + plan.version + plan.touched) | unique | join(', ') -%}
     {%- set touched_types = [] -%}
     {%- for column in plan.touched -%}
@@ -27,7 +27,7 @@
             {{ converge.in_words(
                 'create temporary table ' ~ plan.touched_table ~ ' on commit drop as ' ~ converge.bind_touched(plan, state, 'create') ~ ' with no data',
                 'undefined_column',
-                "The `touched` block gives " ~ plan.touched | join(', ') ~ " and knows of each parent's changes only its key and what its meta.track names: "
+                "The `touched` block gives " ~ plan.touched | join(', ') ~ " and can read of each parent's changes only its key and what its meta.track names: "
                     ~ plan.inputs | selectattr('kind', 'equalto', 'changes') | map(attribute='words') | join(', ') ~ '.',
             ) }}
             create index on {{ plan.touched_table }} ({{ plan.touched | join(', ') }});
@@ -60,7 +60,7 @@
         {%- for row in load_result('converge_types').table.rows -%}
             {{ exceptions.raise_compiler_error(
                 "The `touched` block gives " ~ row.name ~ " as " ~ row.asked ~ ", the model as " ~ row.given
-                ~ ", and these are compared otherwise (a type, or its collation): changes would not find their rows. Cast one in the block to what the model gives."
+                ~ ", and these are compared differently (by type or by collation): the changed keys would not be found. Cast the column in the block to the model's type."
             ) }}
         {%- endfor -%}
         {%- call statement() -%}
@@ -72,7 +72,7 @@
             {{ converge.in_words(
                 'explain ' ~ converge.bind(plan, state, 'incremental'),
                 'undefined_function or ambiguous_function or datatype_mismatch or indeterminate_collation or collation_mismatch',
-                "A `converge.is_touched(…)` must give what the `touched` block gives, by type too: " ~ touched_types | join(', ') ~ '.',
+                "What is given to `converge.touched_rows(…)` or `converge.is_touched(…)` must have the types that the `touched` block gives: " ~ touched_types | join(', ') ~ '.',
             ) }}
         {%- endcall -%}
     {%- endif -%}

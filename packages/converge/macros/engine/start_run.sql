@@ -32,8 +32,8 @@
         {%- set bounds = run_query("select coalesce(max(" ~ var('converge_ledger_column', 'load_id') ~ "), 0), (select max(bound) from " ~ runs ~ ") from " ~ ledger).rows[0] -%}
         {%- if bounds[1] is not none and bounds[0] < bounds[1] -%}
             {{ exceptions.raise_compiler_error(
-                "The ledger " ~ ledger ~ " ends at load " ~ bounds[0] ~ ", but an earlier run has read up to load " ~ bounds[1] ~ ": loads were taken away. "
-                "What they brought stands in the tables. To build all of them anew from what is there: drop schema " ~ inputs.schema ~ " cascade"
+                "The ledger " ~ ledger ~ " ends at load " ~ bounds[0] ~ ", but an earlier run has read up to load " ~ bounds[1] ~ ": loads were removed. "
+                "Their rows are still in the tables. To build all tables anew from the loads that are there: drop schema " ~ inputs.schema ~ " cascade"
             ) }}
         {%- endif -%}
         {%- call statement() -%}
