@@ -138,7 +138,7 @@ WRONG = {
     "touched_of_another_collation": (
         "unique_key='order_id'",
         TOUCHED + ORDERS.replace("order_id from", 'order_id collate "C" as order_id from'),
-        "block gives order_id as text, the model as text, .* its collation",
+        "block gives order_id as text, the model as text, .* by collation",
     ),
     "narrowed_by_another_type": (
         "unique_key='order_id'",
