@@ -21,7 +21,7 @@ import extract_load
 from storehouse import audit, transform
 from storehouse.errors import StorehouseError
 
-HISTORIES = int(os.environ.get("HISTORIES", "2"))
+HISTORIES = int(os.environ.get("HISTORIES", "1"))
 ORDERS, BATCHES = 600, 8
 
 STAGING = ["stg_shop__orders", "stg_shop__payments", "stg_marketplace__orders", "stg_shop__customer_versions"]
