@@ -22,7 +22,7 @@ from storehouse.core import transform
 from storehouse.core.errors import StorehouseError
 from storehouse.operate import audit
 
-HISTORIES = int(os.environ.get("HISTORIES", "2"))
+HISTORIES = int(os.environ.get("HISTORIES", "1"))
 ORDERS, BATCHES = 600, 8
 
 STAGING = ["stg_shop__orders", "stg_shop__payments", "stg_marketplace__orders", "stg_shop__customer_versions"]

@@ -17,6 +17,7 @@ import extract_load
 from storehouse.core import transform
 from storehouse.core.transform import DAILY
 from storehouse.operate import audit
+from tests.quality.test_deletes import MODELS_ALONE
 
 CENT = Decimal("0.01")
 SKUS = ["22423", "85123A", "47503J", "47503J ", "POST", "BANK CHARGES", "gift_0001_20", "A.1", "a/b", "DCGS0076"]
@@ -128,10 +129,13 @@ def wholesaler(house):
     """Two imports that overlap by a third, each landed and built, without an option."""
     house.execute_in_shop(SHOP)
     third = len(INVOICES) // 3
-    for invoices, at in ((INVOICES[: 2 * third], "2011-02-01 UTC"), (INVOICES[third:], "2011-02-02 UTC")):
+    for invoices, at, build in (
+        (INVOICES[: 2 * third], "2011-02-01 UTC", MODELS_ALONE),
+        (INVOICES[third:], "2011-02-02 UTC", DAILY),
+    ):
         import_into_the_shop(house.shop, invoices, at)
         extract_load.load("shop")
-        assert transform.build(DAILY) == []
+        assert transform.build(build) == []
     return house
 
 
