@@ -22,7 +22,8 @@ _URL = re.compile(
 # One host or several, each with a port or without.
 _HOSTS = re.compile(r"((\[[\dA-Fa-f:.%]+\]|[\w.-]*)(:\d{1,5})?(,|$))*")
 _FOLDER = re.compile(r"[./~][^@]*|[\w .-][\w ./-]*")
-_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]*")
+# Of a bounded scheme: a long word without `://` is looked at once.
+_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s'\"<>]*")
 _NOT_PRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 # Of the variables that may hold one: a URL, or the secret itself.
 _HAS_SECRET = re.compile(r"(URL|URI|DSN|CONN|PROXY|BACKEND|PASSWORD|SECRET|TOKEN|KEY)$|^AIRFLOW_CONN_", re.IGNORECASE)
