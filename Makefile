@@ -41,7 +41,7 @@ publish: $(INSTALLED)
 test: $(PACKAGES)
 	@$(call given,ARGS) $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder "$${words[@]}"
 
-## bench      does a day cost what changed? 1 million against 10 million orders; needs an empty STOREHOUSE_HOME, 50 GB
+## bench      does a day cost what changed? 1 million against 10 million orders; in STOREHOUSE_HOME/small and /large, 50 GB, which stay
 .PHONY: bench
 bench: $(PACKAGES)
 	@$(call given,ARGS) $(BIN)/python -m bench.scale "$${words[@]}"
@@ -66,7 +66,7 @@ chaos: $(PACKAGES)
 test-backfill: $(PACKAGES)
 	@$(call given,ARGS) BACKFILL_DAYS="$${BACKFILL_DAYS:-30}" BACKFILL_SIZE="$${BACKFILL_SIZE:-0.1}" $(BIN)/python -m pytest tests/dags/test_backfill.py "$${words[@]}"
 
-## audit      rebuild every model from raw beside the warehouse and compare; SELECT= narrows it
+## audit      rebuild every converging model from raw beside the warehouse and compare; SELECT= narrows it
 .PHONY: audit
 audit: $(PACKAGES)
 	@$(BIN)/python -m storehouse audit $(call option,SELECT,select)

@@ -3,10 +3,10 @@
     python -m bench.scale [--size 4] [--small 125] [--large 1250] [--days 3]
 
 Size 4 changes about 20,000 orders a day; 125 days of it are a million orders, 1,250 days ten million. Ten times the
-history has ten times the customers, and as many of them move house a day: on a measured day CUSTOMERS of them do, on
-both, for the question is what a day costs when as much changes. Each history stands in a home of its own in the home
-(STOREHOUSE_HOME, about 50 GB), and their days are measured in turn. They are left there: a second call measures their
-next days.
+history has ten times the customers, so ten times as many change on a day. That would measure another question: on a
+measured day exactly CUSTOMERS older ones change in either history. The histories are in STOREHOUSE_HOME/small and
+STOREHOUSE_HOME/large (about 50 GB together), each a home with a server of its own. Their days are measured alternately.
+Both stay: a second call measures their next days.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """
 ### Once a week: is what stands here what raw says, and is it in good order?
 
-`audit` rebuilds every model from raw beside the warehouse and compares; a difference fails it, with key and column.
-`vacuum` frees and analyses, `docs` writes dbt's documentation to `DOCS_URL`, or to `docs/` in the house's home.
+`audit` rebuilds every model from raw beside the warehouse and compares; a difference fails it, and says where it is.
+`vacuum` frees and analyses, `docs` writes dbt's documentation to `DOCS_URL`, or to `docs/` in STOREHOUSE_HOME.
 Nothing is ever dropped from raw: docs/decisions/0005 says why.
 """
 

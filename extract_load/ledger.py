@@ -52,7 +52,7 @@ class LoadResult(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """What is asked for: from inclusive, until exclusive; None is where the last load ended, and all there is."""
+    """From inclusive, until exclusive. As asked, None is the watermark less the overlap, and all there is."""
 
     from_: datetime | None
     until: datetime | None
@@ -301,7 +301,8 @@ def shape(
 ) -> None:
     """Make the raw table, or give it the columns that it lacks, and their types to those of an empty one.
 
-    Its owner's function does it (`raw.sql`): who lands owns nothing in raw.
+    The function raw.shape (`raw.sql`) does it with its owner's rights: after deploy/roles.sql the role that lands owns
+    nothing in raw.
 
     Args:
         columns: name and type; the types are PostgreSQL's own.
@@ -358,7 +359,7 @@ def _tell_of_drift(warehouse: Database, load: Load, load_id: int) -> None:
         ).fetchone()
     known = load.table.members if before is None else set(before)
     if strange := [member for member in appeared - known if not _PLAIN_NAME.fullmatch(member)]:
-        # Such as an object with a member a customer: its names are values.
+        # Such as an object keyed by customer id or e-mail: its member names are data, so they are not shown.
         news = "%s: %d new members that are no plain names, kept in payload from load %d on"
         logger.warning(news, load.table.label, len(strange), load_id)
     for member in sorted((appeared - known).difference(strange)):

@@ -20,6 +20,8 @@ OUR_VARIABLES = (
     *("WAREHOUSE_", "SHOP_", "MARKETPLACE_", "REVIEWS_", "STORES_", "STOREHOUSE_", "DBT_TARGET"),
     *("PII_KEY", "PGOPTIONS"),
 )
+# A build without dbt's tests, for what they are not the subject of.
+MODELS_ALONE = ["build", "--exclude-resource-type", "unit_test", "test"]
 Command = Callable[..., subprocess.CompletedProcess]
 # Of this process: the numbers of the houses that are open, and what dbt has parsed for a house of each number.
 _OPEN: set[int] = set()

@@ -115,10 +115,10 @@ def _command(pid: str) -> str:
     """The command line of a process; empty when there is none."""
     if Path("/proc/self").exists():
         try:
-            return Path("/proc", pid, "cmdline").read_text()
+            return Path("/proc", pid, "cmdline").read_text(errors="replace")
         except OSError:
             return ""
-    return subprocess.run(["ps", "-o", "args=", "-p", pid], capture_output=True, text=True).stdout
+    return subprocess.run(["ps", "-ww", "-o", "args=", "-p", pid], capture_output=True, text=True).stdout
 
 
 def _answers(port: int) -> bool:

@@ -83,7 +83,7 @@ def build(arguments: list[str], listen: Callable[[object], None] | None = None, 
 
 
 def operate(macro: str, **arguments: object) -> None:
-    """Run a macro of dbt's by itself, with these arguments.
+    """Run a macro of the project or of a package by itself (`dbt run-operation`), with these arguments.
 
     Raises:
         TransientError: it failed, and may not the next time: a lock that was not free.

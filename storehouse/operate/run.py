@@ -1,4 +1,4 @@
-"""One daily run from the command line: what the DAGs do on a scheduler, in one process."""
+"""One daily run from the command line: what the DAGs do on a scheduler, in one process, without publishing."""
 
 import logging
 import time

@@ -26,7 +26,7 @@ LATE_AFTER = timedelta(hours=settings().late_hours)
 
 DEFAULTS = {
     "owner": "data-engineering",
-    # Transient errors only: any other raises AirflowFailException, which is not tried again (`no_vain_retries`).
+    # Not tried again: an error of ours that is not transient. It raises AirflowFailException (`no_vain_retries`).
     "retries": 2,
     "retry_delay": timedelta(seconds=30),
     "retry_exponential_backoff": True,

@@ -148,7 +148,7 @@ def test_a_shop_is_read_with_tls_as_its_url_says(secured, postgres: int, certifi
 
 @pytest.fixture
 def redis_url(certificates: Path, tmp_path: Path) -> Iterator[str]:
-    """A Redis that speaks TLS alone and asks for our certificate; gives its URL without options."""
+    """A Redis that speaks TLS alone and asks for our certificate; gives its URL, with the files that it needs."""
     binary, port = shutil.which("redis-server", path="/usr/bin:/usr/local/bin"), free_port()
     if binary is None or "libssl" not in subprocess.run(["ldd", binary], capture_output=True, text=True).stdout:
         pytest.skip("no redis-server with TLS here (Debian: apt install redis-server)")

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.quick
+
 PROJECT = Path(__file__).parents[2]
 FOLDERS = ["models", "seeds", "snapshots"]
 Described = tuple[str, str, str]  # model, column (empty: the model itself), description

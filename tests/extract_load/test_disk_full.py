@@ -1,4 +1,4 @@
-"""A disk without room, real ones of a few megabytes: which disk it is and what to do, wherever it is met."""
+"""A full disk, on real disks of 1 to 160 MB: the message says which disk and what to do. One limit is no full disk."""
 
 import os
 import subprocess
@@ -43,8 +43,8 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
 
 @pytest.fixture
-def tablespace(shop: House, small_disk, server: Server) -> Iterator[Callable[[str], Path]]:
-    """Puts the tables or the temporary files of a database on a disk of 2 MB; gives its folder."""
+def tablespace(shop: House, small_disk, server: Server) -> Iterator[Callable[[str, str], None]]:
+    """Puts a database's `tables` (raw_shop.orders) or its `temporary files` on a disk of 2 MB."""
     put = []
 
     def put_it(database: str, what: str) -> None:

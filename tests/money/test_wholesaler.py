@@ -12,12 +12,12 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import psycopg
 import pytest
+from houses import MODELS_ALONE
 
 import extract_load
 from storehouse.core import transform
 from storehouse.core.transform import DAILY
 from storehouse.operate import audit
-from tests.quality.test_deletes import MODELS_ALONE
 
 CENT = Decimal("0.01")
 SKUS = ["22423", "85123A", "47503J", "47503J ", "POST", "BANK CHARGES", "gift_0001_20", "A.1", "a/b", "DCGS0076"]

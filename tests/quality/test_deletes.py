@@ -4,15 +4,13 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from houses import MODELS_ALONE
 
 import extract_load
 from storehouse.core import transform
 from storehouse.core.transform import DAILY
 from storehouse.operate import audit
 from tests.converge.histories import Landed, Record
-
-# Where dbt's tests prove nothing that the test does not look at itself.
-MODELS_ALONE = ["build", "--exclude-resource-type", "unit_test", "test"]
 
 MONDAY, TUESDAY, WEDNESDAY, THURSDAY = (datetime(2026, 1, day, tzinfo=UTC) for day in (5, 6, 7, 8))
 FAR_AHEAD = datetime(2077, 1, 1, tzinfo=UTC)

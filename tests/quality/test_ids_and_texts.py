@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from houses import MODELS_ALONE
 
 import extract_load
 from storehouse.core import transform
@@ -12,7 +13,6 @@ from tests.converge.histories import Landed, Record
 from tests.quality.test_deletes import (
     LINE,
     MARKETPLACE_ORDER,
-    MODELS_ALONE,
     MONDAY,
     ORDER,
     PAYMENT,

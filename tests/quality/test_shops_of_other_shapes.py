@@ -3,12 +3,12 @@
 from decimal import Decimal
 
 import pytest
+from houses import MODELS_ALONE
 
 import extract_load
 from storehouse.core import transform
 from storehouse.core.transform import DAILY
 from storehouse.operate import audit
-from tests.quality.test_deletes import MODELS_ALONE
 
 TIMES = "created_at timestamptz default '2026-01-10 UTC', updated_at timestamptz not null default '2026-01-11 UTC'"
 SHOP = f"""
