@@ -73,7 +73,7 @@ def environment() -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_FOLDER": os.environ.get("STOREHOUSE_DAGS", str(DAGS)),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
-        "AIRFLOW__CORE__EXECUTOR": "storehouse.local_executor.LocalExecutor",
+        "AIRFLOW__CORE__EXECUTOR": "one_build.local_executor.LocalExecutor",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),

@@ -18,6 +18,7 @@ from airflow.sdk import (
 )
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.log import mask_secret
+from one_build import results
 
 from extract_load import load, partitions
 from storehouse import node_results, notices
@@ -166,7 +167,7 @@ def report(ti: Any = None, dag_run: Any = None) -> None:
     states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
     # A skipped task is well, unless the build had it in its selection; and every build that ends well is tested.
     unbuilt = node_results.unbuilt(dag_run.dag_id, dag_run.run_id)
-    due = {"dbt.tests", *(f"dbt.{node_results.name(node)}" for node in unbuilt)}
+    due = {"dbt.tests", *(f"dbt.{results.name(node)}" for node in unbuilt)}
     broken = {name for name, state in states.items() if state in ("failed", "upstream_failed")}
     if lacking := sorted(broken | {name for name in due if states.get(name) != "success"}):
         # What failed has told why.
