@@ -31,10 +31,10 @@ class Listener:
 
     @hookimpl
     def on_dag_run_failed(self, dag_run: object, msg: str) -> None:
-        """Likewise, and mark what was not reached."""
+        """Mark what was not reached, and date likewise."""
         tasks = _tasks(dag_run)
-        _date(dag_run, tasks)
         _mark(dag_run, tasks)
+        _date(dag_run, tasks)
 
 
 def _tasks(dag_run: object) -> dict[str, object]:
@@ -53,7 +53,8 @@ def _date(dag_run: object, tasks: dict[str, object]) -> None:
             XComModel.dag_id == dag_run.dag_id, XComModel.run_id == dag_run.run_id, XComModel.key == TIMING
         )
     )
-    for name, timing in timings:
+    for row in timings:
+        name, timing = row.task_id, XComModel.deserialize_value(row)
         task = tasks.get(name)
         if name not in nodes or not task.start_date or not task.end_date:
             continue
