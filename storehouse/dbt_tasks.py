@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ from storehouse.selection import words
 from storehouse.settings import PROJECT, settings
 from storehouse.summary import count_tests
 from storehouse.transform import NOT_DAILY_TAGS, target_folder
+
+LONGEST_BUILD = timedelta(
+    hours=4
+)  # whatever its size: a full refresh reads all of raw, in a DAG without a large build too
 
 
 @dataclass(frozen=True)
@@ -112,4 +117,5 @@ def dbt_build(select: Sequence[str] = (), exclude: Sequence[str] = (), **more: A
     Raises:
         StorehouseError: the manifest is not there, or no key to mask personal data with.
     """
+    more = {"execution_timeout": LONGEST_BUILD} | more
     return build_by_node(site(), select=select, exclude=exclude, pool=BUILDS, **more)

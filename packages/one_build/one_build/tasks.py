@@ -204,7 +204,7 @@ class DbtBuild(DbtTask):
             if not json.loads((target / "run_results.json").read_text())["results"]:
                 raise AirflowFailException(
                     f"Nothing to build: no model of {run.dag_id} is in the selection {' '.join(selection)!r}. Trigger "
-                    "the DAG that has them, or with names as this DAG's graph shows them."
+                    "the DAG that has them, or with names as this DAG's graph shows them; what landed stays landed."
                 )
         for failure in failures:
             self.log.error("%s", failure)
