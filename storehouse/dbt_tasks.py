@@ -24,9 +24,8 @@ from storehouse.settings import PROJECT, settings
 from storehouse.summary import count_tests
 from storehouse.transform import NOT_DAILY_TAGS, target_folder
 
-LONGEST_BUILD = timedelta(
-    hours=4
-)  # whatever its size: a full refresh reads all of raw, in a DAG without a large build too
+# Of a build, whatever its size: a full refresh reads all of raw, in a DAG without a large build too.
+LONGEST_BUILD = timedelta(hours=4)
 
 
 @dataclass(frozen=True)
