@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -33,6 +34,7 @@ class Airflow:
     env: dict[str, str]
     database: str
     home: Path
+    url: str
 
     def __call__(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "airflow", *arguments]
@@ -87,7 +89,7 @@ def airflow(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
     }
     dbt = [sys.executable, "-m", "dbt.cli.main", "parse", "--project-dir", project, "--profiles-dir", project]
     subprocess.run([*dbt, "--target-path", project / "target"], env=env, cwd=project, check=True, capture_output=True)
-    running = Airflow(env, postgres.conninfo("airflow"), home)
+    running = Airflow(env, postgres.conninfo("airflow"), home, f"http://127.0.0.1:{port}")
     running("db", "migrate")
     output = home / "standalone.out"
     with output.open("w") as file:
@@ -95,7 +97,7 @@ def airflow(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
         process = subprocess.Popen(command, env=env, cwd=home, stdout=file, stderr=file, start_new_session=True)
     try:
         deadline = time.monotonic() + READY_WITHIN
-        while not running.query("select 1 from serialized_dag") or not _beats(running):
+        while not running.query("select 1 from serialized_dag") or not _is_healthy(running):
             assert process.poll() is None and time.monotonic() < deadline, output.read_text()[-4000:]
             time.sleep(1)
         yield running
@@ -108,9 +110,13 @@ def airflow(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def _beats(airflow: Airflow) -> bool:
-    beats = airflow.query("select job_type from job where state = 'running' and latest_heartbeat is not null")
-    return {"SchedulerJob", "TriggererJob"} <= {job for (job,) in beats}
+def _is_healthy(airflow: Airflow) -> bool:
+    """The API answers too: a task that starts before it does is lost."""
+    try:
+        health = httpx.get(f"{airflow.url}/api/v2/monitor/health", timeout=5).json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    return all(health[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "triggerer"))
 
 
 @pytest.fixture(scope="module")
