@@ -6,7 +6,7 @@ Runs when `shop_elt` and `feedback_elt` have both published since its last run: 
 
 from airflow.sdk import Asset, dag
 
-from storehouse.dbt_tasks import dbt_build
+from storehouse.orchestrate.dbt_tasks import dbt_build
 from storehouse.orchestrate.report import report
 from storehouse.orchestrate.rules import RULES, build_params
 

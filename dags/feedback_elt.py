@@ -9,7 +9,7 @@ from airflow.sdk import Asset, TriggerRule, dag, task
 
 from publish import product_ratings
 from storehouse.core.settings import settings
-from storehouse.dbt_tasks import dbt_build
+from storehouse.orchestrate.dbt_tasks import dbt_build
 from storehouse.orchestrate.landing import land, params, parts
 from storehouse.orchestrate.report import report
 from storehouse.orchestrate.rules import RULES, every, no_vain_retries

@@ -13,7 +13,7 @@ from airflow.sdk import Asset, dag, task
 
 from publish import daily_sales
 from storehouse.core.settings import settings
-from storehouse.dbt_tasks import dbt_build
+from storehouse.orchestrate.dbt_tasks import dbt_build
 from storehouse.orchestrate.landing import land, params, parts, size
 from storehouse.orchestrate.report import report
 from storehouse.orchestrate.rules import RULES, every, no_vain_retries

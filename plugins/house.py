@@ -1,10 +1,6 @@
 """What the house adds to Airflow's own processes.
 
-The deadline's reference is registered, and a run's deadline counts while it runs. And what a failed run did not reach
-shows as `upstream_failed`: the tasks of dbt's nodes end in the triggerer, which knows success, failure and `skipped`;
-when a run has failed, its scheduler gives each skipped task below a failed one the state that it would have had, so
-that "clear failed tasks" takes it along.
-So it does to nodes below a failed test about several nodes: that test is in `tests`, which is drawn below all nodes.
+The deadline's reference is registered, and a run's deadline counts while it runs.
 And `make airflow`, where whoever reaches the port is an administrator, answers to the names of this machine only: else
 any web page could have its own name lead here, and send the reader's browser (DNS rebinding).
 """
@@ -15,14 +11,10 @@ from typing import ClassVar
 
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
-from sqlalchemy.orm import object_session
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from storehouse.core.settings import LOCAL_HOSTS, settings
-from storehouse.core.task_names import BUILD, DBT, LARGE_BUILD, TESTS
 from storehouse.orchestrate.notices import NEVER, RunStarts
-
-BROKEN = {"failed", "upstream_failed"}
 
 
 class Listener:
@@ -35,22 +27,8 @@ class Listener:
 
     @hookimpl
     def on_dag_run_failed(self, dag_run: object, msg: str) -> None:
-        """Mark them, in the scheduler's own session: another one would take its objects away from it."""
-        _set_deadline(dag_run, NEVER)  # until it is cleared and starts again
-        found = dag_run.get_task_instances(session=object_session(dag_run))
-        tasks = {task.task_id: task for task in found if task.map_index < 0}
-        broken = {name for name, task in tasks.items() if task.state in BROKEN}
-        # But for a selection, every node is due.
-        if TESTS in broken and not (dag_run.conf or {}).get("selection"):
-            nodes = {name for name in tasks if name.startswith(f"{DBT}.")} - {BUILD, LARGE_BUILD}
-            for name in nodes:
-                if tasks[name].state == "skipped":
-                    tasks[name].state = "upstream_failed"
-        upstream = {name: dag_run.dag.get_task(name).upstream_task_ids for name in tasks}
-        while below := {name for name in tasks if tasks[name].state == "skipped" and upstream[name] & broken}:
-            for name in below:
-                tasks[name].state = "upstream_failed"
-            broken |= below
+        """Until it is cleared and starts again it can't become late."""
+        _set_deadline(dag_run, NEVER)
 
 
 def _set_deadline(dag_run: object, when: datetime) -> None:

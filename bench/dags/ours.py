@@ -4,7 +4,7 @@ from datetime import datetime
 
 from airflow.sdk import dag
 
-from storehouse.dbt_tasks import dbt_build
+from storehouse.orchestrate.dbt_tasks import dbt_build
 
 
 @dag(dag_id="bench_ours", schedule=None, start_date=datetime(2026, 1, 1))

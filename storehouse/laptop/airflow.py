@@ -34,7 +34,7 @@ HEALTHY_WITHIN = 180  # seconds; a cold start on two busy cores takes about 40
 STOP_WITHIN = 20  # seconds; running tasks that take longer are killed, and leave nothing half-landed
 
 AIRFLOW = [sys.executable, "-m", "airflow"]
-PRELOADED = [sys.executable, "-m", "storehouse.preloaded"]
+PRELOADED = [sys.executable, "-m", "storehouse.orchestrate.preloaded"]
 # The parts that keep running, in the order of their start. The API comes first: a task that the scheduler starts before
 # the API answers would be lost. Logs are read from the folder: no log server listens.
 PARTS = {
@@ -77,7 +77,7 @@ def environment() -> dict[str, str]:
         "AIRFLOW__CORE__DAGS_FOLDER": os.environ.get("STOREHOUSE_DAGS", str(DAGS)),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
-        "AIRFLOW__CORE__EXECUTOR": "storehouse.local_executor.LocalExecutor",
+        "AIRFLOW__CORE__EXECUTOR": "one_build.local_executor.LocalExecutor",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),

@@ -4,8 +4,9 @@ from typing import Any
 
 from airflow.sdk import TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException
+from one_build import results
 
-from storehouse import node_results
+from storehouse.core.databases import connect_warehouse
 from storehouse.core.task_names import BUILD, DBT, LARGE_BUILD, TESTS
 from storehouse.operate.summary import summarise
 from storehouse.orchestrate import notices
@@ -19,14 +20,25 @@ def report(ti: Any = None, dag_run: Any = None) -> None:
     print(summarise(f"{dag_run.dag_id} {dag_run.run_id}", tests))
     states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
     # A skipped task is fine unless the build had selected its node. Every build that ends well must be tested.
-    unbuilt = node_results.unbuilt(dag_run.dag_id, dag_run.run_id)
-    due = {TESTS, *(f"{DBT}.{node_results.name(node)}" for node in unbuilt)}
+    unbuilt = results.unbuilt(lambda: connect_warehouse("transform"), dag_run.dag_id, dag_run.run_id)
+    due = {TESTS, *(f"{DBT}.{results.name(node)}" for node in unbuilt)}
     broken = {name for name, state in states.items() if state in ("failed", "upstream_failed")}
     if lacking := sorted(broken | {name for name in due if states.get(name) != "success"}):
         # Tasks that failed have sent their own notices.
         error = notices.Told if broken else AirflowFailException
         raise error(f"{len(lacking)} tasks did not succeed: {', '.join(lacking)}")
-    if node_results.has_landed_since(dag_run.dag_id, dag_run.run_id):
+    if has_landed_since(dag_run.dag_id, dag_run.run_id):
         raise AirflowFailException(
             "What landed last came after the build. Clear the build with all below it, or leave it to the next run."
         )
+
+
+def has_landed_since(dag_id: str, run_id: str) -> bool:
+    """True when a load of the run is beyond what its last build has read: its task was cleared, the build's was not."""
+    with connect_warehouse("transform") as warehouse:
+        (later,) = warehouse.execute(
+            "select max(load_id) > (select max(bound) from converge.runs where starts_with(run_id, %(run)s || ' '))"
+            " from raw.loads where run_id = %(run)s",
+            {"run": f"{dag_id} {run_id}"},
+        ).fetchone()
+    return bool(later)

@@ -124,10 +124,15 @@ def test_airflow_answers_to_this_machines_names_only(airflow: Airflow) -> None:
 def test_the_nodes_tasks_take_no_worker(airflow: Airflow, shop_run: str) -> None:
     assert airflow.query("airflow", WORKERS, shop_run, "shop_elt") == [("dbt.build_large",)]
     # They all wait before it begins, `tests` among them, which would need the slot of the builds to run.
-    started = "select start_date from task_instance where run_id = %s and dag_id = 'shop_elt' and task_id ~ '^dbt' and"
-    waiting = airflow.query("airflow", f"{started} pid is null and state = 'success'", shop_run)
+    which = "from task_instance where run_id = %s and dag_id = 'shop_elt' and task_id ~ '^dbt' and"
+    nodes = f"{which} pid is null and state = 'success'"
+    waiting = airflow.query("airflow", f"select trigger_timeout - interval '12 hours' {nodes}", shop_run)
+    ((began, ended),) = airflow.query("airflow", f"select start_date, end_date {which} pid is not null", shop_run)
     assert len(waiting) > 40
-    assert max(waiting) < airflow.query("airflow", f"{started} pid is not null", shop_run)[0]
+    assert max(waiting) < (began,)
+    # Not how long they waited: when dbt built each.
+    for start, end, duration in airflow.query("airflow", f"select start_date, end_date, duration {nodes}", shop_run):
+        assert began < start <= end < ended and duration == (end - start).total_seconds()
 
 
 def test_after_a_deadlock_a_node_and_what_stands_on_it_run_alone_then_the_tests_and_all_is_published(

@@ -51,7 +51,12 @@ class Machines:
         name = f"{machine}-{command[0]}"
         with (self.folder / f"{name}.log").open("wb") as log:
             self.parts[name] = subprocess.Popen(
-                [sys.executable, "-m", "storehouse.preloaded" if command[0] in PRELOADED else "airflow", *command],
+                [
+                    sys.executable,
+                    "-m",
+                    "storehouse.orchestrate.preloaded" if command[0] in PRELOADED else "airflow",
+                    *command,
+                ],
                 cwd=PROJECT,
                 env=self.environment(machine),
                 stdout=log,

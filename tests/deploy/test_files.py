@@ -37,7 +37,7 @@ def test_every_variable_of_ours_that_the_guides_name_is_a_setting():
 def test_every_module_of_ours_that_the_guides_start_is_there():
     text = (PROJECT / "docs" / "deploy.md").read_text() + (PROJECT / "deploy" / "values.yaml").read_text()
     named = set(re.findall(r"python -m (storehouse[.\w]*)", text))
-    assert "storehouse.preloaded" in named and all(find_spec(name) for name in named)
+    assert "storehouse.orchestrate.preloaded" in named and all(find_spec(name) for name in named)
 
 
 def test_everything_that_the_image_and_the_checks_take_from_others_is_pinned():

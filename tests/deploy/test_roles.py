@@ -33,17 +33,20 @@ INNER = (
     "converge.inputs",
     "quarantine.refused_records",
 )
-BEGIN_A_BUILD_ON_AIRFLOW = "from storehouse import node_results; node_results.begin('shop_elt', 'a run')"
+BEGIN_A_BUILD_ON_AIRFLOW = (
+    "from one_build import results; from storehouse.orchestrate.dbt_tasks import Storehouse; "
+    "results.begin(lambda: Storehouse.connect(''), 'shop_elt', 'a run')"
+)
 SESSION_OPTIONS = "from storehouse.core.settings import settings; print(settings().session_environment()['PGOPTIONS'])"
 # Who is asked, in a process that has read a DAG's file, as every task's has.
 WHO_IS_TOLD_THE_KEY = """
 import dags.shop_elt
 from storehouse.core import databases
 from publish.warehouse import EXPORT_LOCK, snapshot
-from storehouse import node_results
+from storehouse.orchestrate.dbt_tasks import Storehouse
 
 with databases.open_shop() as shop, databases.open_warehouse() as extract, snapshot(EXPORT_LOCK, "a test") as reporting:
-    for place in (shop, extract, reporting, node_results._connect()):
+    for place in (shop, extract, reporting, Storehouse.connect("")):
         key = place.execute("select current_setting('storehouse.pii_key', true)").fetchone()[0]
         print("TOLD", place.info.user, place.info.dbname, key or "nothing")
 """

@@ -4,14 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 
 import psycopg
 import psycopg2
 import pytest
 from houses import Command, House, command
 
-from storehouse import node_results
 from storehouse.core import databases, sessions
 from storehouse.core.settings import PROJECT, settings
 from storehouse.laptop.server import Server
@@ -95,8 +93,8 @@ def test_no_session_of_ours_takes_a_default_of_the_(level: str, odd_server: Serv
     try:
         with databases.open_shop() as shop, shop.snapshot():
             check(shop, sessions.MEANING | {"search_path": '"public", public'}, odd, LOCALES)
-        for connect in (*(partial(databases.open_warehouse, duty) for duty in DUTIES), node_results._connect):
-            with connect() as warehouse:
+        for duty in DUTIES:
+            with databases.open_warehouse(duty) as warehouse:
                 check(warehouse, sessions.WAREHOUSE_MEANING, odd)
         for name, value in databases.dbt_environment().items():
             monkeypatch.setenv(name, value)

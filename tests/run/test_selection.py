@@ -78,13 +78,14 @@ def test_the_form_of_a_dag_run_takes_what_the_code_takes(
 def test_a_run_by_hand_may_not_give_dbt_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
     from airflow.sdk.exceptions import AirflowFailException, ParamValidationError
+    from one_build.tasks import DbtTask
 
-    from storehouse.dbt_tasks import DbtTask
+    from storehouse.orchestrate.dbt_tasks import Storehouse
     from storehouse.orchestrate.rules import build_params
 
     with pytest.raises(ParamValidationError):
         build_params()["selection"].resolve("fct_orders --full-refresh")
-    task = DbtTask(task_id="any", select=[], exclude=[])
+    task = DbtTask(task_id="any", site=Storehouse(None, None), select=[], exclude=[])
     with pytest.raises(AirflowFailException, match="no selection"):
         task.asked({"params": {"selection": "fct_orders --full-refresh --vars {a:b}"}})
 

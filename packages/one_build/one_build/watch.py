@@ -7,6 +7,8 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import Any, ClassVar
 
 import psycopg
@@ -14,9 +16,11 @@ from airflow.sdk.exceptions import AirflowRuntimeError
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow.triggers.base import BaseTrigger, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
-from storehouse import node_results
-from storehouse.core.errors import TransientError, may_pass
-from storehouse.node_results import BUILD, FAILED, SKIPPED, SUCCESS, TESTS, Result
+from one_build import results as node_results
+from one_build.results import BUILD, FAILED, SKIPPED, SUCCESS, TESTS, Result
+from one_build.site import Site
+
+TIMING = "dbt_timing"  # the key of a node's XCom: when dbt began it, and how long it took, in milliseconds
 
 TERMINAL = {"success", "failed", "skipped", "upstream_failed", "removed"}
 BROKEN = {"failed", "upstream_failed"}
@@ -27,7 +31,7 @@ IDLE_EVERY = 2.0  # seconds, before it
 # callback for each task that a trigger ends, and reads the DAG's file for those that come together: so they do.
 TELL_EVERY = 8.0
 WRITTEN_WITHIN = 0.3  # seconds: the triggerer drops what a trigger has logged and it has not read when the trigger ends
-# Seconds without an answer of Airflow's database, then the waits fail; or of the warehouse, then they go on without.
+# Seconds without an answer of Airflow's database, then the waits fail; or of the results', then they go on without.
 PATIENCE = 300
 
 logger = logging.getLogger(__name__)
@@ -38,9 +42,10 @@ class Look:
 
     shared: ClassVar[dict[tuple[str, str], "Look"]] = {}
 
-    def __init__(self, dag_id: str, run_id: str, group: str) -> None:
-        """`group`: the task group of the dbt tasks."""
+    def __init__(self, dag_id: str, run_id: str, group: str, site: type[Site] = Site, connection: str = "") -> None:
+        """`group`: the task group of the dbt tasks; `connection`: to the results, as `Site.results`."""
         self.run, self.group = (dag_id, run_id), group
+        self.site, self.connection = site, connection
         self.waiting = 0
         self.results: dict[str, Result] = {}
         self.states: dict[str, str | None] = {}
@@ -48,9 +53,9 @@ class Look:
         self.looking: asyncio.Task | None = None
 
     @classmethod
-    def at(cls, dag_id: str, run_id: str, group: str) -> "Look":
-        """The one look at this run."""
-        return cls.shared.setdefault((dag_id, run_id), cls(dag_id, run_id, group))
+    def at(cls, dag_id: str, run_id: str, group: str, *site: Any) -> "Look":
+        """The one look at this group of this run."""
+        return cls.shared.setdefault((dag_id, run_id), cls(dag_id, run_id, group, *site))
 
     async def __aenter__(self) -> "Look":
         """Wait with the others."""
@@ -91,18 +96,18 @@ class Look:
                     await asyncio.sleep(IDLE_EVERY)
                     continue
                 heard_at = time.monotonic()
-                # While the warehouse is away nothing is told: without the results of a build that ended well, nodes
+                # While their database is away nothing is told: without the results of a build that ended well, nodes
                 # that nobody asked for would be built. When it stays away, the build ends in an error, in its state.
                 try:
-                    results, is_away = await asyncio.to_thread(node_results.read, *self.run), False
+                    results, is_away = await asyncio.to_thread(node_results.read, self._connect, *self.run), False
                     answered_at = time.monotonic()
-                except (psycopg.Error, TransientError) as error:
+                except (psycopg.Error, *self.site.AWAY) as error:
                     if not is_away:
                         logger.warning(
-                            "The warehouse does not tell the triggerer what the build of %s made: %s. Asking on; "
-                            "what it has not told when the build ends, each node's task builds again.",
+                            "The triggerer cannot read what the build of %s made: %s. Asking on; "
+                            "what it cannot read when the build ends, each node's task builds again.",
                             self.run,
-                            error,
+                            self.site.shown(error),
                         )
                     is_away = True
                     if time.monotonic() < answered_at + PATIENCE:
@@ -120,6 +125,9 @@ class Look:
             async with self.news:
                 self.news.notify_all()
 
+    def _connect(self) -> psycopg.Connection:
+        return self.site.connect(self.connection)
+
     def _read_states(self) -> dict[str, str | None]:
         """Of the builds; of the whole group once they ended: before that nobody asks, and each is a row to read."""
         builds = self._states_of(task_ids=[f"{self.group}.{name}" for name in BUILDS])
@@ -136,19 +144,23 @@ class Look:
 class NodeResult(BaseTrigger):
     """Ends a node's task with its result, or sends it to a worker: to fail there, or to run the node alone."""
 
-    def __init__(self, node: str, group: str) -> None:
-        """`node`: its unique id, or `tests`; `group`: the task group."""
+    def __init__(self, node: str, group: str, site: str = "one_build.site.Site", results: str = "") -> None:
+        """`node`: its unique id, or `tests`; `group`: the task group; `site`: the class; `results`: as there."""
         super().__init__()
         self.node, self.group = node, group
+        self.site_class, self.results = site, results
+        module, _, name = site.rpartition(".")
+        self.site: type[Site] = getattr(import_module(module), name)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """The class and its arguments, as the triggerer stores them."""
-        return "storehouse.dbt_watch.NodeResult", {"node": self.node, "group": self.group}
+        arguments = {"node": self.node, "group": self.group, "site": self.site_class, "results": self.results}
+        return "one_build.watch.NodeResult", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event."""
         task = self.task_instance
-        async with Look.at(task.dag_id, task.run_id, self.group) as look:
+        async with Look.at(task.dag_id, task.run_id, self.group, self.site, self.results) as look:
             await look.next()
             # After the build, a task that failed or was cleared is tried again: nobody will bring its result.
             is_alone = _ended(look) is not None and task.try_number > 1
@@ -168,9 +180,12 @@ class NodeResult(BaseTrigger):
         if not result or result.status == SKIPPED:
             return None
         self.log.info("%s", result.message)
-        if self.node == TESTS and _may_pass(result):
+        if self.node == TESTS and self._is_transient(result):
             return None  # tried again when all nodes are well: what follows asks for no more than these tests
-        return TriggerEvent({"message": result.message}) if result.status == FAILED else TaskSuccessEvent()
+        timing = timing_of(result.started_at, result.finished_at)
+        if result.status == FAILED:
+            return TriggerEvent({"message": result.message, "timing": timing})
+        return TaskSuccessEvent(xcoms={TIMING: timing})
 
     def _left(self, look: Look, is_alone: bool) -> TriggerEvent | None:
         """What to do when the build ended and did not build it."""
@@ -185,7 +200,7 @@ class NodeResult(BaseTrigger):
         is_skipped = self._fresh(look, self.node) is not None
         if is_skipped and BUILD not in look.results:
             return None  # the last results are on their way
-        if is_skipped and look.results[TESTS].status == FAILED and not _may_pass(look.results[TESTS]):
+        if is_skipped and look.results[TESTS].status == FAILED and not self._is_transient(look.results[TESTS]):
             return self._skipped(f"Not built: a test about several nodes failed. See the log of {self.group}.{TESTS}.")
         states = {name: look.states.get(name) for name in self._ancestors()}
         if BROKEN & set(states.values()):
@@ -198,11 +213,14 @@ class NodeResult(BaseTrigger):
         unbuilt = {name for name, state in states.items() if is_skipped or state != "success"}
         unbuilt &= {f"{self.group}.{name}" for name in failed}
         words = f"Not built: {', '.join(sorted(unbuilt))} did not succeed. Clear it together with what stands on it."
-        return TriggerEvent({"message": words if unbuilt else None})
+        return TriggerEvent({"message": words if unbuilt else None, "timing": None})
 
     def _skipped(self, why: str) -> TriggerEvent:
         self.log.info("%s", why)
-        return TaskSkippedEvent()
+        return TaskSkippedEvent(xcoms={TIMING: timing_of()})
+
+    def _is_transient(self, result: Result) -> bool:
+        return result.status == FAILED and self.site.is_transient(result.message)
 
     def _others_ended(self, look: Look) -> bool:
         return {state for name, state in look.states.items() if name != self.task_id} <= TERMINAL
@@ -219,8 +237,11 @@ class NodeResult(BaseTrigger):
         return result if result and result.at >= began else None
 
 
-def _may_pass(result: Result) -> bool:
-    return result.status == FAILED and may_pass(result.message)
+def timing_of(began: datetime | None = None, ended: datetime | None = None) -> dict[str, int]:
+    """What `one_build.plugin` makes the task's dates of; without times: this moment, for what did not run."""
+    began = began or datetime.now(UTC)
+    took = (ended - began) / timedelta(milliseconds=1) if ended else 0
+    return {"began_ms": int(began.timestamp() * 1000), "took_ms": round(took)}
 
 
 def _is_build(task_id: str, group: str) -> bool:

@@ -1,7 +1,7 @@
 """The dbt graph as Airflow tasks: one `dbt build` does the work, and every node has a task with its state and its log.
 
 Tasks that are processes, one a node, cost ten times the build. So the nodes' tasks start in the triggerer, side by
-side, and end there as the build reports on them (`storehouse.dbt_watch`). A worker takes a node's task only when it
+side, and end there as the build reports on them (`one_build.watch`). A worker takes a node's task only when it
 failed, or is tried again, or was cleared: then it runs that node alone.
 """
 
@@ -10,86 +10,81 @@ import json
 import os
 import shutil
 import signal
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from airflow.sdk import BaseOperator, TaskGroup, TriggerRule
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 from airflow.triggers.base import StartTriggerArgs
-from cosmos import DbtTaskGroup, ProfileConfig, ProjectConfig, RenderConfig
+from cosmos import DbtTaskGroup, RenderConfig
 from cosmos.constants import DbtResourceType, LoadMode, TestBehavior
 from cosmos.dbt.graph import DbtNode
 
-from storehouse import node_results
-from storehouse.core import transform
-from storehouse.core.errors import StorehouseError, may_pass
-from storehouse.core.selection import words
-from storehouse.core.settings import PROJECT, settings
-from storehouse.core.transform import target_folder
-from storehouse.node_results import TESTS
-from storehouse.operate.summary import count_tests
-from storehouse.orchestrate.notices import Told
-from storehouse.orchestrate.rules import BUILDS_POOL, no_vain_retries
+from one_build import results
+from one_build.results import TESTS
+from one_build.site import Site
+from one_build.watch import TIMING, timing_of
 
-# Unit tests test the code, not the day: they are in `make test`. Tests tagged `audit` read all of history.
-NOT_DAILY = ["resource_type:unit_test", "tag:audit"]
+UNIT_TESTS = "resource_type:unit_test"  # they test the code, not the day
 NO_TASKS = ["resource_type:operation", "resource_type:exposure"]
-# Of a build, whatever its size: a full refresh reads all of raw, in a DAG without a large build too.
+# Of a build, whatever its size: a full refresh reads everything.
 LONGEST_BUILD = timedelta(hours=4)
-LONGEST_WAIT = timedelta(hours=12)  # of a node's task, the waiting for the sources before the build included
+LONGEST_WAIT = timedelta(hours=12)  # of a node's task, the waiting for what comes before the build included
 
 
 def dbt_build(
+    site: Site,
     group_id: str = "dbt",
     select: Sequence[str] = (),
     exclude: Sequence[str] = (),
     large: dict[str, Any] | None = None,
+    pool: str = "default_pool",
     **build: Any,
 ) -> DbtTaskGroup:
     """A task a node of the selection, one for the tests that are about several nodes, and the one that builds them all.
 
     Args:
+        site: the project, its profile, and where results stand.
         group_id: of the task group.
         select: in dbt's selection syntax; all by default.
         exclude: likewise.
         large: of a second task `build_large`, for days with many rows: a branch before the group chooses one of both.
+        pool: of the builds, and of the tests when they run alone.
         build: of the task `build`, as of any operator: `trigger_rule`, …
 
     Raises:
-        StorehouseError: the manifest is not there, or no key to mask personal data with.
+        FileNotFoundError: the manifest is not there.
     """
-    settings().session_environment()  # for its error: dbt itself gets the key where it runs, and nobody else
-    manifest = target_folder() / "manifest.json"
-    if not manifest.exists():
-        raise StorehouseError(f"The dbt graph is not there: {manifest}. Make it with: .venv/bin/dbt parse")
-    shown = dict.fromkeys((DbtResourceType.MODEL, DbtResourceType.SEED, DbtResourceType.SNAPSHOT), _node_task)
+    shown = dict.fromkeys((DbtResourceType.MODEL, DbtResourceType.SEED, DbtResourceType.SNAPSHOT), _converter(site))
+    left_out = _left_out(site)
+    site.manifest  # noqa: B018  for its error
     group = DbtTaskGroup(
         group_id=group_id,
-        project_config=ProjectConfig(PROJECT, manifest_path=manifest, install_dbt_deps=False),
-        profile_config=ProfileConfig("storehouse", "default", profiles_yml_filepath=PROJECT / "profiles.yml"),
+        project_config=site.project_config,
+        profile_config=site.profile_config,
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST,
             test_behavior=TestBehavior.NONE,
             select=list(select),
-            exclude=[*NOT_DAILY, *NO_TASKS, *exclude],
+            exclude=[*left_out, *NO_TASKS, *exclude],
             emit_datasets=False,
             normalize_task_id=_name,
             normalize_task_display_name=_name,
             node_converters=shown,
         ),
     )
-    chosen = {"select": list(select), "exclude": [*NOT_DAILY, *exclude], "task_group": group}
+    chosen = {"site": site, "select": list(select), "exclude": [*left_out, *exclude], "task_group": group}
     leaves = list(group.get_leaves())
-    # In the builds' pool too: when they run alone they end the run, and its end forgets what tests of others look at
-    # where both DAGs build a model. A node that runs alone ends none, and shares the warehouse with a build model by
-    # model. In the pool a broken one would wait for the end of the build to say so.
-    leaves >> DbtNodeTask(task_id=TESTS, node=TESTS, pool=BUILDS_POOL, **chosen)
+    # In the builds' pool too: when they run alone they end the run, as a build does. A node that runs alone ends none,
+    # and shares the warehouse with a build model by model. In the pool a broken one would wait for the end of the build
+    # to say so.
+    leaves >> DbtNodeTask(task_id=TESTS, node=TESTS, pool=pool, **chosen)
     roots = list(group.get_roots())
-    build = {"pool": BUILDS_POOL, "execution_timeout": LONGEST_BUILD} | build
+    build = {"pool": pool, "execution_timeout": LONGEST_BUILD} | build
     DbtBuild(task_id="build", **chosen, **build) >> roots
     if large:
         DbtBuild(task_id="build_large", **chosen, **build | large) >> roots
@@ -100,11 +95,18 @@ def _name(node: DbtNode) -> str:
     return node.name
 
 
-def _node_task(node: DbtNode, dag: object, task_group: TaskGroup, task_id: str, **_: object) -> BaseOperator:
+def _left_out(site: Site) -> list[str]:
+    return [UNIT_TESTS, *(f"tag:{tag}" for tag in sorted(site.tags_left_out))]
+
+
+def _converter(site: Site) -> Callable[..., BaseOperator]:
     """Cosmos' node converter."""
-    return DbtNodeTask(
-        task_id=task_id, node=node.unique_id, select=[node.name], exclude=NOT_DAILY, task_group=task_group, dag=dag
-    )
+
+    def node_task(node: DbtNode, dag: object, task_group: TaskGroup, task_id: str, **_: object) -> BaseOperator:
+        mine = {"site": site, "node": node.unique_id, "select": [node.name], "exclude": _left_out(site)}
+        return DbtNodeTask(task_id=task_id, task_group=task_group, dag=dag, **mine)
+
+    return node_task
 
 
 class TooLong(AirflowTaskTimeout, KeyboardInterrupt):
@@ -126,49 +128,44 @@ def _an_alarm_that_dbt_hears() -> Iterator[None]:
 class DbtTask(BaseOperator):
     """A task that runs `dbt build` in its own process."""
 
-    def __init__(self, *, select: list[str], exclude: list[str], **kwargs: Any) -> None:
+    def __init__(self, *, site: Site, select: list[str], exclude: list[str], **kwargs: Any) -> None:
         """`select`, `exclude`: in dbt's selection syntax."""
         super().__init__(**kwargs)
-        self.select, self.exclude = select, exclude
+        self.site, self.select, self.exclude = site, select, exclude
 
     def build(self, context: Any, target: Path, arguments: list[str], is_last: bool, listen: Any = None) -> list[str]:
         """Run it; returns what failed, a line each.
 
         Raises:
             AirflowFailException: it did not end in time.
-            TransientError: dbt could not begin or broke off, and may not the next time.
-            StorehouseError: dbt could not begin, or broke off: the project is broken.
+            Exception: dbt could not begin or broke off; as `Site.run` raises it.
         """
         run = context["dag_run"]
         target.mkdir(parents=True, exist_ok=True)
-        # What dbt parsed for the whole DAG, or for `make run`, need not be parsed again.
-        for folder in (settings().home / "dbt" / run.dag_id, target_folder()):
+        # What dbt parsed for the whole DAG, or by hand, need not be parsed again.
+        for folder in (self.site.home / run.dag_id, self.site.manifest.parent):
             for parsed in folder.glob("partial_parse.msgpack"):
                 if not (target / parsed.name).exists():
                     shutil.copy(parsed, target)
-        os.environ.update(
-            # One bound for all tasks of a run, and a new one when it is cleared.
-            CONVERGE_RUN_ID=f"{run.dag_id} {run.run_id} {run.clear_number}",
-            # A selection leaves tests out that look at what it built, and at something else.
-            CONVERGE_RUN_ENDS="" if is_last and not self.asked(context)[0] else "false",
-            DBT_TARGET_PATH=str(target),
-        )
+        # A selection leaves tests out that look at what it built, and at something else.
+        ends_run = is_last and not self.asked(context)[0]
+        os.environ.update(self.site.environment(context, target, ends_run))
         try:
             with _an_alarm_that_dbt_hears():
-                return transform.build(["build", *arguments], listen)
-        except StorehouseError as error:
+                return self.site.run(["build", *arguments], target, listen)
+        except Exception as error:
             if isinstance(error.__cause__, TooLong):
                 raise AirflowFailException(
                     f"dbt did not end within {self.execution_timeout} and was stopped. What it built stays: clear the "
-                    "task to go on from there. More time for a build: LONGEST_BUILD in storehouse/dbt_tasks.py."
+                    "task to go on from there. More time for a build: its execution_timeout."
                 ) from error
             raise
         finally:
             gc.collect()
 
-    def count_tests(self, context: Any, target: Path) -> None:
-        """For the report, which another machine may make, and which takes the last count there is."""
-        context["ti"].xcom_push("tests", count_tests(target) | {"at": int(time.time())})
+    def connect(self) -> psycopg.Connection:
+        """Connect to the results."""
+        return self.site.connect(self.site.results)
 
     def asked(self, context: Any) -> tuple[list[str], list[str]]:
         """What a run by hand asks for: a selection in dbt's syntax, and dbt's flags.
@@ -177,8 +174,8 @@ class DbtTask(BaseOperator):
             AirflowFailException: the selection is none. A form refuses it; not every run was begun by one.
         """
         params = context["params"]
-        with no_vain_retries():
-            selection = words(params.get("selection"))
+        with self.site.judging():
+            selection = self.site.selection(params.get("selection"))
         return selection, ["--full-refresh"] * bool(params.get("full_refresh"))
 
 
@@ -188,33 +185,30 @@ class DbtBuild(DbtTask):
     ui_color = "#ffd9a0"
 
     def __init__(self, *, threads: int | None = None, **kwargs: Any) -> None:
-        """`threads`: how many nodes dbt builds at once; by default what `DBT_THREADS` says."""
+        """`threads`: how many nodes dbt builds at once; by default what the profile says."""
         super().__init__(**kwargs)
         self.threads = threads
 
     def execute(self, context: Any) -> dict[str, int]:
         """Returns how many nodes succeeded, failed and were skipped."""
         run = context["dag_run"]
-        # Read before dbt gets a folder of its own for what it compiles.
-        graph = target_folder()
-        target = settings().home / "dbt" / run.dag_id
+        target = self.site.home / run.dag_id
         selection, flags = self.asked(context)
         arguments = _selection(self.select, selection, self.exclude) + flags
         arguments += ["--threads", str(self.threads)] * bool(self.threads)
-        with no_vain_retries():
-            node_results.begin(run.dag_id, run.run_id)
-            manifest = json.loads((graph / "manifest.json").read_text())
-            recorder = node_results.Recorder(run.dag_id, run.run_id, target, manifest)
+        with self.site.judging():
+            results.begin(self.connect, run.dag_id, run.run_id)
+            manifest = json.loads(self.site.manifest.read_text())
+            recorder = results.Recorder(self.site, run.dag_id, run.run_id, target, manifest)
             failures = self.build(context, target, arguments, is_last=True, listen=recorder)
             if not json.loads((target / "run_results.json").read_text())["results"]:
-                raise StorehouseError(
+                raise AirflowFailException(
                     f"Nothing to build: no model of {run.dag_id} is in the selection {' '.join(selection)!r}. Trigger "
                     "the DAG that has them, or with names as this DAG's graph shows them; what landed stays landed."
                 )
         for failure in failures:
             self.log.error("%s", failure)
-        self.count_tests(context, target)
-        shutil.copy(target / "run_results.json", graph)  # where `dbt build` by hand would have left it
+        self.site.built(context, target, alone=False)
         return recorder.finish()
 
 
@@ -231,8 +225,13 @@ class DbtNodeTask(DbtTask):
         super().__init__(task_group=task_group, **kwargs)
         self.node = node
         self.start_trigger_args = StartTriggerArgs(
-            trigger_cls="storehouse.dbt_watch.NodeResult",
-            trigger_kwargs={"node": node, "group": task_group.group_id},
+            trigger_cls="one_build.watch.NodeResult",
+            trigger_kwargs={
+                "node": node,
+                "group": task_group.group_id,
+                "site": f"{type(self.site).__module__}.{type(self.site).__qualname__}",
+                "results": self.site.results,
+            },
             next_method="resume",
         )
 
@@ -240,13 +239,9 @@ class DbtNodeTask(DbtTask):
         """Refuse: only a command that has no triggerer comes here, and it would build the node before its sources land.
 
         Raises:
-            Told: always; nobody is to be sent a notice of it.
+            Exception: always.
         """
-        raise Told(
-            f"{self.task_id} waits in the triggerer for the build, which `airflow dags test` and `airflow tasks test` "
-            f"do not have: nothing was built. Run the DAG: airflow dags trigger {self.dag_id}, on a laptop `make run`; "
-            f"one node: dbt build --select {self.task_id.rpartition('.')[2]}"
-        )
+        raise self.site.refusal(self.dag_id, self.task_id.rpartition(".")[2])
 
     def resume(self, context: Any, event: dict[str, Any]) -> None:
         """Fail with what the build said, or run the node alone: after the build, or when the trouble may be past.
@@ -255,29 +250,37 @@ class DbtNodeTask(DbtTask):
             AirflowFailException: the node is broken: the same again would not help.
             AirflowException: it may.
         """
-        message = event["message"]
-        if not message or may_pass(message):
+        message, timing = event["message"], event["timing"]
+        if not message or self.site.is_transient(message):
             if message:
                 self.log.warning("%s", message)
-            message = self._run_alone(context)
+            began = datetime.now(UTC)
+            try:
+                message = self._run_alone(context)
+            finally:
+                timing = timing_of(began, datetime.now(UTC))
+                context["ti"].xcom_push(TIMING, timing)
+        else:
+            context["ti"].xcom_push(TIMING, timing or timing_of())
         if message:
             self.log.error("%s", message)
-            raise (AirflowException if may_pass(message) else AirflowFailException)(message)
+            raise (AirflowException if self.site.is_transient(message) else AirflowFailException)(message)
 
     def _run_alone(self, context: Any) -> str:
         self.log.info("Running %s alone.", self.node)
-        target = settings().home / "dbt" / f"{context['dag_run'].dag_id}.{self.task_id}"
+        run = context["dag_run"]
+        target = self.site.home / f"{run.dag_id}.{self.task_id}"
         selection, flags = self.asked(context)
         if self.node == TESTS:
             arguments = ["--resource-type", "test", *_selection(self.select, selection, self.exclude)]
         else:
             arguments = _selection(self.select, [], self.exclude, tests="cautious") + flags
-        with no_vain_retries():
+        with self.site.judging():
             failures = self.build(context, target, arguments, is_last=self.node == TESTS)
         if self.node == TESTS:
-            self.count_tests(context, target)
+            self.site.built(context, target, alone=True)
         if not failures:
-            node_results.record(context["dag_run"].dag_id, context["dag_run"].run_id, self.node)
+            results.record(self.connect, run.dag_id, run.run_id, self.node)
         return "\n".join(failures)
 
 
@@ -288,7 +291,7 @@ def _selection(select: list[str], also: list[str], exclude: list[str], tests: st
     """
     both = [f"{one},{other}" for one in select for other in also] if select and also else select or also
     arguments = ["--exclude-resource-type", "unit_test"]
-    exclude = [what for what in exclude if what != "resource_type:unit_test"]
+    exclude = [what for what in exclude if what != UNIT_TESTS]
     arguments += ["--select", *both] if both else []
     arguments += ["--indirect-selection", tests] if select else []
     return arguments + (["--exclude", *exclude] if exclude else [])
