@@ -80,6 +80,10 @@ class Storehouse(Site):
         if not alone:
             shutil.copy(target / "run_results.json", self.manifest.parent)  # where `dbt build` by hand leaves it
 
+    def unreached(self, why: str) -> Exception:
+        """One that nobody is sent a notice of."""
+        return Told(why)
+
     def refusal(self, dag_id: str, node: str) -> Exception:
         """One that nobody is sent a notice of."""
         return Told(

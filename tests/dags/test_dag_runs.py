@@ -228,9 +228,9 @@ def test_a_failed_model_shows_its_error_and_its_descendants_are_upstream_failed(
     airflow: Airflow, failed_run: str
 ) -> None:
     states = airflow.states("shop_elt", failed_run)
-    assert {task for task, state in states.items() if state == "failed"} == {"dbt.fct_payments", "report"}
+    assert {task for task, state in states.items() if state == "failed"} == {"dbt.fct_payments", "dbt.tests", "report"}
     below = {task for task, state in states.items() if state == "upstream_failed"}
-    assert {"dbt.fct_orders", "dbt.agg_daily_sales", "dbt.tests", "publish"} <= below
+    assert {"dbt.fct_orders", "dbt.agg_daily_sales", "publish"} <= below
     assert states["dbt.dim_customers"] == states["dbt.build"] == "success" and states["dbt.build_large"] == "skipped"
     log = airflow.log("shop_elt", failed_run, "dbt.fct_payments")
     assert "the accountant says no" in log and "fct_payments.sql" in log

@@ -160,6 +160,10 @@ class Site:
     def built(self, context: Mapping[str, Any], target: Path, alone: bool) -> None:
         """Do something with dbt's `run_results.json` in `target`, after a build and after the tests ran alone."""
 
+    def unreached(self, why: str) -> Exception:
+        """The error of the task `tests` when a node failed, whose own task says why."""
+        return AirflowFailException(why)
+
     def refusal(self, dag_id: str, node: str) -> Exception:
         """The error of a node's task where there is no triggerer."""
         return AirflowFailException(

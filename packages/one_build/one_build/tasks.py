@@ -251,6 +251,9 @@ class DbtNodeTask(DbtTask):
             AirflowException: it may.
         """
         message, timing = event["message"], event["timing"]
+        if event.get("is_unreached"):
+            context["ti"].xcom_push(TIMING, timing_of())
+            raise self.site.unreached(message)
         if not message or self.site.is_transient(message):
             if message:
                 self.log.warning("%s", message)

@@ -193,7 +193,8 @@ class NodeResult(BaseTrigger):
         if not ended:
             return None
         if ended != "success" and not is_alone:
-            return self._skipped(f"Not built: the build ended before it. See the log of {self.group}.build.")
+            why = f"Not built: the build ended before it. See the log of {self.group}.build."
+            return self._unreached(why) if ended in BROKEN else self._skipped(why)
         if BUILD in look.results and self.node not in look.results:
             return self._skipped("Not in the selection of this run.")
         # What the build skipped is built alone once all that it stands on is well after all: a deadlock has passed.
@@ -204,7 +205,7 @@ class NodeResult(BaseTrigger):
             return self._skipped(f"Not built: a test about several nodes failed. See the log of {self.group}.{TESTS}.")
         states = {name: look.states.get(name) for name in self._ancestors()}
         if BROKEN & set(states.values()):
-            return self._skipped("Not built: something that it stands on failed.")
+            return self._unreached("Not built: something that it stands on failed.")
         if not set(states.values()) <= TERMINAL:
             return None
         # A second build, after a kill, may have failed at a node whose task had ended well. But who clears a task is
@@ -214,6 +215,12 @@ class NodeResult(BaseTrigger):
         unbuilt &= {f"{self.group}.{name}" for name in failed}
         words = f"Not built: {', '.join(sorted(unbuilt))} did not succeed. Clear it together with what stands on it."
         return TriggerEvent({"message": words if unbuilt else None, "timing": None})
+
+    def _unreached(self, why: str) -> TriggerEvent:
+        """Skip a node; fail the tests: Airflow judges a run by its last tasks, and else calls it a success."""
+        if self.node != TESTS:
+            return self._skipped(why)
+        return TriggerEvent({"message": why, "timing": None, "is_unreached": True})
 
     def _skipped(self, why: str) -> TriggerEvent:
         self.log.info("%s", why)

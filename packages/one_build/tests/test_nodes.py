@@ -115,8 +115,16 @@ def test_a_node_that_is_not_in_the_selection_is_skipped(watch: ModuleType) -> No
 
 
 def test_when_the_build_failed_before_it_it_is_not_run(watch: ModuleType) -> None:
-    for build in ("failed", "upstream_failed"):
+    for build in ("failed", "upstream_failed", "skipped"):
         assert decide(watch, build=build) == "skipped"
+
+
+def test_the_tests_fail_with_a_build_that_failed_since_airflow_judges_a_run_by_its_last_tasks(
+    watch: ModuleType,
+) -> None:
+    for build, fails in (("failed", True), ("upstream_failed", True), ("skipped", False)):
+        ended = decide(watch, build=build, orders="skipped", parent="skipped", node="tests")
+        assert (ended != "skipped" and ended["is_unreached"]) == fails, build
 
 
 def test_a_cleared_task_runs_alone_after_all_that_it_stands_on(watch: ModuleType) -> None:
@@ -171,7 +179,8 @@ def test_no_node_is_built_past_a_test_that_failed_but_past_one_that_could_not_ru
 def test_tests_that_were_skipped_or_met_trouble_run_alone_when_every_node_is_well_and_only_then(
     watch: ModuleType, status: str
 ) -> None:
-    for orders, becomes in (("success", {"message": None, "timing": None}), ("running", None), ("failed", "skipped")):
+    unreached = {"message": "Not built: something that it stands on failed.", "timing": None, "is_unreached": True}
+    for orders, becomes in (("success", {"message": None, "timing": None}), ("running", None), ("failed", unreached)):
         results = after_a_build("success", "success", status, "deadlock detected")
         decided = decide(watch, build="success", results=results, orders=orders, parent=orders, node="tests")
         assert decided == becomes, orders
