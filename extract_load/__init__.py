@@ -3,19 +3,34 @@
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from extract_load import ledger
+from extract_load import ledger, tables
 from extract_load.ledger import Interval, LoadResult
-from extract_load.tables import SOURCES, tables_of
+from extract_load.tables import Table, tables_of
 from storehouse.core import databases
 from storehouse.core.errors import StorehouseError, telling_no_values
+from storehouse.core.settings import settings
 
-__all__ = ["SOURCES", "LoadResult", "load", "partitions", "prepare"]
+__all__ = ["SOURCES", "LoadResult", "in_use", "load", "partitions", "prepare"]
+
+SOURCES: tuple[str, ...]
+
+
+def __getattr__(name: str) -> object:
+    """`SOURCES`: the names of the declared sources, read when they are first used."""
+    if name != "SOURCES":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return tables.SOURCES
+
+
+def in_use() -> list[str]:
+    """The sources to land: all that are declared while the demo shop is the source, else those whose place is set."""
+    places = {table.source: table.connection for table in tables.TABLES}
+    return [source for source, setting in places.items() if settings().is_demo or settings().is_set(setting)]
 
 
 def partitions(source: str) -> list[str | None]:
     """The partitions that are loaded separately: the marketplace's regions; `[None]` for other sources."""
-    _check(source)
-    return list(tables_of(source)[0].partitions)
+    return list(_known(source)[0].partitions)
 
 
 def prepare() -> None:
@@ -56,8 +71,7 @@ def load(
     Raises:
         StorehouseError: what failed, a line each; whatever did not fail was landed.
     """
-    _check(source)
-    chosen = tables_of(source)
+    chosen = _known(source)
     if unknown := set(tables or ()) - {table.name for table in chosen}:
         known = ", ".join(table.name for table in chosen)
         raise StorehouseError(f"{source} has no table {', '.join(sorted(unknown))}. It has: {known}.")
@@ -71,13 +85,13 @@ def load(
 
     with databases.open_warehouse() as warehouse:
         ledger.prepare(warehouse)
-        # The sources' modules late: a DAG file that asks for names shall not import pyarrow.
-        if source == "shop":
+        # The connectors' modules late: a DAG file that asks for names shall not import pyarrow.
+        if chosen[0].connector == "postgres":
             from extract_load import shop_db
 
             return shop_db.load(warehouse, chosen, interval, run_id, allow_empty)
         (table,) = chosen
-        if source == "stores":
+        if table.connector == "files":
             from extract_load import store_files
 
             return store_files.load(warehouse, table, interval, run_id)
@@ -86,9 +100,11 @@ def load(
         return paged_api.load(warehouse, table, [partition] if partition else table.partitions, interval, run_id)
 
 
-def _check(source: str) -> None:
-    if source not in SOURCES:
-        raise StorehouseError(f"There is no source {source}. There is: {', '.join(SOURCES)}.")
+def _known(source: str) -> list[Table]:
+    """The tables of a source that there is."""
+    if not (found := tables_of(source)):
+        raise StorehouseError(f"There is no source {source}. There is: {', '.join(tables.SOURCES)}.")
+    return found
 
 
 def _utc(time: datetime | None) -> datetime | None:

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 
 import extract_load
-from extract_load.tables import TABLES
+from extract_load import tables
 from storehouse.core.errors import StorehouseError
 
 HELP = """\
@@ -57,7 +57,11 @@ examples
 
 def main() -> int:
     """Run the command and return its exit code."""
-    arguments = _arguments()
+    try:
+        arguments = _arguments()
+    except StorehouseError as error:  # a declaration is wrong
+        print(error, file=sys.stderr)
+        return 1
     logger = logging.getLogger("extract_load")
     logger.setLevel(logging.INFO)
     logger.addHandler(_Teller())
@@ -93,10 +97,10 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    tables = "".join(f"  {table.label:<20} {table.kind:<11} key {', '.join(table.key)}\n" for table in TABLES)
+    lines = "".join(f"  {table.label:<20} {table.kind:<11} key {', '.join(table.key)}\n" for table in tables.TABLES)
     parser = argparse.ArgumentParser(
         prog="python -m extract_load",
-        description=HELP.format(tables=tables),
+        description=HELP.format(tables=lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     choices = (*extract_load.SOURCES, "all", "prepare")

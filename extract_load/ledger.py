@@ -14,7 +14,8 @@ from typing import NamedTuple, TypeVar
 import psycopg
 from psycopg import errors, sql
 
-from extract_load.tables import SOURCES, TABLES, Table
+from extract_load import tables
+from extract_load.tables import Table
 from storehouse.core.databases import Database, take_lock
 from storehouse.core.errors import StorehouseError, TransientError, telling_no_values
 from storehouse.core.settings import settings
@@ -255,7 +256,7 @@ def prepare(warehouse: Database) -> None:
         StorehouseError: something is missing and the role may not create it.
     """
     with warehouse.speaking():
-        wanted = ["raw.shape", "raw.load_ids", "raw.loads", *(f"{t.schema}.{t.name}" for t in TABLES)]
+        wanted = ["raw.shape", "raw.load_ids", "raw.loads", *(f"{t.schema}.{t.name}" for t in tables.TABLES)]
         there = {
             name
             for (name,) in warehouse.execute(
@@ -273,12 +274,12 @@ def prepare(warehouse: Database) -> None:
                 take_lock(warehouse, SCHEMA_LOCK, "the raw schemas")
                 if not there.issuperset(("raw.shape", "raw.load_ids")):
                     warehouse.execute(_SHAPE.read_text())
-                for schema in (f"raw_{source}" for source in SOURCES):
+                for schema in (f"raw_{source}" for source in tables.SOURCES):
                     # Asked first: `if not exists` needs the right to create even where there is nothing to do.
                     if warehouse.execute("select to_regnamespace(%s) is null", [schema]).fetchone()[0]:
                         warehouse.execute(f"create schema {schema}")
                 shape(warehouse, "raw", "loads", _LEDGER, ["load_id"], _LEDGER.keys() - _LEDGER_NULLABLE)
-                for table in TABLES:
+                for table in tables.TABLES:
                     if f"{table.schema}.{table.name}" not in there:
                         columns = _columns(table)
                         required = columns.keys() - table.columns.keys() - {"_partition"}
@@ -336,7 +337,7 @@ _LEDGER_NULLABLE = {"partition", "interval_from", "interval_until", "run_id"}
 def _columns(table: Table) -> dict[str, str]:
     """The columns of a raw table before anything was landed."""
     columns = dict(table.columns) or {"payload": "jsonb"}
-    if table.source == "stores":
+    if table.connector == "files":
         columns |= {"_file": "text", "_line": "bigint"}
     elif not table.columns:
         columns |= {"_partition": "text"}

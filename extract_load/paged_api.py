@@ -57,15 +57,11 @@ def _load_partition(
     now = datetime.now(UTC)
     until = max(min(until or now, now), from_ or BEGINNING)
     load = Load(table, partition, from_, from_, run_id)
-    if table.source == "marketplace":
-        base_url, setting = settings().resolved_marketplace_url(), "MARKETPLACE_URL"
-    else:
-        base_url, setting = settings().resolved_reviews_url(), "REVIEWS_URL"
 
     def feed(copy: psycopg.Copy) -> None:
         if from_ == until:
             return
-        with Http(base_url, setting) as api:
+        with Http(settings().place(table.connection), table.connection) as api:
             for page in _pages(api, table, partition, from_ or BEGINNING, until):
                 load.account(page.body)
                 for record in page.records:
@@ -113,9 +109,9 @@ def _as_at_one_moment(
         PagesMovedError: no two readings in a row agreed, or the list is long and can be read in halves.
     """
     parameters = {"from": _stamp(asked.from_), "until": _stamp(asked.until)}
-    if partition:
-        parameters["region"] = partition
-    path, before, moved = f"/{table.name}", None, None
+    if partition and table.partition_by:
+        parameters[table.partition_by] = partition
+    path, before, moved = table.place, None, None
     for _ in range(READINGS):
         pages: list[Page] = []
         try:

@@ -102,7 +102,7 @@ def _load_table(
             from_, until = starting_point(warehouse, table, asked)
             load.interval_from = from_
             load.interval_until = _end_of_data(shop, table, from_, until)
-            condition = _condition(from_, until, columns["updated_at"].is_nullable)
+            condition = _condition(table, from_, until, columns[_version(table)].is_nullable)
         expressions = [
             sql.SQL("{}::{}").format(sql.Identifier(name), sql.SQL(column.landed_as))
             if column.is_cast
@@ -110,9 +110,9 @@ def _load_table(
             for name, column in columns.items()
         ]
         types = {name: column.landed_as for name, column in columns.items()}
-        has_deletes = table.kind == "updated_at" and "deleted_at" in columns
+        has_deletes = table.deleted in columns
         if has_deletes:
-            expressions.append(_OP)
+            expressions.append(_OP.format(deleted_at=sql.Identifier(table.deleted), earliest=NO_TIME_BEFORE))
             types["_op"] = "text"
         statement = sql.SQL("copy (select {} from {} where {}) to stdout (format binary)").format(
             sql.SQL(", ").join(expressions), _at_shop(table), condition
@@ -145,24 +145,27 @@ def _one_at_a_time(tables: list[Table]) -> Iterator[None]:
         yield
 
 
-# A row is deleted when `deleted_at` is a time that has come, by the shop's own clock; the day is for clocks and time
-# zones ahead of it. Zero times, times to come and infinity say that the row lives.
-_OP = sql.SQL("case when deleted_at >= {} and deleted_at <= now() + interval '1 day' then 'd' else 'u' end").format(
-    NO_TIME_BEFORE
-)
+# A row is deleted when the column that tells it holds a time that has come, by the shop's own clock; the day is for
+# clocks and time zones ahead of it. Zero times, times to come and infinity say that the row lives.
+_OP = sql.SQL("case when {deleted_at} >= {earliest} and {deleted_at} <= now() + interval '1 day' then 'd' else 'u' end")
 
 
 def _tell_of_odd_deletes(warehouse: Database, table: Table) -> None:
-    (odd,) = warehouse.execute("select count(*) from _landing where deleted_at is not null and _op = 'u'").fetchone()
+    statement = sql.SQL("select count(*) from _landing where {} is not null and _op = 'u'")
+    (odd,) = warehouse.execute(statement.format(sql.Identifier(table.deleted))).fetchone()
     if odd:
-        news = (
-            "%s: deleted_at of %s is no time at which it can have been deleted; read as living until it changes again"
-        )
-        logger.warning(news, table.label, f"{odd:,} row{'s' if odd > 1 else ''}")
+        news = "%s: %s of %s is no time at which it can have been deleted; read as living until it changes again"
+        logger.warning(news, table.label, table.deleted, f"{odd:,} row{'s' if odd > 1 else ''}")
 
 
 def _at_shop(table: Table) -> sql.Identifier:
-    return sql.Identifier(settings().shop_schema, table.name)
+    return sql.Identifier(settings().shop_schema, table.place)
+
+
+def _version(table: Table) -> str:
+    """The column by which a table that is not read in full is read."""
+    assert table.version
+    return table.version
 
 
 def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
@@ -200,11 +203,11 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
         left join pg_type as element on element.typarray = type.oid
         order by attnum
         """,
-        [schema, table.name],
+        [schema, table.place],
     ).fetchall()
     if not rows:
         raise StorehouseError(
-            f"{table.label}: there is no table {schema}.{table.name} in {shop.where}. "
+            f"{table.label}: there is no table {schema}.{table.place} in {shop.where}. "
             "Create it (docs/sources.md), or set SHOP_SCHEMA to the schema it is in."
         )
     columns = {}
@@ -221,26 +224,25 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
     if missing := [name for name in table.columns if name not in columns and name not in table.optional]:
         more = [name for name in columns if name not in table.columns]
         raise StorehouseError(
-            f"{table.label}: {schema}.{table.name} in {shop.where} lacks {', '.join(missing)}"
+            f"{table.label}: {schema}.{table.place} in {shop.where} lacks {', '.join(missing)}"
             + (f"; it has {printable(', '.join(more))}, which we don't know: was one renamed?" if more else ".")
             + " Nothing was landed. Add what is missing, or read a view that has it (docs/sources.md)."
         )
     if taken := OWN_COLUMNS & columns.keys():
         raise StorehouseError(
-            f"{table.label}: {', '.join(sorted(taken))} of {schema}.{table.name} has a name that raw uses for itself. "
+            f"{table.label}: {', '.join(sorted(taken))} of {schema}.{table.place} has a name that raw uses for itself. "
             "Read a view that names it otherwise."
         )
-    wanted = table.columns | ({"deleted_at": "timestamptz"} if table.kind == "updated_at" else {})
     wrong = [
         f"{name} is {columns[name].type}, and must be a {kind}"
-        for name, type_ in wanted.items()
+        for name, type_ in table.columns.items()
         if name in columns and type_ in _MUST_BE
         for kind, types in [_MUST_BE[type_]]
         if columns[name].landed_as not in types
     ]
     if wrong:
         raise StorehouseError(
-            f"{table.label}: {'; '.join(wrong)} ({schema}.{table.name} in {shop.where}). Nothing was landed. "
+            f"{table.label}: {'; '.join(wrong)} ({schema}.{table.place} in {shop.where}). Nothing was landed. "
             "Read a view that casts it (docs/sources.md); deleted_at is null as long as the row lives."
         )
     return columns
@@ -323,20 +325,21 @@ def _adapt_raw(warehouse: Database, table: Table, columns: dict[str, Column], lo
 def _end_of_data(shop: Database, table: Table, from_: datetime | None, until: datetime | None) -> datetime | None:
     """Where the interval ends that may count as read: just after the last change before `until`, or before now."""
     statement = sql.SQL(
-        "select max(updated_at)::timestamptz + interval '1 microsecond' from {} "
-        "where updated_at < least({}, now()) and updated_at >= {}"
-    ).format(_at_shop(table), until, NO_TIME_BEFORE)
+        "select max({version})::timestamptz + interval '1 microsecond' from {table} "
+        "where {version} < least({until}, now()) and {version} >= {earliest}"
+    ).format(version=sql.Identifier(_version(table)), table=_at_shop(table), until=until, earliest=NO_TIME_BEFORE)
     (ends,) = shop.execute(statement).fetchone()
     return max(ends, from_) if ends and from_ else ends or from_
 
 
-def _condition(from_: datetime | None, until: datetime | None, is_nullable: bool) -> sql.Composable:
-    bounds = [sql.SQL("updated_at >= {}").format(from_)] if from_ else []
-    bounds += [sql.SQL("updated_at < {}").format(until)] if until else []
+def _condition(table: Table, from_: datetime | None, until: datetime | None, is_nullable: bool) -> sql.Composable:
+    version = sql.Identifier(_version(table))
+    bounds = [sql.SQL("{} >= {}").format(version, from_)] if from_ else []
+    bounds += [sql.SQL("{} < {}").format(version, until)] if until else []
     if not bounds:
         return sql.SQL("true")
-    within = sql.SQL("({}) or updated_at < {}").format(sql.SQL(" and ").join(bounds), NO_TIME_BEFORE)
-    return sql.SQL("{} or updated_at is null").format(within) if is_nullable else within
+    within = sql.SQL("({}) or {} < {}").format(sql.SQL(" and ").join(bounds), version, NO_TIME_BEFORE)
+    return sql.SQL("{} or {} is null").format(within, version) if is_nullable else within
 
 
 def _blocks(source: psycopg.Copy) -> Iterator[bytes]:

@@ -74,7 +74,7 @@ def load(warehouse: Database, table: Table, asked: Interval, run_id: str | None)
     Raises:
         StorehouseError: what failed, a line each, after the other files were landed.
     """
-    files = _Files(settings().resolved_stores_url())
+    files = _Files(settings().place(table.connection))
     found, waiting = files.of(asked)
     with warehouse.speaking():
         landed = dict(

@@ -137,16 +137,13 @@ class Settings(BaseSettings):
         """True while the demo shop is the source: `SHOP_DATABASE_URL` is not set."""
         return self.shop_database_url is None
 
-    @property
-    def sources(self) -> list[str]:
-        """The sources to land: the demo's four, or those whose place is set."""
-        places = {
-            "shop": self.shop_database_url,
-            "marketplace": self.marketplace_url,
-            "reviews": self.reviews_url,
-            "stores": self.stores_url,
-        }
-        return [source for source, place in places.items() if self.is_demo or place]
+    def is_set(self, setting: str) -> bool:
+        """True if the setting of that name, such as `STORES_URL`, has a value of its own."""
+        return bool(getattr(self, setting.lower()))
+
+    def place(self, setting: str) -> str:
+        """Where an API or a folder is: the value of the setting of that name, or the demo shop's."""
+        return getattr(self, f"resolved_{setting.lower()}")()
 
     def warehouse_environment(self) -> dict[str, str]:
         """`WAREHOUSE_*` for dbt's `profiles.yml` and for `psql`: the place of the server in use."""

@@ -62,7 +62,7 @@ def _land(run_id: str) -> list[str]:
     logger.setLevel(logging.INFO)
     logger.addHandler(_Teller())
     failures = []
-    for source in settings().sources:
+    for source in extract_load.in_use():
         began = time.monotonic()
         say("extract-load", f"{source:<12}reading")
         try:

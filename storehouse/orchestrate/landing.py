@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import Param, TriggerRule, task, task_group
 
-from extract_load import load, partitions
+from extract_load import in_use, load, partitions
 from storehouse.core.settings import settings
 from storehouse.core.task_names import BUILD, LARGE_BUILD
 from storehouse.orchestrate.readiness import WaitForSource
@@ -15,7 +15,7 @@ from storehouse.orchestrate.rules import SOURCES_POOL, build_params, no_vain_ret
 
 def parts(*sources: str) -> list[str]:
     """The parts of these sources that get a task each, such as `shop` and `marketplace/eu`; none of an unset source."""
-    chosen = [source for source in sources if source in settings().sources]
+    chosen = [source for source in sources if source in in_use()]
     return ["/".join(filter(None, (source, part))) for source in chosen for part in partitions(source)]
 
 

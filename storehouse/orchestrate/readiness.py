@@ -12,7 +12,10 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import NoCredentialsError
 from psycopg import sql
 
+from extract_load import tables
+from extract_load.declarations import Connector
 from extract_load.http_pages import Http
+from extract_load.tables import Table
 from storehouse.core.databases import open_shop
 from storehouse.core.errors import StorehouseError, TransientError, without_values
 from storehouse.core.settings import settings
@@ -34,15 +37,16 @@ def why_not_ready(source: str, until: datetime | None, from_: datetime | None = 
     """What the source still lacks before it can be read up to `until`, in words; None when it is ready.
 
     Args:
-        source: `shop`, `marketplace`, `reviews` or `stores`.
+        source: one of the declared sources.
         until: the end of the interval to land; None asks only whether the source answers.
         from_: its beginning; with it the shop must have an order that changed then or later.
 
     Raises:
         StorehouseError: waiting will not help: a wrong password, a missing table, an invalid URL.
     """
+    table = next(table for table in tables.TABLES if table.source == source)
     try:
-        missing = CHECKS[source](until, from_)
+        missing = CHECKS[table.connector](table, until, from_)
     except (PermissionError, NoCredentialsError) as error:
         raise StorehouseError(f"{source} can't be read: {first_line(error)}. Check its credentials.") from None
     except OverflowError:
@@ -53,7 +57,7 @@ def why_not_ready(source: str, until: datetime | None, from_: datetime | None = 
     return missing
 
 
-def _shop(until: datetime | None, from_: datetime | None) -> str | None:
+def _shop(_: Table, until: datetime | None, from_: datetime | None) -> str | None:
     with open_shop() as shop, shop.speaking(), shop.snapshot():
         if not (until and from_ and from_ < until):
             return None
@@ -67,8 +71,9 @@ def _shop(until: datetime | None, from_: datetime | None) -> str | None:
     return f"the shop has no order that changed from {from_:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}, or later"
 
 
-def _api(url: str, setting: str) -> str | None:
-    with Http(url, setting) as api:
+def _api(table: Table, *_: datetime | None) -> str | None:
+    setting = table.connection
+    with Http(settings().place(setting), setting) as api:
         answer = api.ask(api.request("/health"), ANSWER_WITHIN)
     if answer.status_code == 200:
         if _is_well(answer):
@@ -90,19 +95,18 @@ def _is_well(answer: httpx.Response) -> bool:
     return isinstance(status, str) and status.lower() in WELL
 
 
-def _stores(until: datetime | None, _: datetime | None) -> str | None:
-    files, root = open_store(settings().resolved_stores_url(), "STORES_URL")
+def _files(table: Table, until: datetime | None, _: datetime | None) -> str | None:
+    files, root = open_store(settings().place(table.connection), table.connection)
     wanted = f"{root}/sales"
     if until:
         wanted += f"/{until.astimezone(UTC) - timedelta(days=1):year=%Y/month=%m/day=%d}/complete.flag"
     return None if files.exists(wanted) else f"{shown(files.unstrip_protocol(wanted))} is not there"
 
 
-CHECKS: dict[str, Callable[[datetime | None, datetime | None], str | None]] = {
-    "shop": _shop,
-    "marketplace": lambda *_: _api(settings().resolved_marketplace_url(), "MARKETPLACE_URL"),
-    "reviews": lambda *_: _api(settings().resolved_reviews_url(), "REVIEWS_URL"),
-    "stores": _stores,
+CHECKS: dict[Connector, Callable[[Table, datetime | None, datetime | None], str | None]] = {
+    "postgres": _shop,
+    "api": _api,
+    "files": _files,
 }
 
 

@@ -1,0 +1,383 @@
+"""A wrong declaration ends in one line that names the file, the table, the field and what would be right."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from extract_load import tables
+from extract_load.__main__ import main
+from extract_load.declarations import STAGING, read_declarations
+from storehouse.core.errors import StorehouseError
+
+pytestmark = pytest.mark.quick
+
+Source = dict
+SECRET = "postgresql://shop:very-secret@db/shop"
+
+
+def of_source(**meta: object) -> Callable[[Source], object]:
+    return lambda source: source["config"]["meta"].update(meta)
+
+
+def of_table(name: str, **meta: object) -> Callable[[Source], object]:
+    """Change a table's declaration; None takes a field away."""
+
+    def change(source: Source) -> None:
+        declared = table(source, name)["config"]["meta"]
+        for field, value in meta.items():
+            declared[field] = value
+            if value is None:
+                del declared[field]
+
+    return change
+
+
+def table(source: Source, name: str) -> dict:
+    return next(table for table in source["tables"] if table["name"] == name)
+
+
+# What is changed in a source that is right, and the line that follows: table, field and words.
+WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
+    "no connector": (
+        "shop",
+        lambda source: source["config"]["meta"].pop("connector"),
+        "shop.orders: connector: it is missing; write postgres, api or files",
+    ),
+    "a connector that there is not": (
+        "shop",
+        of_source(connector="postgresql"),
+        "shop.orders: connector: it must be postgres, api or files",
+    ),
+    "two connectors in one source": (
+        "shop",
+        of_table("orders", connector="api"),
+        "shop: connector: all tables of a source have the same; declare the others as a source of their own",
+    ),
+    "a connection that is a secret": (
+        "shop",
+        of_source(connection=SECRET),
+        "shop.orders: connection: it must be 'SHOP_DATABASE_URL'; it is the name of the setting, never its value",
+    ),
+    "no connection": (
+        "reviews",
+        lambda source: source["config"]["meta"].pop("connection"),
+        "reviews.reviews: connection: it is missing; it is the name of the setting, never its value",
+    ),
+    "another schema at the source": (
+        "shop",
+        of_source(schema="public"),
+        "shop.orders: schema: it must be 'SHOP_SCHEMA'; it is the name of the setting",
+    ),
+    "no path": (
+        "marketplace",
+        of_table("orders", path=None),
+        "marketplace.orders: path: it is missing; it is the path below the connection, such as /orders",
+    ),
+    "a path that is a URL": (
+        "marketplace",
+        of_table("orders", path="https://api.example.com/orders"),
+        "marketplace.orders: path: it has another form; it is the path below the connection, such as /orders",
+    ),
+    "another pattern of files": (
+        "stores",
+        of_table("sales", files="sales/*.csv"),
+        "stores.sales: files: it must be 'sales/year=*/month=*/day=*/*'; it is the pattern of the files",
+    ),
+    "no key": (
+        "shop",
+        of_table("orders", key=None),
+        "shop.orders: key: it is missing; it is the columns that identify a row at the source, such as [order_id]",
+    ),
+    "a key that is no list": (
+        "shop",
+        of_table("orders", key="order_id"),
+        "shop.orders: key: it must be a list; it is the columns that identify a row at the source, such as [order_id]",
+    ),
+    "an empty key": (
+        "shop",
+        of_table("orders", key=[]),
+        "shop.orders: key: it must not be empty; "
+        "it is the columns that identify a row at the source, such as [order_id]",
+    ),
+    "a key that is not among the columns": (
+        "shop",
+        of_table("orders", key=["orderid"]),
+        "shop.orders: key: orderid is not among its columns; is it order_id?",
+    ),
+    "a column of the key twice": (
+        "shop",
+        of_table("order_items", key=["order_id", "order_id"]),
+        "shop.order_items: key: order_id stands twice; keep one of them",
+    ),
+    "a key that the source may lack": (
+        "shop",
+        of_table("payments", optional=["deleted_at", "payment_id"]),
+        "shop.payments: optional: payment_id is of the key: the source can't lack it",
+    ),
+    "a way of reading that there is not": (
+        "shop",
+        of_table("orders", read="incremental"),
+        "shop.orders: read: it must be 'full' or 'updated_at'",
+    ),
+    "a way of reading that the connector has not": (
+        "reviews",
+        of_table("reviews", read="full"),
+        "reviews.reviews: read: it must be 'interval'",
+    ),
+    "no version": (
+        "shop",
+        of_table("orders", version=None),
+        "shop.orders: version: it is missing; it is the column that grows with every change: updated_at",
+    ),
+    "a version that is not among the columns": (
+        "shop",
+        of_table("orders", version="update_at"),
+        "shop.orders: version: update_at is not among its columns; is it updated_at?",
+    ),
+    "a version that is no time": (
+        "shop",
+        of_table("orders", version="total_amount"),
+        "shop.orders: version: total_amount must be promised as timestamptz in columns",
+    ),
+    "a version of a table that is read in full": (
+        "shop",
+        of_table("products", version="updated_at"),
+        "shop.products: version: leave it out: a table that is read in full is compared; what is gone is deleted",
+    ),
+    "a delete that is told by no column": (
+        "stores",
+        of_table("sales", deleted="voided"),
+        "stores.sales: deleted: voided is not among its columns; is it is_void?",
+    ),
+    "partitions of a database": (
+        "shop",
+        of_table("orders", partitions={"region": ["us"]}),
+        "shop.orders: partitions: there is no such field here; there are connector, key, person, refused, freshness, "
+        "statistics, connection, schema, table, read, version, deleted, columns, optional",
+    ),
+    "partitions without their parameter": (
+        "marketplace",
+        of_table("orders", partitions=["us", "eu"]),
+        "marketplace.orders: partitions: it must be a mapping; "
+        "it is the parameter that asks for a part, and its values, such as {region: [us, eu]}",
+    ),
+    "a partition twice": (
+        "marketplace",
+        of_table("orders", partitions={"region": ["us", "us"]}),
+        "marketplace.orders: partitions.region: each value must be there once and have no /",
+    ),
+    "no columns": (
+        "shop",
+        of_table("payments", columns=None),
+        "shop.payments: columns: it is missing; it is names and types, such as {order_id: text}; text takes any type",
+    ),
+    "a type that is not promised": (
+        "shop",
+        of_table("products", columns={"product_id": "varchar(20)"}),
+        "shop.products: columns.product_id: it must be 'text', 'boolean', 'integer', 'numeric' or 'timestamptz'; "
+        "it is names and types, such as {order_id: text}; text takes any type",
+    ),
+    "types of a record's members": (
+        "reviews",
+        of_table("reviews", columns={"review_id": "text"}),
+        "reviews.reviews: columns: it must be a list; it is the members of a record, such as [order_id, updated_at]",
+    ),
+    "a column of raw's own": (
+        "shop",
+        of_table("products", columns={"product_id": "text", "_load_id": "text"}),
+        "shop.products: columns: _load_id is a name that raw uses for itself; read a view that names it otherwise",
+    ),
+    "a field that there is not": (
+        "shop",
+        of_table("orders", primary_key=["order_id"]),
+        "shop.orders: primary_key: there is no such field here; there are connector, key, person, refused, freshness, "
+        "statistics, connection, schema, table, read, version, deleted, columns, optional",
+    ),
+    "a field with a slip of the pen": (
+        "shop",
+        of_table("orders", statistic={"currency": "code"}),
+        "shop.orders: statistic: there is no such field here; is it statistics?",
+    ),
+    "no limit of refused records": (
+        "reviews",
+        of_table("reviews", refused=None),
+        "reviews.reviews: refused: it is missing; it is the share of refused records that stops a build: "
+        "{limit_percent: 5, least_refused: 20, reason: …}",
+    ),
+    "a limit without a reason": (
+        "shop",
+        of_table("orders", refused={"limit_percent": 5, "least_refused": 20}),
+        "shop.orders: refused.reason: it is missing; it is why the limit is this high, in words",
+    ),
+    "a limit over all": (
+        "shop",
+        of_table("orders", refused={"limit_percent": 500, "least_refused": 20, "reason": "None"}),
+        "shop.orders: refused.limit_percent: it must be less than or equal to 100; "
+        "it is the highest percentage of one run's records, such as 5",
+    ),
+    "a limit that is text": (
+        "shop",
+        of_table("orders", refused={"limit_percent": "5", "least_refused": 20, "reason": "None"}),
+        "shop.orders: refused.limit_percent: it must be a valid number; "
+        "it is the highest percentage of one run's records, such as 5",
+    ),
+    "a failure before the warning": (
+        "shop",
+        of_table("orders", freshness={"warn_hours": 26, "error_hours": 25, "reason": "None"}),
+        "shop.orders: freshness.error_hours: it must be more than warn_hours",
+    ),
+    "a statistic that there is not": (
+        "shop",
+        of_table("orders", statistics={"stated_amount": "average"}),
+        "shop.orders: statistics.stated_amount: it must be 'text', 'code' or 'number'; "
+        "it is columns of the judged model, each text, code or number",
+    ),
+    "statistics of a table that is read in full": (
+        "shop",
+        of_table("products", statistics={"price": "number"}),
+        "shop.products: statistics: leave it out: of a table that is read in full only the differences land",
+    ),
+    "a person of no column": (
+        "shop",
+        of_table("customers", person="web-{customer}"),
+        "shop.customers: person: it must be a prefix and one of the columns in braces, such as web-{customer_id}",
+    ),
+    "a person outside of the record": (
+        "marketplace",
+        of_table("orders", person="mkt-{buyer.buyer_id}"),
+        "marketplace.orders: person: it must be a prefix and one of the columns in braces, "
+        "such as web-{payload.customer_id}",
+    ),
+    "a personal column that is not there": (
+        "shop",
+        lambda source: table(source, "customers")["columns"][0].update(name="e_mail"),
+        "shop.customers: columns.e_mail.pii: "
+        "it must be the kind of value (email, name, …) of one of the columns in meta",
+    ),
+    "a personal path that is not there": (
+        "reviews",
+        lambda source: table(source, "reviews")["columns"][0]["config"]["meta"].update(pii={"headline": "text"}),
+        "reviews.reviews: columns.payload.pii: headline is no path that begins with one of the columns in meta",
+    ),
+    "Jinja": (
+        "shop",
+        of_source(connection="{{ env_var('SHOP') }}"),
+        "shop.orders: connection: extract-load reads it without dbt: write the value itself, without {{ … }}",
+    ),
+    "meta beside config": (
+        "shop",
+        lambda source: table(source, "orders").update(meta={"key": ["order_id"]}),
+        "shop.orders: meta: write it under config: config: {meta: {…}}",
+    ),
+    "an identifier": (
+        "shop",
+        lambda source: table(source, "orders").update(identifier="bestellungen"),
+        "shop.orders: identifier: leave it out: a table lands under its name; its name at the source is meta.table",
+    ),
+    "another schema in the warehouse": (
+        "shop",
+        lambda source: source.update(schema="raw_store"),
+        "shop: schema: it must be raw_shop, where the source lands",
+    ),
+    "a name with blanks": (
+        "shop",
+        lambda source: table(source, "orders").update(name="all orders"),
+        "shop.all orders: name: it must be lower case letters, digits and _, such as orders",
+    ),
+    "a table twice": (
+        "shop",
+        lambda source: source["tables"].append(table(source, "orders")),
+        "shop.orders: name: it stands twice; keep one of them",
+    ),
+    "a second table of an API": (
+        "reviews",
+        lambda source: source["tables"].append({"name": "answers"}),
+        "reviews: tables: an API or a folder of files has one table; declare the others as sources of their own",
+    ),
+    "no tables": (
+        "stores",
+        lambda source: source.pop("tables"),
+        "stores: tables: it must be a list of tables, each with name and config",
+    ),
+}
+
+
+def written(tmp_path: Path, source: str, change: Callable[[Source], object]) -> Path:
+    """A project's folder of sources: this one, changed."""
+    content = yaml.safe_load((STAGING / source / f"_{source}__sources.yml").read_text())
+    change(content["sources"][0])
+    file = tmp_path / source / f"_{source}__sources.yml"
+    file.parent.mkdir()
+    file.write_text(yaml.safe_dump(content))
+    return tmp_path
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_wrong_declaration_is_named_with_file_table_and_field(what: str, tmp_path: Path) -> None:
+    source, change, line = WRONG[what]
+    with pytest.raises(StorehouseError) as told:
+        read_declarations(written(tmp_path, source, change))
+    lines = str(told.value).splitlines()
+    assert f"{source}/_{source}__sources.yml: {line}" in lines
+    # What stands once in the file is told once; what stands at the source, of each of its tables.
+    assert {said.split(": ", 2)[2] for said in lines} == {line.split(": ", 1)[1]}
+    assert SECRET not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("sources: [", "shop/_shop__sources.yml, line 2: it is not YAML: "),
+        ("tables: []", "shop/_shop__sources.yml: sources: it must be a list of sources, each with name, "),
+        ("sources: [shop]", "shop/_shop__sources.yml: sources: it must be a list of sources, each with name, "),
+    ],
+)
+def test_a_file_that_is_none_is_named(text: str, line: str, tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "_shop__sources.yml").write_text(text + "\n")
+    with pytest.raises(StorehouseError) as told:
+        read_declarations(tmp_path)
+    assert str(told.value).startswith(line) and "\n" not in str(told.value)
+
+
+def test_a_source_that_stands_in_two_files_is_named(tmp_path: Path) -> None:
+    written(tmp_path, "shop", lambda source: None)
+    (tmp_path / "shop" / "_web__sources.yml").write_text((tmp_path / "shop" / "_shop__sources.yml").read_text())
+    with pytest.raises(StorehouseError) as told:
+        read_declarations(tmp_path)
+    said = "shop/_web__sources.yml: shop: name: shop/_shop__sources.yml declares this source too; keep one of them"
+    assert str(told.value) == said
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    def spoil(source: Source) -> None:
+        of_table("orders", key=None, read="daily")(source)
+        of_table("products", columns={})(source)
+
+    with pytest.raises(StorehouseError) as told:
+        read_declarations(written(tmp_path, "shop", spoil))
+    fields = [line.split(": ")[1:3] for line in str(told.value).splitlines()]
+    assert sorted(fields) == [["shop.orders", "key"], ["shop.orders", "read"], ["shop.products", "columns"]]
+
+
+def test_databases_are_landed_first_and_tables_as_the_file_has_them() -> None:
+    labels = [f"{declared.source}.{declared.name}" for declared in read_declarations(STAGING)]
+    shop = ["shop.customers", "shop.products", "shop.orders", "shop.order_items", "shop.payments"]
+    assert labels == [*shop, "marketplace.orders", "reviews.reviews", "stores.sales"]
+
+
+def test_a_command_ends_with_the_line_and_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(tables, "STAGING", written(tmp_path, "shop", of_table("orders", key=["orderid"])))
+    monkeypatch.setattr(sys, "argv", ["extract_load", "shop"])
+    tables._tables.cache_clear()
+    try:
+        assert main() == 1
+    finally:
+        tables._tables.cache_clear()
+    said = "shop/_shop__sources.yml: shop.orders: key: orderid is not among its columns; is it order_id?\n"
+    assert capsys.readouterr() == ("", said)
