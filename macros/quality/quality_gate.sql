@@ -3,13 +3,13 @@
         The post-hook of the folder `staging`. It is for the models that hold the accepted rows of a judged table, and says so
         while dbt parses: the others get neither its SQL nor its parents, which for a judged model would be a circle.
     -#}
-    {%- for source, table in judged_tables() if model.name == 'stg_' ~ source ~ '__' ~ table -%}
+    {%- for landed in landed_tables() if model.name == 'stg_' ~ landed.source ~ '__' ~ landed.name -%}
         {{ stop_over_limit(
-            source,
-            table,
+            landed.source,
+            landed.name,
+            limit=landed.meta.refused,
             judged=ref('int_loads__judged'),
             refused=ref('refused_records'),
-            thresholds=ref('quality_thresholds'),
             waivers=ref('quarantine_waivers'),
             ledger=ref('stg_ledger__loads'),
         ) }}

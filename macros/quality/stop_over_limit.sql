@@ -1,13 +1,14 @@
-{% macro stop_over_limit(source, table, judged, refused, thresholds, waivers, ledger) -%}
+{% macro stop_over_limit(source, table, limit, judged, refused, waivers, ledger) -%}
     {#-
         Runs after the rows of the table's staging model are committed. When a pipeline run's loads of a table, not passed
-        yet, brought more refused records than the table's threshold allows, the model fails with words, and what stands
+        yet, brought more refused records than the table's limit allows, the model fails with words, and what stands
         on it is not built. What was corrected or waived since does not count. `quality_limits` raises a limit for one run.
         The words name `refused_records`, which this model has read: in a first run no view stands on staging yet.
     -#}
     {%- if execute and target.name not in var('converge_mirrors', {}) -%}
         {%- set passed = converge.state_table('passed_loads') -%}
         {%- set label = source ~ '.' ~ table -%}
+        {%- set limit_percent = var('quality_limits').get(label, 'cast(' ~ limit.limit_percent ~ ' as numeric(5, 2))') -%}
         {%- set seen = run_query("select coalesce(max(load_id), 0) from " ~ passed ~ " where label = '" ~ label ~ "'").rows[0][0] -%}
         {%- set loads -%}
             select
@@ -49,13 +50,11 @@
                 select
                     shares.*,
                     round(100.0 * refused_rows / landed_rows, 1) as percent,
-                    {{ var('quality_limits').get(label, 'thresholds.limit_percent') }} as limit_percent,
-                    thresholds.reason
+                    {{ limit_percent }} as limit_percent
                 from shares
-                inner join {{ thresholds }} as thresholds on thresholds.source = '{{ source }}' and thresholds.table_name = '{{ table }}'
                 where
-                    refused_rows >= thresholds.least_refused
-                    and 100 * refused_rows > {{ var('quality_limits').get(label, 'thresholds.limit_percent') }} * landed_rows
+                    refused_rows >= {{ limit.least_refused }}
+                    and 100 * refused_rows > {{ limit_percent }} * landed_rows
                 order by percent desc, run_id
                 limit 1
             ),
@@ -77,7 +76,7 @@
         {%- for share in run_query(found).rows -%}
             {{ exceptions.raise_compiler_error(
                 label ~ ": " ~ share.percent ~ " % of what " ~ share.run_id ~ " landed was refused (" ~ share.refused_rows ~ " of " ~ share.landed_rows
-                ~ "), the limit is " ~ share.limit_percent ~ " %: " ~ share.reason ~ ". Most: " ~ share.reasons
+                ~ "), the limit is " ~ share.limit_percent ~ " %: " ~ limit.reason ~ ". Most: " ~ share.reasons
                 ~ " Nothing below staging is built from it, the marts stay as they were. Have the source correct the records and run again; "
                 ~ "or waive them in seeds/quarantine_waivers.csv; or let this run pass: --vars '{quality_limits: {" ~ label ~ ": "
                 ~ (share.percent | float + 1) | int ~ "}}'. See them: select record_id, errors, record from " ~ refused.include(database=false) | replace('"', '')

@@ -3,7 +3,7 @@
     Two figures: hours of data, from its newest change to the newest of any table; and hours between loads, from the
     load that landed that change to the latest load. The smaller one counts. So a replayed history, or a source that is
     read long after another, is minutes old by its loads. If no table of any source has anything newer, none is behind.
-    A table is late if that is longer than its own longest gap within 400 days, and longer than the seed allows.
+    A table is late if that is longer than its own longest gap within 400 days, and longer than its declaration allows.
     A table that is read in full has no time of change: the start of its last load is compared with the last load of any table.
     A view: every load changes it.
 #}
@@ -151,6 +151,7 @@ select
     cast(
         source || '.' || table_name || ' has had nothing new for ' || hours_behind || ' hours. A test warns after ' || warn_hours
         || ', the run fails after ' || error_hours || '. Its longest gap within a year was ' || coalesce(cast(longest_gap_hours as varchar), 'unknown')
-        || ' hours. Ask the owner of the source. If such a gap is normal, set warn_hours and error_hours in seeds/freshness_limits.csv' as varchar
+        || ' hours. Ask the owner of the source. If such a gap is normal, set freshness in models/staging/'
+        || source || '/_' || source || '__sources.yml' as varchar
     ) as words
 from limited

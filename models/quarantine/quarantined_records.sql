@@ -21,9 +21,9 @@ latest as (
     select
         refused.*,
         case
-            {% for source, table in judged_tables() %}
-            when source = '{{ source }}' and table_name = '{{ table }}'
-                then {{ accepted_later(source, table, ref('stg_' ~ source ~ '__' ~ table)) }}
+            {% for landed in landed_tables() %}
+            when source = '{{ landed.source }}' and table_name = '{{ landed.name }}'
+                then {{ accepted_later(landed.source, landed.name, ref('stg_' ~ landed.source ~ '__' ~ landed.name)) }}
             {% endfor %}
         end as resolved_load_id
     from refused

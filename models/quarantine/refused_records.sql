@@ -3,19 +3,19 @@
 
 with judged as (
 
-    {% for source, table in judged_tables() %}
+    {% for landed in landed_tables() %}
     select
-        '{{ source }}' as source,
-        '{{ table }}' as table_name,
-        {{ staging_key(source, table) }} as staging_key,
-        {{ staging_version_at(source, table) }} as version_at,
+        '{{ landed.source }}' as source,
+        '{{ landed.name }}' as table_name,
+        {{ staging_key(landed.source, landed.name) }} as staging_key,
+        {{ staging_version_at(landed.source, landed.name) }} as version_at,
         _key,
         _record,
         _errors,
         _warnings,
         _load_id,
         _row
-    from {{ ref('judged_' ~ source ~ '__' ~ table) }}
+    from {{ ref('judged_' ~ landed.source ~ '__' ~ landed.name) }}
     where _errors is not null
     {{ 'union all' if not loop.last }}
     {% endfor %}

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from extract_load.declarations import STAGING, read_declarations
 from storehouse.core.databases import open_warehouse
 from storehouse.core.transform import target_folder, without_database
 
@@ -33,12 +34,9 @@ def summarise(run_id: str | None = None, tests: Mapping[str, Any] | None = None,
                 """
             select loads.source || '.' || loads.table_name, sum(loads.rows), sum(judged.accepted_rows),
                    sum(judged.refused_rows),
-                   coalesce(round(100.0 * sum(judged.refused_rows) / nullif(sum(loads.rows), 0), 1), 0),
-                   min(thresholds.limit_percent)
+                   coalesce(round(100.0 * sum(judged.refused_rows) / nullif(sum(loads.rows), 0), 1), 0)
             from raw.loads as loads
             left join operations.pipeline_loads as judged using (load_id)
-            left join seeds.quality_thresholds as thresholds
-                on loads.source = thresholds.source and loads.table_name = thresholds.table_name
             where loads.run_id = coalesce(%s, (select run_id from raw.loads order by load_id desc limit 1))
             group by 1 order by min(loads.load_id)
             """,
@@ -61,10 +59,13 @@ def summarise(run_id: str | None = None, tests: Mapping[str, Any] | None = None,
             (name, f"{estimate:,} about" if estimate > EXACT_ROWS else f"{_count(warehouse, relation):,}")
             for name, estimate, relation in marts
         ]
+    limits = {
+        f"{table.source}.{table.name}": table.declaration.refused.limit_percent for table in read_declarations(STAGING)
+    }
     lines = [f"{'landed':<26}{'rows':>12}{'accepted':>12}{'refused':>12}{'share':>9}{'limit':>8}"]
     lines += [
-        f"  {name:<24}{landed:>12,}{accepted or 0:>12,}{refused or 0:>12,}{share:>7} %{limit or 100:>6.0f} %"
-        for name, landed, accepted, refused, share, limit in loads
+        f"  {name:<24}{landed:>12,}{accepted or 0:>12,}{refused or 0:>12,}{share:>7} %{limits.get(name, 100):>6.0f} %"
+        for name, landed, accepted, refused, share in loads
     ]
     cells = [f"  {name:<34}{count:>13}" for name, count in counted]
     half = (len(cells) + 1) // 2

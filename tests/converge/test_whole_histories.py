@@ -3,6 +3,7 @@
 HISTORIES=n plays more of them (`make fuzz HISTORIES=100`); HISTORY_SEED=s plays one again.
 """
 
+import json
 import os
 import random
 import threading
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from oracle import Oracle
 
 import extract_load
+from extract_load.tables import TABLES
 from storehouse.core import transform
 from storehouse.core.errors import StorehouseError
 from storehouse.operate import audit
@@ -58,41 +60,40 @@ class History:
             for table, records in self.world.batch(number).items():
                 self.landed.land(table, records, self.world.interval(number))
 
-    def limit(self, percent: int) -> None:
-        """The share of a load that may be refused: these histories bring more that is wrong than any shop."""
-        self.execute(f"update seeds.quality_thresholds set limit_percent = {percent}")
+    def build(self, *command: str, percent: int = 100) -> list[str]:
+        """Run dbt with this share of a load that may be refused: these histories bring more wrong than any shop."""
+        limits = {table.label: percent for table in TABLES}
+        return transform.build([*command, "--vars", json.dumps({"quality_limits": limits})])
 
     def play(self, step: tuple) -> None:
         match step:
             case ("run",):
-                assert transform.build(["run"]) == []
+                assert self.build("run") == []
             case ("run some", models):
                 # A model whose parents were never built says so; that is no failure of this history.
-                transform.build(["run", "--select", *models])
+                self.build("run", "--select", *models)
             case ("full refresh", model):
-                transform.build(["run", "--full-refresh", "--select", model])
+                self.build("run", "--full-refresh", "--select", model)
             case ("land while running",):
                 lander = threading.Thread(target=self.land_next)
                 lander.start()
-                assert transform.build(["run"]) == []
+                assert self.build("run") == []
                 lander.join()
             case ("edit seed", percent):
                 self.execute(
                     f"update seeds.exchange_rates set usd_per_unit = 1 + {percent} / 100.0 where currency = 'EUR'"
                 )
             case ("stop over the limit",):
-                self.limit(5)
-                transform.build(["run"])
-                self.limit(100)
+                self.build("run", percent=5)
             case ("fail and retry", seconds):
                 killer = threading.Thread(target=self.terminate_dbt, args=[seconds])
                 killer.start()
                 failed = []
                 with suppress(StorehouseError):  # It struck before dbt had begun.
-                    failed = transform.build(["run"])
+                    failed = self.build("run")
                 killer.join()
                 if failed:
-                    transform.build(["retry"])
+                    self.build("retry")
 
     def execute(self, statement: str) -> None:
         with psycopg.connect(self.house.warehouse, autocommit=True) as warehouse:
@@ -166,13 +167,12 @@ def test_every_history_converges(server, tmp_path_factory, played) -> None:
             history = History(house, world)
             history.land_next()
             assert transform.build(["seed"]) == []
-            history.limit(100)
             for step in steps:
                 history.play(step)
                 history.land_next()
             while history.left:
                 history.land_next()
-            assert transform.build(["run"]) == []
+            assert history.build("run") == []
             check(house, history.landed)
         played.append(world.keys)
 

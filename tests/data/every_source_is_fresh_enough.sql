@@ -1,4 +1,4 @@
--- Fails with each table that was read and has had nothing new for longer than its error limit, see seeds/freshness_limits.csv.
+-- Fails with each table that was read and has had nothing new for longer than its error limit, see freshness_limits.
 {{ config(severity='error') }}
 
 select

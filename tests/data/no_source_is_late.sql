@@ -1,4 +1,4 @@
--- Warns of each table that has had nothing new for longer than its limit, see seeds/freshness_limits.csv.
+-- Warns of each table that has had nothing new for longer than its limit, see freshness_limits.
 {{ config(severity='warn') }}
 
 select

@@ -11,7 +11,7 @@
     indexes=[{'columns': ['source', 'table_name', 'day']}],
 ) }}
 
-{% set columns_of = profiled_columns() %}
+{% set tables = landed_tables() %}
 
 with loads as (
 
@@ -19,25 +19,26 @@ with loads as (
 
 ),
 
-{% for source, table in judged_tables() %}
-{% set columns = columns_of.get((source, table), {}) %}
-{{ source }}_{{ table }} as (
+{% for landed in tables %}
+{% set name = landed.source ~ '_' ~ landed.name %}
+{% set columns = landed.meta.get('statistics', {}) %}
+{{ name }} as (
 
     select
         _load_id,
-        {{ changed_at(source, table) }} as _changed_at,
+        {{ changed_at(landed.meta.read) }} as _changed_at,
         {% for column in columns %}
         {{ column }},
         {% endfor %}
         _errors is null as _is_accepted,
         _errors is null and _warnings is not null as _is_warned,
         _is_deleted
-    from {{ ref('judged_' ~ source ~ '__' ~ table) }}
+    from {{ ref('judged_' ~ landed.source ~ '__' ~ landed.name) }}
 
 ),
 
 {% if columns %}
-{{ source }}_{{ table }}_days as (
+{{ name }}_days as (
 
     select
         loads.load_id,
@@ -51,7 +52,7 @@ with loads as (
         {% endif %}
         {% endfor %}
         count(*) as profiled_rows
-    from {{ source }}_{{ table }} as judged
+    from {{ name }} as judged
     inner join loads
         on judged._load_id = loads.load_id
     where
@@ -68,7 +69,7 @@ with loads as (
 
 hours as (
 
-    {% for source, table in judged_tables() %}
+    {% for landed in tables %}
     select
         _load_id,
         {{ utc_hour('_changed_at') }} as changed_hour,
@@ -77,7 +78,7 @@ hours as (
         sum(case when _is_accepted then 1 else 0 end) as accepted_rows,
         sum(case when _is_accepted then 0 else 1 end) as refused_rows,
         sum(case when _is_warned then 1 else 0 end) as warned_rows
-    from {{ source }}_{{ table }}
+    from {{ landed.source }}_{{ landed.name }}
     group by _load_id, {{ utc_hour('_changed_at') }}
     {{ 'union all' if not loop.last }}
     {% endfor %}
@@ -118,8 +119,8 @@ profiled as (
         {{ utc_hour('counted_at') }},
         {{ utc_date('counted_at') }}
 
-    {% for source, table in judged_tables() %}
-    {% for column, kind in columns_of.get((source, table), {}).items() %}
+    {% for landed in tables %}
+    {% for column, kind in landed.meta.get('statistics', {}).items() %}
     union all
     select
         load_id,
@@ -135,7 +136,7 @@ profiled as (
         profiled_rows - {{ column }}_filled as null_rows,
         {{ column ~ '_distinct' if kind == 'code' else 'null' }} as distinct_values,
         {{ column ~ '_sum' if kind == 'number' else 'null' }} as value_sum
-    from {{ source }}_{{ table }}_days
+    from {{ landed.source }}_{{ landed.name }}_days
     {% endfor %}
     {% endfor %}
 

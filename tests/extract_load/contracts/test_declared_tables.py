@@ -1,0 +1,108 @@
+"""What a declared table still lacks before its rows reach a mart: everything is named at once.
+
+No warehouse is needed: the declarations, the SQL and the YAML are read.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from test_rules import rows_of, rules_of
+
+from extract_load.declarations import STAGING, Declared, read_declarations
+from storehouse.core.settings import PROJECT
+
+pytestmark = pytest.mark.quick
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+def lacks(declared: Declared) -> list[str]:
+    """What this table lacks, a line each: the file, and what to write there."""
+    label, name = f"{declared.source}.{declared.name}", f"{declared.source}__{declared.name}"
+    folder = STAGING / declared.source
+    judged = folder / f"judged_{name}.sql"
+    found = [
+        (f"macros/quality/landed_tables.sql: its name '{label}', for the gate and quarantine", label in named()),
+        (f"{SAMPLES.relative_to(PROJECT)}/{label}.*: a sample of what its source sends", any_sample(label)),
+        (f"{SAMPLES.relative_to(PROJECT)}/{label}.accepted.csv: what staging makes of it", accepted(label)),
+    ]
+    described = descriptions(folder)
+    for model, what in ((f"judged_{name}", "its rules, one a line"), (f"stg_{name}", "its accepted rows")):
+        file = (folder / f"{model}.sql").relative_to(PROJECT)
+        found += [
+            (f"{file}: {what}", (PROJECT / file).exists()),
+            (f"{folder.relative_to(PROJECT)}: a description of {model}", bool(described.get(model))),
+        ]
+    found.append((f"{folder.relative_to(PROJECT)}: a description of {label}", bool(described.get(label))))
+    if judged.exists():
+        sql, rows = judged.read_text(), rows_of(judged)
+        found += [
+            (f"{judged.relative_to(PROJECT)}: the column {column}, of statistics", gives(sql, column))
+            for column in declared.declaration.statistics
+        ]
+        found += [
+            (
+                f"{folder.relative_to(PROJECT)}: a row of a unit test that breaks {code}",
+                any(words in (row.get("_errors" if severity == "error" else "_warnings") or []) for row in rows),
+            )
+            for words, (code, severity) in rules_of(judged).items()
+        ]
+    return [f"{label} lacks {what}" for what, is_there in found if not is_there]
+
+
+def named() -> list[str]:
+    """The tables that dbt's models over all tables read."""
+    return re.findall(r"'(\w+\.\w+)'", (PROJECT / "macros" / "quality" / "landed_tables.sql").read_text())
+
+
+def any_sample(label: str) -> bool:
+    return any((SAMPLES / f"{label}.{ending}").exists() for ending in ("csv", "json"))
+
+
+def accepted(label: str) -> bool:
+    return (SAMPLES / f"{label}.accepted.csv").exists()
+
+
+def descriptions(folder: Path) -> dict[str, str]:
+    """By model, and by source and table."""
+    found = {}
+    for file in folder.glob("_*.yml"):
+        content = yaml.safe_load(file.read_text())
+        found |= {model["name"]: model.get("description", "") for model in content.get("models", [])}
+        for source in content.get("sources", []):
+            found |= {f"{source['name']}.{table['name']}": table.get("description", "") for table in source["tables"]}
+    return found
+
+
+def gives(sql: str, column: str) -> bool:
+    """Whether the outermost `select` gives a column of this name."""
+    return bool(re.search(rf"^\s+(.* as )?{column},$", sql.rpartition("\n)\n")[2], re.MULTILINE))
+
+
+def test_no_declared_table_lacks_anything() -> None:
+    assert [line for declared in read_declarations(STAGING) for line in lacks(declared)] == []
+
+
+def test_what_a_new_table_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = next(declared for declared in read_declarations(STAGING) if declared.name == "orders")
+    assert lacks(orders._replace(name="returns")) == [
+        "shop.returns lacks macros/quality/landed_tables.sql: its name 'shop.returns', for the gate and quarantine",
+        "shop.returns lacks tests/extract_load/contracts/samples/shop.returns.*: a sample of what its source sends",
+        "shop.returns lacks tests/extract_load/contracts/samples/shop.returns.accepted.csv: what staging makes of it",
+        "shop.returns lacks models/staging/shop/judged_shop__returns.sql: its rules, one a line",
+        "shop.returns lacks models/staging/shop: a description of judged_shop__returns",
+        "shop.returns lacks models/staging/shop/stg_shop__returns.sql: its accepted rows",
+        "shop.returns lacks models/staging/shop: a description of stg_shop__returns",
+        "shop.returns lacks models/staging/shop: a description of shop.returns",
+    ]
+
+
+def test_a_statistic_of_no_column_and_a_rule_without_a_row_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = next(declared for declared in read_declarations(STAGING) if declared.name == "orders")
+    watched = orders.declaration.model_copy(update={"statistics": {"total": "number"}})
+    monkeypatch.setattr("test_declared_tables.rows_of", lambda _: [])
+    found = lacks(orders._replace(declaration=watched))
+    assert "shop.orders lacks models/staging/shop/judged_shop__orders.sql: the column total, of statistics" in found
+    assert "shop.orders lacks models/staging/shop: a row of a unit test that breaks total_negative" in found
