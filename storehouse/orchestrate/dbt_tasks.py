@@ -22,8 +22,8 @@ from storehouse.core.settings import PROJECT, settings
 from storehouse.core.task_names import DBT
 from storehouse.core.transform import NOT_DAILY_TAGS, target_folder
 from storehouse.operate.summary import count_tests
+from storehouse.orchestrate.defaults import BUILDS_POOL, no_vain_retries
 from storehouse.orchestrate.notices import Told
-from storehouse.orchestrate.rules import BUILDS_POOL, no_vain_retries
 
 # Of a build, whatever its size: a full refresh reads all of raw, in a DAG without a large build too.
 LONGEST_BUILD = timedelta(hours=4)

@@ -9,8 +9,8 @@ from airflow.sdk import Param, TriggerRule, task, task_group
 from extract_load import load, partitions
 from storehouse.core.settings import settings
 from storehouse.core.task_names import BUILD, LARGE_BUILD
+from storehouse.orchestrate.defaults import SOURCES_POOL, build_params, no_vain_retries
 from storehouse.orchestrate.readiness import WaitForSource
-from storehouse.orchestrate.rules import SOURCES_POOL, build_params, no_vain_retries
 
 
 def parts(*sources: str) -> list[str]:

@@ -47,10 +47,10 @@ def dag(notices: ModuleType) -> object:
     """A DAG with the rules of the house."""
     from airflow.sdk import DAG, BaseOperator
 
+    from storehouse.orchestrate.defaults import DAG_DEFAULTS
     from storehouse.orchestrate.report import report
-    from storehouse.orchestrate.rules import RULES
 
-    with DAG("shop_elt", **RULES) as dag:
+    with DAG("shop_elt", **DAG_DEFAULTS) as dag:
         BaseOperator(task_id="publish") >> report()
     return dag
 

@@ -1,4 +1,4 @@
-"""What the house adds to Airflow's own processes.
+"""What this project adds to Airflow's own processes.
 
 The deadline's reference is registered, and a run's deadline counts while it runs.
 And `make airflow`, where whoever reaches the port is an administrator, answers to the names of this machine only: else
@@ -37,7 +37,7 @@ def _set_deadline(dag_run: object, when: datetime) -> None:
             deadline.deadline_time = when
 
 
-class House(AirflowPlugin):
+class Storehouse(AirflowPlugin):
     """The plugin."""
 
     name = "storehouse"
