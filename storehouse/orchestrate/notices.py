@@ -94,7 +94,7 @@ def recovered(context: Any) -> None:
 
 
 class RunStarts(BaseDeadlineReference):
-    """The deadline counts from the run's start. It is far in the future until plugins/storehouse_plugin.py sets it then.
+    """The deadline counts from the run's start: plugins/storehouse_plugin.py sets it then, and it is far ahead before.
 
     Airflow has no such reference, and counts a backfill's runs, queued for days, as late. `DAGRUN_QUEUED_AT` would be
     wrong in the same way, and in 3.3 no task of such a DAG can be cleared (apache/airflow#70368).
