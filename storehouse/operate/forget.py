@@ -4,7 +4,6 @@ The tags in YAML say what is personal (`meta: {pii: …}`) and whose a landed ro
 docs/privacy.md says more.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -15,9 +14,10 @@ import psycopg
 from psycopg import errors, sql
 
 from storehouse.core import transform
-from storehouse.core.databases import Database, open_warehouse
+from storehouse.core.databases import Advice, Database, open_warehouse
 from storehouse.core.errors import StorehouseError
 from storehouse.core.progress import say
+from storehouse.core.queries import as_sql, one_row, one_value
 from storehouse.core.settings import PROJECT, settings
 from storehouse.core.transform import DAILY
 from storehouse.laptop import local
@@ -114,7 +114,7 @@ def forget(customers: list[str]) -> int:
         return _prove(raw, warehouse, places)
 
 
-_ADVICE = {
+_ADVICE: Advice = {
     errors.InsufficientPrivilege: "Set FORGET_USER and FORGET_PASSWORD to the role that may update raw: "
     "deploy/roles.sql makes one (docs/deploy.md). What was begun is ended by running this again."
 }
@@ -130,15 +130,16 @@ def _connect(duty: Literal["forget", "transform"]) -> Iterator[Database]:
 
 def _tell_of_a_skipped_vacuum(notice: errors.Diagnostic) -> None:
     """Before PostgreSQL 17 only its owner may vacuum a table."""
-    if notice.severity_nonlocalized == "WARNING" and notice.message_primary.startswith("permission denied"):
-        say("vacuum", f"{notice.message_primary}: let an administrator run vacuum (analyze) on it")
+    said = notice.message_primary or ""
+    if notice.severity_nonlocalized == "WARNING" and said.startswith("permission denied"):
+        say("vacuum", f"{said}: let an administrator run vacuum (analyze) on it")
 
 
 @cache
 def _odd_in_raw() -> str:
     """The query that builds ask too; its macro has nothing of dbt's."""
     file = PROJECT / "macros" / "access" / "odd_in_raw.sql"
-    return jinja2.Environment().from_string(file.read_text()).module.odd_in_raw()
+    return vars(jinja2.Environment().from_string(file.read_text()).module)["odd_in_raw"]()
 
 
 def _hold_plain(raw: psycopg.Connection, places: list[Place]) -> None:
@@ -149,7 +150,7 @@ def _hold_plain(raw: psycopg.Connection, places: list[Place]) -> None:
     """
     tables = {place.name: place.table for place in places}.values()
     raw.execute(sql.SQL("lock table {} in row exclusive mode").format(sql.SQL(", ").join(tables)))
-    if odd := raw.execute(_odd_in_raw()).fetchall():
+    if odd := raw.execute(as_sql(_odd_in_raw())).fetchall():
         words = "; ".join(f"{name} {what}" for name, what in sorted(odd)[:SHOWN])
         raise StorehouseError(
             f"Raw must be plain tables, or what stands there could run code with the rights of this command: {words}. "
@@ -229,7 +230,7 @@ def _collect(warehouse: psycopg.Connection, places: list[Place], customers: list
     Raises:
         StorehouseError: nobody has such an id.
     """
-    if warehouse.execute("select to_regnamespace('forgetting') is null").fetchone()[0]:
+    if one_value(warehouse, "select to_regnamespace('forgetting') is null"):
         warehouse.execute("create schema forgetting")
     for table, columns in (
         (
@@ -240,7 +241,7 @@ def _collect(warehouse: psycopg.Connection, places: list[Place], customers: list
         (FORMS, "n int, form text, unique (n, form)"),
         (CHANGED, "name text primary key"),
     ):
-        warehouse.execute(sql.SQL("create table if not exists {} ({})").format(table, sql.SQL(columns)))
+        warehouse.execute(sql.SQL("create table if not exists {} ({})").format(table, as_sql(columns)))
     known = set()
     for table, person in {place.name: (place.table, place.person) for place in places if place.person}.values():
         of = sql.SQL("select distinct {0} from {1} where {0} = any(%s)").format(person, table)
@@ -287,7 +288,7 @@ def _collect(warehouse: psycopg.Connection, places: list[Place], customers: list
                 [customers],
             )
     warehouse.execute(sql.SQL(SPELLED).format(forms=FORMS, sought=PENDING, windows=sql.Literal(WINDOWS)))
-    return warehouse.execute(sql.SQL("select exists (select from {})").format(PENDING)).fetchone()[0]
+    return one_value(warehouse, sql.SQL("select exists (select from {})").format(PENDING))
 
 
 def _erase(warehouse: psycopg.Connection, places: list[Place]) -> None:
@@ -410,12 +411,13 @@ def _prove(raw: psycopg.Connection, warehouse: psycopg.Connection, places: list[
     for place in (*places, *_built_places(), *map(_refused, filter(lambda place: place.person, places))):
         if place.person and (rows := _count_left(warehouse, place)):
             found[f"{'.'.join([place.name, place.column, *place.path])}, rows of their own"] = rows
-    customers, telling, others = warehouse.execute(
+    customers, telling, others = one_row(
+        warehouse,
         sql.SQL(
             "select string_agg(distinct customer_id, ', '), count(*) filter (where is_telling), "
             "count(value) filter (where not is_telling) from {}"
-        ).format(PENDING)
-    ).fetchone()
+        ).format(PENDING),
+    )
     if found:
         print(f"{customers}: NOT forgotten. Their values still stand in")
         for place, rows in found.items():
@@ -476,7 +478,7 @@ def _found(warehouse: psycopg.Connection) -> dict[str, int]:
         texts = [sql.SQL("lower({}::text)").format(sql.Identifier(column)) for column in columns]
         counts = [sql.SQL("count(*) filter (where {})").format(seeks.format(FORMS, text)) for text in texts]
         query = sql.SQL("select {} from {}").format(sql.SQL(", ").join(counts), sql.Identifier(*name))
-        for column, rows in zip(columns, warehouse.execute(query).fetchone(), strict=True):
+        for column, rows in zip(columns, one_row(warehouse, query), strict=True):
             if rows:
                 found[".".join([*name, column])] = rows
     samples = sql.SQL("lower(concat(most_common_vals::text, histogram_bounds::text))")
@@ -515,7 +517,7 @@ def _text_columns(warehouse: psycopg.Connection, is_readable: bool = True) -> li
 
 def _count_left(warehouse: psycopg.Connection, place: Place) -> int:
     count = sql.SQL("select count(*) from {} where {} in (select customer_id from {}) and {}")
-    return warehouse.execute(count.format(place.table, place.person, PENDING, place.is_left)).fetchone()[0]
+    return one_value(warehouse, count.format(place.table, place.person, PENDING, place.is_left))
 
 
 def _tell_of_shared(warehouse: psycopg.Connection) -> None:
@@ -532,8 +534,10 @@ def _landed_places() -> Iterable[Place]:
     for source in transform.manifest()["sources"].values():
         name = (source["schema"], source["identifier"])
         template = source["config"]["meta"].get("person")
-        person = _person(template)
-        whose = re.fullmatch(r"([^{]*){(?:.*\.)?([^.}]+)}", template).groups() if template else None
+        person = whose = None
+        if template:
+            prefix, member = _parts(template)
+            person, whose = _person(prefix, member), (prefix, member[-1])
         for column in source["columns"].values():
             tags = column["config"]["meta"].get("pii", {})
             for path, kind in tags.items() if isinstance(tags, dict) else [("", tags)]:
@@ -562,13 +566,16 @@ def _refused(place: Place) -> Place:
     return Place("quarantine.refused_records", table, "record", path, place.kind, sql.Identifier("person"))
 
 
-def _person(template: str | None) -> sql.Composable | None:
-    """`web-{customer_id}`, `mkt-{payload.buyer.buyer_id}`: whose a landed row is; null when it does not say."""
-    if not template:
-        return None
-    prefix, column = re.fullmatch(r"([^{]*){([^}]+)}", template).groups()
-    column, *path = column.split(".")
+def _person(prefix: str, member: list[str]) -> sql.Composable:
+    """Whose a landed row is, such as `web-17`; null when it does not say."""
+    column, *path = member
     return sql.SQL("({} || nullif(trim({}), ''))").format(sql.Literal(prefix), _text(column, tuple(path)))
+
+
+def _parts(template: str) -> tuple[str, list[str]]:
+    """Of `mkt-{payload.buyer.buyer_id}`: the prefix of a customer's id, and the member that has the rest."""
+    prefix, member = template.removesuffix("}").split("{")
+    return prefix, member.split(".")
 
 
 def _text(column: str, path: tuple[str, ...]) -> sql.Composable:
