@@ -33,8 +33,8 @@ def columns_of(connection: psycopg.Connection, relation: sql.Composable) -> list
 
 
 def as_sql(text: str) -> sql.SQL:
-    """A text as SQL: a file of ours, or names and types that PostgreSQL itself has quoted; never what a person gave.
+    """A text as SQL: a file of ours, or names and types that were checked or that PostgreSQL itself has quoted.
 
-    psycopg's types take literals of the code alone.
+    Never what a person gave: psycopg's types take literals of the code alone, and this is the one way around them.
     """
     return sql.SQL(cast(LiteralString, text))
