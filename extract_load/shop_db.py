@@ -25,6 +25,7 @@ from extract_load.ledger import (
 from extract_load.tables import Table
 from storehouse.core.databases import Database, only_one, open_shop
 from storehouse.core.errors import StorehouseError
+from storehouse.core.queries import as_sql, one_row, one_value
 from storehouse.core.settings import settings
 from storehouse.core.shown import printable
 
@@ -104,7 +105,7 @@ def _load_table(
             load.interval_until = _end_of_data(shop, table, from_, until)
             condition = _condition(from_, until, columns["updated_at"].is_nullable)
         expressions = [
-            sql.SQL("{}::{}").format(sql.Identifier(name), sql.SQL(column.landed_as))
+            sql.SQL("{}::{}").format(sql.Identifier(name), as_sql(column.landed_as))
             if column.is_cast
             else sql.Identifier(name)
             for name, column in columns.items()
@@ -153,7 +154,7 @@ _OP = sql.SQL("case when deleted_at >= {} and deleted_at <= now() + interval '1 
 
 
 def _tell_of_odd_deletes(warehouse: Database, table: Table) -> None:
-    (odd,) = warehouse.execute("select count(*) from _landing where deleted_at is not null and _op = 'u'").fetchone()
+    odd = one_value(warehouse, "select count(*) from _landing where deleted_at is not null and _op = 'u'")
     if odd:
         news = (
             "%s: deleted_at of %s is no time at which it can have been deleted; read as living until it changes again"
@@ -230,7 +231,7 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
             f"{table.label}: {', '.join(sorted(taken))} of {schema}.{table.name} has a name that raw uses for itself. "
             "Read a view that names it otherwise."
         )
-    wanted = table.columns | ({"deleted_at": "timestamptz"} if table.kind == "updated_at" else {})
+    wanted = dict(table.columns) | ({"deleted_at": "timestamptz"} if table.kind == "updated_at" else {})
     wrong = [
         f"{name} is {columns[name].type}, and must be a {kind}"
         for name, type_ in wanted.items()
@@ -259,7 +260,7 @@ def _raw_types(warehouse: Database, table: Table) -> dict[str, str]:
 def _is_empty(warehouse: Database, table: Table) -> bool:
     with warehouse.speaking():
         statement = sql.SQL("select not exists (select from {})").format(sql.Identifier(table.schema, table.name))
-        return warehouse.execute(statement).fetchone()[0]
+        return one_value(warehouse, statement)
 
 
 def _as_raw_holds_them(warehouse: Database, table: Table, columns: dict[str, Column]) -> dict[str, Column]:
@@ -310,11 +311,12 @@ def _adapt_raw(warehouse: Database, table: Table, columns: dict[str, Column], lo
         logger.warning(news, table.label, name, columns[name].type, load_id)
     for name in raw.keys() - columns.keys():
         # Said once: as long as the loads before this one still had it.
-        (had_it,) = warehouse.execute(
+        had_it = one_value(
+            warehouse,
             sql.SQL(
                 "select exists (select from {} where _load_id = (select max(_load_id) from {}) and {} is not null)"
-            ).format(name_of, name_of, sql.Identifier(name))
-        ).fetchone()
+            ).format(name_of, name_of, sql.Identifier(name)),
+        )
         if had_it:
             news = "%s: the column %s is gone at the source; null from load %d on, kept before"
             logger.warning(news, table.label, name, load_id)
@@ -326,7 +328,7 @@ def _end_of_data(shop: Database, table: Table, from_: datetime | None, until: da
         "select max(updated_at)::timestamptz + interval '1 microsecond' from {} "
         "where updated_at < least({}, now()) and updated_at >= {}"
     ).format(_at_shop(table), until, NO_TIME_BEFORE)
-    (ends,) = shop.execute(statement).fetchone()
+    ends = one_value(shop, statement)
     return max(ends, from_) if ends and from_ else ends or from_
 
 
@@ -374,7 +376,7 @@ def _append_differences(
     ).format(**parts)
     if not allow_empty:
         statement = sql.SQL("select exists (select from _landing), exists ({})").format(current)
-        has_rows, had_rows = warehouse.execute(statement).fetchone()
+        has_rows, had_rows = one_row(warehouse, statement)
         if had_rows and not has_rows:
             raise StorehouseError(
                 f"{table.label} is empty at the source and had rows before. Nothing was landed. "
@@ -411,4 +413,4 @@ def _append_differences(
         select (select count(*) from upserts) + (select count(*) from deletes)
         """
     ).format(current=current, **parts)
-    return warehouse.execute(statement).fetchone()[0]
+    return one_value(warehouse, statement)

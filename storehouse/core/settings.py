@@ -244,6 +244,7 @@ class Settings(BaseSettings):
         if user is None:
             user, password = self.warehouse_user, self._warehouse_password()
         return make_conninfo(
+            "",
             host=place["WAREHOUSE_HOST"],
             port=place["WAREHOUSE_PORT"],
             user=user,
@@ -275,11 +276,11 @@ class Settings(BaseSettings):
         if self.is_embedded:
             # `PGREQUIREAUTH` may be in the environment, but it is meant for the warehouse.
             defaults["require_auth"] = "none,password,md5,gss,sspi,scram-sha-256"
-        return make_conninfo(**defaults | place | ours)
+        return make_conninfo("", **defaults | place | ours)
 
     def shop_session(self) -> dict[str, str]:
         """The settings of a session of the shop. Time-outs in the URL's own options win."""
-        said = conninfo_to_dict(self.shop_conninfo()).get("options", "")
+        said = str(conninfo_to_dict(self.shop_conninfo()).get("options", ""))
         patience = sessions.patience(self.lock_wait_minutes) | {sessions.TRANSACTION_TIMEOUT: "0"}
         chosen = {name: value for name, value in patience.items() if name not in said}
         # Functions behind a view may name their tables without a schema.
@@ -327,7 +328,8 @@ def settings() -> Settings:
     try:
         if folder:
             next(Path(folder).iterdir(), None)  # pydantic only warns when it is not there
-        return Settings(_secrets_dir=folder)
+        # pydantic-settings takes it, and declares to type checkers the fields alone.
+        return Settings(_secrets_dir=folder)  # pyright: ignore[reportCallIssue]
     except OSError as error:
         raise StorehouseError(
             f"STOREHOUSE_SECRETS: {error.filename}: {error.strerror}. "
@@ -335,5 +337,7 @@ def settings() -> Settings:
         ) from error
     except ValidationError as error:
         # Without what was given: the variable is known, and a password may stand in the wrong one.
-        wrong = "; ".join(f"{e['loc'][0].upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+        wrong = "; ".join(
+            f"{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+        )
         raise StorehouseError(f"A setting in the environment is wrong. {wrong}") from None

