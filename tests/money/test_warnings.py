@@ -54,7 +54,7 @@ def built(house):
     [
         ("stated_totals_are_those_of_the_lines", 1),
         ("every_amount_is_converted", 1),
-        ("no_rate_is_older_than_a_month", 1),
+        ("no_order_is_converted_with_an_old_rate", 1),
         ("every_credit_note_gives_back", 1),
         ("no_unmarked_refund_is_counted_as_paid", 1),
         ("no_record_waits_too_long_for_its_order", 1),
