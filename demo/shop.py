@@ -234,6 +234,8 @@ def _last_day(clock: Clock, until: date | None, days: int | None) -> date:
         raise StorehouseError("Give the day to play to or the number of days, not both.")
     if days is not None and days < 0:
         raise StorehouseError(f"The shop can't go back: {days} days.")
+    if days is not None and days > 1_000_000:
+        raise StorehouseError(f"The shop can't be played on by {days:,} days: nothing after today is history yet.")
     last = until or clock.day + timedelta(days=1 if days is None else days)
     if last < clock.start:
         raise StorehouseError(f"The shop opens on {clock.start}: it can't be played to the end of {last}.")
