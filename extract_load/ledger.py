@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import shlex
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -288,7 +289,8 @@ def prepare(warehouse: Database) -> None:
         except errors.InsufficientPrivilege as error:
             raise StorehouseError(
                 f"The raw schemas are not complete in {warehouse.where}, and this role may not create them: "
-                f"{error.diag.message_primary}. Let the database's owner run: psql -f deploy/roles.sql; "
+                f"{error.diag.message_primary}. Let the database's owner run: "
+                f"psql -d {shlex.quote(settings().warehouse_database)} -f deploy/roles.sql; "
                 "without roles of their own: python -m extract_load prepare"
             ) from None
 

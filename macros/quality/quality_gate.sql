@@ -4,14 +4,6 @@
         while dbt parses: the others get neither its SQL nor its parents, which for a judged model would be a circle.
     -#}
     {%- for source, table in judged_tables() if model.name == 'stg_' ~ source ~ '__' ~ table -%}
-        {{ stop_over_limit(
-            source,
-            table,
-            judged=ref('int_loads__judged'),
-            refused=ref('refused_records'),
-            thresholds=ref('quality_thresholds'),
-            waivers=ref('quarantine_waivers'),
-            ledger=ref('stg_ledger__loads'),
-        ) }}
+        {{ stop_over_limit(source, table) }}
     {%- endfor -%}
 {%- endmacro %}

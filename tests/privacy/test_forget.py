@@ -177,6 +177,17 @@ def test_a_buyer_of_the_marketplace_is_erased_from_orders_kept_whole(lived_in: H
     assert lived_in.query(kept, buyer) == [(orders,)]
 
 
+def test_ids_that_only_blanks_tell_apart_are_two_people(lived_in: House) -> None:
+    kept = "select payload #>> '{buyer,email}' from raw_marketplace.orders where payload ->> 'order_id' = %s"
+    for order, buyer in (("blank-1", "B 7"), ("blank-2", "B 7 ")):
+        record = {"order_id": order, "buyer": {"buyer_id": buyer, "email": f"{order}@example.net"}}
+        values = "(payload, _partition, _load_id, _row, _op) select %s, 'eu', load_id, 1, 'u' from load"
+        land(lived_in, "marketplace", "orders", values, json.dumps(record))
+    assert forget.forget(["mkt-B 7 "]) == 0
+    assert lived_in.query(kept, "blank-1") == [("blank-1@example.net",)]
+    assert lived_in.query(kept, "blank-2") == [("forgotten@example.invalid",)]
+
+
 def unreadable(house: House, source: str, table: str, text: str, row: int = 1) -> None:
     """A record that nobody could read."""
     extra = {"stores": ("_file, _line,", "'a.csv', 1,")}.get(source, ("", ""))

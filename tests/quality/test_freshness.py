@@ -60,7 +60,11 @@ def test_five_quiet_days_warn_and_eight_fail_with_table_hours_and_seed(asked: As
     assert asked.verdict() == "warn"
     asked.days(8, 12, has_orders=False)
     (failed,) = transform.build(DAILY)
-    for words in ("shop.orders has had nothing new for 216 hours", "fails after 194", "seeds/freshness_limits.csv"):
+    for words in (
+        "shop.orders is 216 hours behind (a test warns after 26)",
+        "was read for 216 hours without anything new (the run fails after 194)",
+        "seeds/freshness_limits.csv",
+    ):
         assert words in failed
     asked.days(12, 13, has_orders=True)
     assert transform.build(DAILY) == []
