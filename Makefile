@@ -119,10 +119,10 @@ target/manifest.json: $(PACKAGES) dbt_project.yml $(DBT_FILES)
 	@$(BIN)/dbt parse --quiet
 	@touch $@
 
-## check      what every change passes before it is shown: lint, policy, imports, the tests that need no server; under a minute
+## check      what every change passes before it is shown: lint, types, policy, imports, the tests that need no server; under a minute
 .PHONY: check
 check: $(PACKAGES)
-	@$(MAKE) --no-print-directory -j 4 lint policy imports test-quick
+	@$(MAKE) --no-print-directory -j 4 lint types policy imports test-quick
 	@echo "check: all is well"
 
 ## lint       Python (ruff), SQL of models, tests and macros (sqlfluff), YAML (yamllint)

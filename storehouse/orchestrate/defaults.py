@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
-from airflow.sdk import AsyncCallback, CronDataIntervalTimetable, DeadlineAlert, Param
+from airflow.sdk import CronDataIntervalTimetable, Param
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.log import mask_secret
 

@@ -36,7 +36,7 @@ def extract_load(
     part: str,
     data_interval_end: datetime | None = None,
     dag_run: Any = None,
-    params: dict[str, Any] | None = None,
+    params: Any = None,
 ) -> dict[str, int]:
     """Land a part; returns rows by table. Safe to repeat."""
     source, _, partition = part.partition("/")

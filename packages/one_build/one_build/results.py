@@ -9,8 +9,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from one_build.site import Site
 
@@ -68,9 +70,9 @@ def begin(connect: Connect, dag_id: str, run_id: str) -> None:
     """
     with _session(connect) as database:
         if not database.execute(
-            "select exists (select from pg_attribute where attname = 'finished_at' and not attisdropped"
-            " and attrelid = to_regclass('orchestration.node_results'))"
-        ).fetchone()[0]:
+            "select from pg_attribute where attname = 'finished_at' and not attisdropped"
+            " and attrelid = to_regclass('orchestration.node_results')"
+        ).fetchone():
             with database.transaction():
                 database.execute("select pg_advisory_xact_lock(%s)", [TABLE_LOCK])
                 database.execute(TABLE)
@@ -133,7 +135,7 @@ class Recorder:
         self.lock = threading.Lock()  # dbt's threads call at the same time
         self.database: psycopg.Connection | None = None
 
-    def __call__(self, event: object) -> None:
+    def __call__(self, event: Any) -> None:
         """Take one event."""
         if event.info.name != "NodeFinished":
             return
@@ -162,7 +164,7 @@ class Recorder:
             self._send(is_last=True)
         return self.counts
 
-    def _take(self, info: object, result: object) -> None:
+    def _take(self, info: Any, result: Any) -> None:
         unique_id, kind, name = info.unique_id, info.resource_type, info.node_name
         words = f"{name}: {self.site.shown(result.message) or result.status} in {result.execution_time:.2f} s"
         went_wrong = result.status in WENT_WRONG
@@ -191,10 +193,10 @@ class Recorder:
         self.settled.add(node)
         status = FAILED if node in self.failed else status
         self.counts[status] += node != TESTS
-        times = self.times.get(node, (None, None))
-        self.unsent.append((node, status, "\n".join(self.messages.get(node, [])), *times))
+        began, ended = self.times.get(node, (None, None))
+        self.unsent.append((node, status, "\n".join(self.messages.get(node, [])), began, ended))
 
-    def _time(self, node: str, info: object) -> None:
+    def _time(self, node: str, info: Any) -> None:
         """Keep when dbt began and ended it; of the tests about several nodes, the first and the last."""
         if not info.node_started_at or not info.node_finished_at:
             return  # it was skipped
@@ -225,7 +227,7 @@ class Recorder:
                 self.database = None
             if is_last:
                 raise
-        if is_last:
+        if is_last and self.database:
             self.database.close()
 
 
@@ -248,5 +250,5 @@ def _utc(said: str) -> datetime:
 
 def _session(connect: Connect) -> psycopg.Connection:
     database = connect()
-    database.execute(f"set statement_timeout to '{STATEMENT_WITHIN}s'")
+    database.execute(sql.SQL("set statement_timeout to {}").format(f"{STATEMENT_WITHIN}s"))
     return database

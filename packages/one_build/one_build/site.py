@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import psycopg
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from psycopg.conninfo import make_conninfo
 
 if TYPE_CHECKING:  # the triggerer imports this module, and has no use for Cosmos
     from cosmos import ProfileConfig, ProjectConfig
@@ -139,12 +140,13 @@ class Site:
             common += ["--profiles-dir", str(profiles.parent), "--profile", profile.profile_name]
             common += ["--target", profile.target_name, "--target-path", str(target), "--log-path", str(target)]
             done = dbtRunner(callbacks=[listen] if listen else []).invoke([*arguments, *common])
-        if not hasattr(done.result, "results"):
+        results = getattr(done.result, "results", None)
+        if results is None:
             interrupt = done.exception if isinstance(done.exception, KeyboardInterrupt) else None
             raise DbtError(f"dbt {arguments[0]}: {self.shown(str(done.exception or done.result))}") from interrupt
         return [
             f"{result.node.name}: {self.shown(result.message or result.status)}"
-            for result in done.result.results
+            for result in results
             if result.status in _FAILED
         ]
 
@@ -175,6 +177,6 @@ class Site:
 @cache
 def _conninfo(results: str) -> str:
     found = Connection.get(results)
-    return psycopg.conninfo.make_conninfo(
+    return make_conninfo(
         host=found.host, port=found.port, user=found.login, password=found.password, dbname=found.schema
     )

@@ -59,7 +59,7 @@ def dbt_build(
     Raises:
         FileNotFoundError: the manifest is not there.
     """
-    shown = dict.fromkeys((DbtResourceType.MODEL, DbtResourceType.SEED, DbtResourceType.SNAPSHOT), _converter(site))
+    shown = {DbtResourceType(kind): _converter(site) for kind in ("model", "seed", "snapshot")}
     left_out = _left_out(site)
     site.manifest  # noqa: B018  for its error
     group = DbtTaskGroup(

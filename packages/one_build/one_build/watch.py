@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
 from airflow.sdk.exceptions import AirflowRuntimeError
@@ -67,7 +67,7 @@ class Look:
     async def __aexit__(self, *_: object) -> None:
         """The last one out ends it."""
         self.waiting -= 1
-        if not self.waiting:
+        if not self.waiting and self.looking:
             self.looking.cancel()
             self.shared.pop(self.run, None)
 
@@ -77,7 +77,7 @@ class Look:
         Raises:
             RuntimeError: the looking ended in an error.
         """
-        if self.looking.done():
+        if self.looking and self.looking.done():
             raise RuntimeError(f"The results of {self.run} can't be looked up") from self.looking.exception()
         async with self.news:
             await self.news.wait()
@@ -143,6 +143,11 @@ class Look:
 
 class NodeResult(BaseTrigger):
     """Ends a node's task with its result, or sends it to a worker: to fail there, or to run the node alone."""
+
+    if TYPE_CHECKING:  # the triggerer sets them
+        task_instance: Any
+        task: Any
+        timeout_after: datetime
 
     def __init__(self, node: str, group: str, site: str = "one_build.site.Site", results: str = "") -> None:
         """`node`: its unique id, or `tests`; `group`: the task group; `site`: the class; `results`: as there."""
@@ -244,7 +249,7 @@ class NodeResult(BaseTrigger):
         return result if result and result.at >= began else None
 
 
-def timing_of(began: datetime | None = None, ended: datetime | None = None) -> dict[str, int]:
+def timing_of(began: datetime | None = None, ended: datetime | None = None) -> dict[str, Any]:
     """What `one_build.plugin` makes the task's dates of; without times: this moment, for what did not run."""
     began = began or datetime.now(UTC)
     took = (ended - began) / timedelta(milliseconds=1) if ended else 0
