@@ -143,7 +143,7 @@ target/.linted: $(INSTALLED) .sqlfluff $(shell find models macros tests/data pac
 ## types      Python's types (pyright)
 .PHONY: types
 types: $(INSTALLED)
-	@$(BIN)/pyright --pythonpath $(BIN)/python
+	@$(BIN)/pyright --warnings --pythonpath $(BIN)/python
 
 ## policy     what every model, source and macro must have (dbt-bouncer.yml), and macros' YAML against their arguments
 .PHONY: policy

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 
 from extract_load.ledger import (
     NO_TIME_BEFORE,
@@ -22,6 +22,7 @@ from extract_load.ledger import (
     shape,
     starting_point,
 )
+from extract_load.payload import LARGEST_BYTES
 from extract_load.tables import Table
 from storehouse.core.databases import Database, only_one, open_shop
 from storehouse.core.errors import StorehouseError
@@ -111,7 +112,7 @@ def _load_table(
             for name, column in columns.items()
         ]
         types = {name: column.landed_as for name, column in columns.items()}
-        has_deletes = table.kind == "updated_at" and "deleted_at" in columns
+        has_deletes = "deleted_at" in columns
         if has_deletes:
             expressions.append(_OP)
             types["_op"] = "text"
@@ -120,19 +121,21 @@ def _load_table(
         )
 
         def feed(sink: psycopg.Copy) -> None:
-            with shop.speaking(), shop.cursor().copy(statement) as source:
-                for block in _blocks(source):
+            too_large = _too_large(table)
+            with shop.speaking({errors.ProgramLimitExceeded: too_large}), shop.cursor().copy(statement) as source:
+                for block in _blocks(source, too_large):
                     with warehouse.speaking():
                         sink.write(block)
                     load.account(block)
 
         def append(load_id: int) -> int:
             _adapt_raw(warehouse, table, columns, load_id)
-            if table.kind == "full":
-                return _append_differences(warehouse, table, columns, load_id, allow_empty)
             if has_deletes:
                 _tell_of_odd_deletes(warehouse, table)
-            return append_rows(warehouse, table, columns, load_id, sql.SQL("_op") if has_deletes else UPSERT)
+            op = sql.SQL("_op") if has_deletes else UPSERT
+            if table.kind == "full":
+                return _append_differences(warehouse, table, columns, load_id, op, allow_empty)
+            return append_rows(warehouse, table, columns, load_id, op)
 
         return land(warehouse, load, types, feed, append, binary=True)
 
@@ -231,7 +234,7 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
             f"{table.label}: {', '.join(sorted(taken))} of {schema}.{table.name} has a name that raw uses for itself. "
             "Read a view that names it otherwise."
         )
-    wanted = dict(table.columns) | ({"deleted_at": "timestamptz"} if table.kind == "updated_at" else {})
+    wanted = dict(table.columns) | {"deleted_at": "timestamptz"}
     wrong = [
         f"{name} is {columns[name].type}, and must be a {kind}"
         for name, type_ in wanted.items()
@@ -341,9 +344,12 @@ def _condition(from_: datetime | None, until: datetime | None, is_nullable: bool
     return sql.SQL("{} or updated_at is null").format(within) if is_nullable else within
 
 
-def _blocks(source: psycopg.Copy) -> Iterator[bytes]:
+def _blocks(source: psycopg.Copy, too_large: str) -> Iterator[bytes]:
     waiting, size = [], 0
-    for part in source:
+    # A part is a row, as the server sends it.
+    for number, part in enumerate(source, start=1):
+        if len(part) > LARGEST_BYTES:
+            raise StorehouseError(f"Row {number:,} of those to read is of {len(part) / 2**20:,.1f} MB. {too_large}")
         waiting.append(part)
         size += len(part)
         if size >= BLOCK_BYTES:
@@ -352,10 +358,47 @@ def _blocks(source: psycopg.Copy) -> Iterator[bytes]:
     yield b"".join(waiting)
 
 
+def _too_large(table: Table) -> str:
+    """What to do about a row that would land, and then stop staging for ever: `jsonb` can't hold it."""
+    place = f"{settings().shop_schema}.{table.name}"
+    return (
+        f"{table.label}: a row is larger than {LARGEST_BYTES >> 20} MB, which no later layer can hold. Nothing was "
+        f"landed. Find it at the shop: select {', '.join(table.key)} from {place} as found "
+        f"where octet_length(found::text) > {LARGEST_BYTES}; shorten it there, or read a view that does (SHOP_SCHEMA)."
+    )
+
+
+def _check_keys(warehouse: Database, table: Table) -> None:
+    key = sql.SQL(", ").join(map(sql.Identifier, table.key))
+    doubled = sql.SQL(
+        "select count(*) from "
+        "(select from _landing where row({key}) is not null group by {key} having count(*) > 1) as doubled"
+    ).format(key=key)
+    count = one_value(warehouse, doubled)
+    if count:
+        names, place = ", ".join(table.key), f"{settings().shop_schema}.{table.name}"
+        raise StorehouseError(
+            f"{table.label}: keys ({names}) with more than one row in {place}: {count:,}. It is read in full, and each "
+            "load would take another row for the current one. Nothing was landed. "
+            f"See them: select {names}, count(*) from {place} group by {names} having count(*) > 1; "
+            "mend them, or read a view with a row a key (SHOP_SCHEMA)."
+        )
+
+
 def _append_differences(
-    warehouse: Database, table: Table, columns: dict[str, Column], load_id: int, allow_empty: bool
+    warehouse: Database,
+    table: Table,
+    columns: dict[str, Column],
+    load_id: int,
+    op: sql.Composable,
+    allow_empty: bool,
 ) -> int:
-    """Compare the snapshot in `_landing` with the latest state in raw; land what is new, changed or gone."""
+    """Compare the snapshot in `_landing` with the latest state in raw; land what is new, changed, deleted or gone.
+
+    Raises:
+        StorehouseError: it is empty, or has two rows of one key, of which nobody can say which is the current one.
+    """
+    _check_keys(warehouse, table)
     raw = _raw_types(warehouse, table)
     parts = {
         "raw": sql.Identifier(table.schema, table.name),
@@ -369,13 +412,15 @@ def _append_differences(
             for name in table.key
         ),
         "load_id": sql.Literal(load_id),
+        "op": op,
     }
-    current = sql.SQL(
-        "select * from (select distinct on ({key}) * from {raw} order by {key}, _load_id desc, _row desc) as latest "
-        "where _op <> 'd'"
-    ).format(**parts)
+    current = sql.SQL("select distinct on ({key}) * from {raw} order by {key}, _load_id desc, _row desc").format(
+        **parts
+    )
     if not allow_empty:
-        statement = sql.SQL("select exists (select from _landing), exists ({})").format(current)
+        statement = sql.SQL(
+            "select exists (select from _landing), exists (select from ({}) as current where _op <> 'd')"
+        ).format(current)
         has_rows, had_rows = one_row(warehouse, statement)
         if had_rows and not has_rows:
             raise StorehouseError(
@@ -387,20 +432,27 @@ def _append_differences(
         """
         with current as materialized ({current}),
 
+        snapshot as (
+            select {columns}, _row, {op} as _op from _landing
+        ),
+
         changed as (
-            select {snapshot_row}, snapshot._row
-            from _landing as snapshot
+            select {snapshot_row}, snapshot._row, snapshot._op
+            from snapshot
             left join current on {same_key}
-            where current._row is null or row({snapshot_row})::text <> row({current_row})::text
+            where
+                current._row is null
+                or current._op <> snapshot._op
+                or row({snapshot_row})::text <> row({current_row})::text
         ),
 
         gone as (
-            select {all_columns} from current where not exists (select from _landing as snapshot where {same_key})
+            select {all_columns} from current where _op <> 'd' and not exists (select from snapshot where {same_key})
         ),
 
         upserts as (
             insert into {raw} ({columns}, _load_id, _row, _op)
-            select {columns}, {load_id}, row_number() over (order by _row), 'u' from changed
+            select {columns}, {load_id}, row_number() over (order by _row), _op from changed
             returning 1
         ),
 

@@ -15,18 +15,31 @@ with refused as (
 
 ),
 
+again as (
+
+    {{ landed_again(ref('stg_ledger__loads')) }}
+
+),
+
 -- Only the latest landing of each record counts against its load.
 latest as (
 
     select
         refused.*,
-        case
-            {% for source, table in judged_tables() %}
-            when source = '{{ source }}' and table_name = '{{ table }}'
-                then {{ accepted_later(source, table, ref('stg_' ~ source ~ '__' ~ table)) }}
-            {% endfor %}
-        end as resolved_load_id
+        coalesce(
+            case
+                {% for source, table in judged_tables() %}
+                when source = '{{ source }}' and table_name = '{{ table }}'
+                    then {{ accepted_later(source, table, ref('stg_' ~ source ~ '__' ~ table)) }}
+                {% endfor %}
+            end,
+            again.last_load_id
+        ) as resolved_load_id
     from refused
+    left join again
+        on
+            refused._load_id = again.load_id
+            and refused.staging_key is null
     where age = 1
 
 ),
