@@ -88,8 +88,8 @@ class Storehouse(Site):
         """One that nobody is sent a notice of."""
         return Told(
             f"{node} waits in the triggerer for the build, which `airflow dags test` and `airflow tasks test` "
-            f"do not have: nothing was built. Run the DAG: airflow dags trigger {dag_id}, on a laptop `make run`; "
-            f"one node: dbt build --select {node}"
+            f"do not have: this task built nothing. Run the DAG: airflow dags trigger {dag_id}, on a laptop "
+            f"`make run`; one node: dbt build --select {node}"
         )
 
 

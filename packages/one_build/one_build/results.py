@@ -166,10 +166,13 @@ class Recorder:
 
     def _take(self, info: Any, result: Any) -> None:
         unique_id, kind, name = info.unique_id, info.resource_type, info.node_name
-        words = f"{name}: {self.site.shown(result.message) or result.status} in {result.execution_time:.2f} s"
+        said = self.site.shown(result.message) or result.status
         went_wrong = result.status in WENT_WRONG
         if went_wrong:
-            words += self._where_the_sql_is(name)
+            words = f"{name} failed in {result.execution_time:.2f} s: {said}"
+            words += "" if "compiled code at" in said else self._where_the_sql_is(name)
+        else:
+            words = f"{name}: {said} in {result.execution_time:.2f} s"
         if kind == "test":
             node = self.parent_of.get(unique_id, TESTS)
             self._open(node).discard(unique_id)
@@ -180,7 +183,9 @@ class Recorder:
         if went_wrong:
             self.failed.add(node)
         if went_wrong or kind != "test":
-            self.messages.setdefault(node, []).append(words)
+            # First what went wrong: a notice quotes the first lines.
+            said = self.messages.setdefault(node, [])
+            said.insert(0 if went_wrong else len(said), words)
         if kind != "test" and result.status == SKIPPED:
             self.messages[node] = [f"{name}: not built, a parent or its test failed"]
             self._settle(node, SKIPPED)

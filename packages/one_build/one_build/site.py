@@ -170,7 +170,8 @@ class Site:
         """The error of a node's task where there is no triggerer."""
         return AirflowFailException(
             f"{node} waits in the triggerer for the build, which `airflow dags test` and `airflow tasks test` do not "
-            f"have: nothing was built. Run the DAG: airflow dags trigger {dag_id}; one node: dbt build --select {node}"
+            f"have: this task built nothing. Run the DAG: airflow dags trigger {dag_id}; "
+            f"one node: dbt build --select {node}"
         )
 
 

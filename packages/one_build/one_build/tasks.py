@@ -283,6 +283,7 @@ class DbtNodeTask(DbtTask):
         if self.node == TESTS:
             self.site.built(context, target, alone=True)
         if not failures:
+            self.log.info("%s succeeded.", self.node)
             results.record(self.connect, run.dag_id, run.run_id, self.node)
         return "\n".join(failures)
 

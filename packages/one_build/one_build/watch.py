@@ -184,7 +184,7 @@ class NodeResult(BaseTrigger):
         result = self._fresh(look, self.node)
         if not result or result.status == SKIPPED:
             return None
-        self.log.info("%s", result.message)
+        self.log.info("%s", result.message or "No test is about several nodes.")
         if self.node == TESTS and self._is_transient(result):
             return None  # tried again when all nodes are well: what follows asks for no more than these tests
         timing = timing_of(result.started_at, result.finished_at)
@@ -209,8 +209,8 @@ class NodeResult(BaseTrigger):
         if is_skipped and look.results[TESTS].status == FAILED and not self._is_transient(look.results[TESTS]):
             return self._skipped(f"Not built: a test about several nodes failed. See the log of {self.group}.{TESTS}.")
         states = {name: look.states.get(name) for name in self._ancestors()}
-        if BROKEN & set(states.values()):
-            return self._unreached("Not built: something that it stands on failed.")
+        if broken := sorted(name for name, state in states.items() if state in BROKEN):
+            return self._unreached(f"Not built, because these failed: {', '.join(broken)}.")
         if not set(states.values()) <= TERMINAL:
             return None
         # A second build, after a kill, may have failed at a node whose task had ended well. But who clears a task is

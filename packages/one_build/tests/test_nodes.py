@@ -179,7 +179,11 @@ def test_no_node_is_built_past_a_test_that_failed_but_past_one_that_could_not_ru
 def test_tests_that_were_skipped_or_met_trouble_run_alone_when_every_node_is_well_and_only_then(
     watch: ModuleType, status: str
 ) -> None:
-    unreached = {"message": "Not built: something that it stands on failed.", "timing": None, "is_unreached": True}
+    unreached = {
+        "message": "Not built, because these failed: dbt.fct_payments.",
+        "timing": None,
+        "is_unreached": True,
+    }
     for orders, becomes in (("success", {"message": None, "timing": None}), ("running", None), ("failed", unreached)):
         results = after_a_build("success", "success", status, "deadlock detected")
         decided = decide(watch, build="success", results=results, orders=orders, parent=orders, node="tests")
@@ -250,6 +254,15 @@ def test_a_nodes_result_is_its_own_and_that_of_the_tests_about_it_alone(
     assert set(results) == {ORDERS, "tests", "build"}
     node_results.begin(connect, "jaffle_shop", "a run")
     assert node_results.read(connect, "jaffle_shop", "a run") == {}
+
+
+def test_what_failed_is_told_first(connect: Connect, tmp_path: Path) -> None:
+    recorder = recorder_at(tmp_path)
+    recorder(finished(ORDERS, "success", "SELECT 99"))
+    recorder(finished("test.one", "fail", "Got 3 results"))
+    recorder.finish()
+    message = node_results.read(connect, "jaffle_shop", "a run")[ORDERS].message
+    assert message.splitlines() == ["one failed in 0.50 s: Got 3 results", "fct_orders: SELECT 99 in 0.50 s"]
 
 
 def test_trouble_that_may_pass_is_not_told_beside_a_failed_test(connect: Connect, tmp_path: Path) -> None:
