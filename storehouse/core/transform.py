@@ -156,7 +156,7 @@ def without_database(relation_name: str) -> str:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """No garbage collection within: dbt makes few cycles of objects, and the search is a tenth of a build's cost."""
     gc.disable()
     try:
@@ -189,7 +189,7 @@ def quote_no_rows() -> None:
     PostgresConnectionManager.exception_handler = exception_handler
 
 
-@_uncollected()
+@uncollected()
 def _invoke(arguments: list[str], callbacks: list, target: str | None = None, folder: Path | None = None) -> Any:
     """Run dbt: its `dbtRunnerResult`, whose `result` has another type for each command."""
     os.environ.update(databases.dbt_environment())

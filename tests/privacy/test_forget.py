@@ -286,7 +286,10 @@ def test_what_forget_does_not_reach_is_named(lived_in: House, capsys: pytest.Cap
     assert f"{lived_in.home}/logs/dbt.log" in said and "Airflow's task logs" in said and "PostgreSQL's own log" in said
 
 
-def test_no_message_of_dbts_and_none_of_its_logs_has_a_row(lived_in: House, capfd: pytest.CaptureFixture) -> None:
+def test_no_message_of_dbts_and_none_of_its_logs_has_a_row(
+    lived_in: House, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBT_LOG_LEVEL_FILE", "debug")
     with psycopg.connect(lived_in.warehouse, autocommit=True) as warehouse:
         warehouse.execute("alter table seeds.countries add constraint none check (country != 'BR') not valid")
         try:
@@ -296,6 +299,7 @@ def test_no_message_of_dbts_and_none_of_its_logs_has_a_row(lived_in: House, capf
     console = capfd.readouterr()
     results = (lived_in.home / "target" / "run_results.json").read_text()
     log = "".join(file.read_text() for file in (lived_in.home / "logs").glob("dbt.log*"))
+    assert "insert into" in log, "with dbt's statements"
     everywhere = "\n".join([*failures, console.out, console.err, results, log])
     assert 'violates check constraint "none"' in failures[0]
     assert "Failing row" not in everywhere and "CONTEXT" not in everywhere
