@@ -35,6 +35,7 @@ class Storehouse(Site):
 
     tags_left_out = frozenset(NOT_DAILY_TAGS)
     AWAY = (psycopg.Error, TransientError)
+    QUIET = Told
 
     @classmethod
     def connect(cls, results: str) -> psycopg.Connection:
@@ -79,18 +80,6 @@ class Storehouse(Site):
         context["ti"].xcom_push("tests", count_tests(target) | {"at": int(time.time())})
         if not alone:
             shutil.copy(target / "run_results.json", self.manifest.parent)  # where `dbt build` by hand leaves it
-
-    def unreached(self, why: str) -> Exception:
-        """One that nobody is sent a notice of."""
-        return Told(why)
-
-    def refusal(self, dag_id: str, node: str) -> Exception:
-        """One that nobody is sent a notice of."""
-        return Told(
-            f"{node} waits in the triggerer for the build, which `airflow dags test` and `airflow tasks test` "
-            f"do not have: this task built nothing. Run the DAG: airflow dags trigger {dag_id}, on a laptop "
-            f"`make run`; one node: dbt build --select {node}"
-        )
 
 
 def site() -> Storehouse:

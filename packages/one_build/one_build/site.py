@@ -62,6 +62,8 @@ class Site:
     tags_left_out: ClassVar[frozenset[str]] = frozenset()
     # What `connect` raises while the database is away for a while.
     AWAY: ClassVar[tuple[type[Exception], ...]] = (psycopg.Error,)
+    # The error of a task that needs no notice: another task's says what happened, or a person looks on.
+    QUIET: ClassVar[type[Exception]] = AirflowFailException
 
     @property
     def manifest(self) -> Path:
@@ -161,18 +163,6 @@ class Site:
 
     def built(self, context: Mapping[str, Any], target: Path, alone: bool) -> None:
         """Do something with dbt's `run_results.json` in `target`, after a build and after the tests ran alone."""
-
-    def unreached(self, why: str) -> Exception:
-        """The error of the task `tests` when a node failed, whose own task says why."""
-        return AirflowFailException(why)
-
-    def refusal(self, dag_id: str, node: str) -> Exception:
-        """The error of a node's task where there is no triggerer."""
-        return AirflowFailException(
-            f"{node} waits in the triggerer for the build, which `airflow dags test` and `airflow tasks test` do not "
-            f"have: this task built nothing. Run the DAG: airflow dags trigger {dag_id}; "
-            f"one node: dbt build --select {node}"
-        )
 
 
 @cache
