@@ -114,7 +114,7 @@ airflow: $(PACKAGES) start target/manifest.json
 ## manifest   dbt's graph, which the DAG is rendered from
 .PHONY: manifest
 manifest: target/manifest.json
-DBT_FILES := $(shell find models seeds snapshots macros packages tests/data -type f ! -name '*.pyc' 2>/dev/null)
+DBT_FILES := $(shell find models seeds snapshots macros packages/converge tests/data -type f ! -name '*.pyc' 2>/dev/null)
 target/manifest.json: $(PACKAGES) dbt_project.yml $(DBT_FILES)
 	@$(BIN)/dbt parse --quiet
 	@touch $@

@@ -159,8 +159,9 @@ _OP = sql.SQL("case when deleted_at >= {} and deleted_at <= now() + interval '1 
 def _tell_of_odd_deletes(warehouse: Database, table: Table) -> None:
     odd = one_value(warehouse, "select count(*) from _landing where deleted_at is not null and _op = 'u'")
     if odd:
-        news = (
-            "%s: deleted_at of %s is no time at which it can have been deleted; read as living until it changes again"
+        # A table that is read in full is asked again by every load.
+        news = "%s: deleted_at of %s is no time at which it can have been deleted; read as living" + (
+            " until it changes again" if table.kind == "updated_at" else ""
         )
         logger.warning(news, table.label, f"{odd:,} row{'s' if odd > 1 else ''}")
 
@@ -432,7 +433,7 @@ def _append_differences(
         """
         with current as materialized ({current}),
 
-        snapshot as (
+        snapshot as not materialized (
             select {columns}, _row, {op} as _op from _landing
         ),
 

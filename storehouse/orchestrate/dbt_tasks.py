@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,6 @@ from storehouse.core.transform import NOT_DAILY_TAGS, target_folder
 from storehouse.operate.summary import count_tests
 from storehouse.orchestrate.defaults import BUILDS_POOL, no_vain_retries
 from storehouse.orchestrate.notices import Told
-
-# Of a build, whatever its size: a full refresh reads all of raw, in a DAG without a large build too.
-LONGEST_BUILD = timedelta(hours=4)
 
 
 @dataclass(frozen=True)
@@ -110,5 +106,4 @@ def dbt_build(select: Sequence[str] = (), exclude: Sequence[str] = (), **more: A
     Raises:
         StorehouseError: the manifest is not there, or no key to mask personal data with.
     """
-    more = {"execution_timeout": LONGEST_BUILD} | more
     return build_by_node(site(), DBT, select=select, exclude=exclude, pool=BUILDS_POOL, **more)

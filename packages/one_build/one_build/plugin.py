@@ -17,7 +17,7 @@ from airflow.plugins_manager import AirflowPlugin
 from sqlalchemy import select
 from sqlalchemy.orm import Session, object_session
 
-NODE, BUILD = "DbtNodeTask", "DbtBuild"  # as Airflow stores the names of the operators
+NODE = "DbtNodeTask"  # as Airflow stores the name of the operator
 TESTS, TIMING = "tests", "dbt_timing"
 BROKEN = {"failed", "upstream_failed"}
 
@@ -79,8 +79,9 @@ def _mark(dag_run: DagRun, tasks: dict[str, TaskInstance]) -> None:
                 if name.startswith(group) and task.operator == NODE and task.state == "skipped":
                     task.state = "upstream_failed"
     dag: Any = dag_run.dag
-    upstream = {name: dag.get_task(name).upstream_task_ids for name in tasks}
-    while below := {name for name in tasks if tasks[name].state == "skipped" and upstream[name] & broken}:
+    # A run of before may have tasks that the DAG has not any more.
+    upstream = {name: dag.get_task(name).upstream_task_ids for name in tasks if dag.has_task(name)}
+    while below := {name for name in upstream if tasks[name].state == "skipped" and upstream[name] & broken}:
         for name in below:
             tasks[name].state = "upstream_failed"
         broken |= below

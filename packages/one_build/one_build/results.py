@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from one_build.site import Site
+from one_build.site import WENT_WRONG, Site
 
 SUCCESS, FAILED, SKIPPED = "success", "failed", "skipped"
 TESTS = "tests"  # the tests that are about several nodes
@@ -37,8 +37,6 @@ WRITE = (
     " recorded_at = excluded.recorded_at, started_at = excluded.started_at, finished_at = excluded.finished_at"
 )
 BUILT = {"model", "seed", "snapshot", "test"}  # and not an exposure, which is skipped when what it shows is
-WENT_WELL = {"success", "pass", "warn", "no-op", "reused"}
-WENT_WRONG = {"error", "fail", "runtime error", "partial success"}
 
 logger = logging.getLogger(__name__)
 
@@ -237,12 +235,13 @@ class Recorder:
 
 
 def _tests_about_one_node(manifest: Mapping, tags_left_out: Collection[str]) -> dict[str, str]:
-    """The tests of a build that have one parent, and that parent."""
+    """The tests of a build that have one parent, and that parent. A source has no task that could wait for its test."""
     return {
         unique_id: node["depends_on"]["nodes"][0]
         for unique_id, node in manifest["nodes"].items()
         if node["resource_type"] == "test"
         and len(set(node["depends_on"]["nodes"])) == 1
+        and not node["depends_on"]["nodes"][0].startswith("source.")
         and not set(tags_left_out) & set(node["tags"])
     }
 

@@ -29,7 +29,7 @@ _PERMANENT = re.compile(
     r"password authentication|no password supplied|no pg_hba|does not exist|certificate|startup parameter",
     re.IGNORECASE,
 )
-_FAILED = ("error", "fail", "runtime error", "partial success")
+WENT_WRONG = {"error", "fail", "runtime error", "partial success"}  # a result's status
 
 
 class DbtError(Exception):
@@ -149,7 +149,7 @@ class Site:
         return [
             f"{result.node.name}: {self.shown(result.message or result.status)}"
             for result in results
-            if result.status in _FAILED
+            if result.status in WENT_WRONG
         ]
 
     @contextmanager
@@ -168,6 +168,7 @@ class Site:
 @cache
 def _conninfo(results: str) -> str:
     found = Connection.get(results)
+    tls = {name: value for name, value in found.extra_dejson.items() if name.startswith("ssl")}
     return make_conninfo(
-        host=found.host, port=found.port, user=found.login, password=found.password, dbname=found.schema
+        host=found.host, port=found.port, user=found.login, password=found.password, dbname=found.schema, **tls
     )
