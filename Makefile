@@ -96,7 +96,7 @@ stop: $(INSTALLED)
 psql: $(INSTALLED)
 	@$(BIN)/python -m storehouse psql
 
-## env        the warehouse's place, for dbt by hand: eval "$$(make -s env)" && .venv/bin/dbt build
+## env        the warehouse's place, for dbt by hand: eval "$(make -s env)" && .venv/bin/dbt build
 .PHONY: env
 env: $(INSTALLED)
 	@$(BIN)/python -m storehouse env
@@ -119,7 +119,7 @@ target/manifest.json: $(PACKAGES) dbt_project.yml $(DBT_FILES)
 	@$(BIN)/dbt parse --quiet
 	@touch $@
 
-## check      what every change passes before it is shown: lint, types, policy, imports, the tests that need no server; under a minute
+## check      what every change passes before it is shown: lint, types, policy, imports, the tests that need no server; about a minute
 .PHONY: check
 check: $(PACKAGES)
 	@$(MAKE) --no-print-directory -j 4 lint types policy imports test-quick
@@ -181,7 +181,7 @@ format: $(INSTALLED)
 clean:
 	@home="$${STOREHOUSE_HOME:-.storehouse}"; \
 	if [ -d "$$home" ] && [ -x $(BIN)/python ]; then $(BIN)/python -m storehouse stop || exit; fi; \
-	rm -rf "$$home"/{postgres,demo,export,logs,airflow,pii_key} target dbt_packages logs package-lock.yml
+	rm -rf "$$home"/{postgres,demo,export,logs,airflow,dbt,pii_key} target dbt_packages logs package-lock.yml
 
 .PHONY: help
 help:

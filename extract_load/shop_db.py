@@ -324,6 +324,17 @@ def _adapt_raw(warehouse: Database, table: Table, columns: dict[str, Column], lo
         if had_it:
             news = "%s: the column %s is gone at the source; null from load %d on, kept before"
             logger.warning(news, table.label, name, load_id)
+    if table.kind == "full" and "deleted_at" in raw.keys() - columns.keys():
+        revived = one_value(
+            warehouse,
+            sql.SQL(
+                "select count(*) from _landing join (select distinct on ({key}) * from {raw} "
+                "order by {key}, _load_id desc, _row desc) as current using ({key}) where current._op = 'd'"
+            ).format(key=sql.SQL(", ").join(map(sql.Identifier, table.key)), raw=name_of),
+        )
+        if revived:
+            news = "%s: deleted_at is gone at the source; living again from load %d on: %s rows that it had deleted"
+            logger.warning(news, table.label, load_id, f"{revived:,}")
 
 
 def _end_of_data(shop: Database, table: Table, from_: datetime | None, until: datetime | None) -> datetime | None:

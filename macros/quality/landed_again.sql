@@ -1,7 +1,8 @@
 {% macro landed_again(ledger) -%}
     {#-
-        Each load of a file that was landed again, because its contents had changed, with the last load of it. A line without
-        a usable key is no version of another one: it is put right when its file is.
+        Each load of a file that was landed again, because its contents had changed, with the last load of it. A line that was
+        refused is put right when its file is, by its key or without it: the key itself may have been wrong. One that is
+        still wrong has landed, and counts, again.
     -#}
     select
         loads.load_id,

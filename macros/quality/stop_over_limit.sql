@@ -33,7 +33,7 @@
                 inner join loads on refused._load_id = loads.load_id
                 where
                     {{ accepted_later(source, table, this) }} is null
-                    and not (refused.staging_key is null and refused._load_id in (select load_id from ({{ landed_again(ledger) }}) as again))
+                    and refused._load_id not in (select load_id from ({{ landed_again(ledger) }}) as again)
                     and refused.record_id not in (
                         select waivers.record_id from {{ waivers }} as waivers
                         where waivers.until >= (select {{ utc_date('max(finished_at)') }} from {{ ledger }})

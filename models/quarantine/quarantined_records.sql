@@ -37,9 +37,7 @@ latest as (
         ) as resolved_load_id
     from refused
     left join again
-        on
-            refused._load_id = again.load_id
-            and refused.staging_key is null
+        on refused._load_id = again.load_id
     where age = 1
 
 ),

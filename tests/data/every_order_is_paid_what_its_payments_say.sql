@@ -17,7 +17,7 @@ refunded as (
     where status in ('captured', 'refunded')
     group by order_id
     having
-        count(*) > sum(case when is_refund then 0 else 1 end)
+        sum(case when is_refund and refunds_payment_id is null then 1 else 0 end) > 0
         and sum(case when is_refund then 0 else 1 end) = 1
 
 ),

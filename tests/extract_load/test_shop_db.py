@@ -639,6 +639,18 @@ def test_a_deleted_at_counts_in_a_table_that_is_read_in_full_too(shop):
     assert shop.query(ops) == [("living", "a", "d")]
 
 
+def test_rows_that_live_again_because_deleted_at_is_gone_are_told_once(shop, run):
+    shop.execute_in_shop("alter table products add column deleted_at timestamptz")
+    shop.execute_in_shop("insert into products (product_id, deleted_at) values ('gone', '2026-01-01'), ('other', null)")
+    load("products")
+    shop.execute_in_shop("update products set name = 'new' where product_id = 'other'")
+    load("products")
+    shop.execute_in_shop("alter table products drop column deleted_at")
+    said = run("shop", "--tables", "products").stdout
+    assert "deleted_at is gone at the source; living again from load 3 on: 1 rows that it had deleted" in said
+    assert "living again" not in run("shop", "--tables", "products").stdout
+
+
 def test_deletes_that_were_landed_as_living_are_landed_as_deletes_by_the_next_load(shop):
     shop.execute_in_shop("alter table products add column deleted_at timestamptz")
     shop.execute_in_shop("insert into products (product_id, deleted_at) values ('gone', '2026-01-01')")

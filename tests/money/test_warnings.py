@@ -23,9 +23,9 @@ def order(name: str, currency: str = "USD", placed_at: datetime = NOW, **others:
     return Record("shop.orders", values | others)
 
 
-def payment(name: str, of: str, status: str) -> Record:
+def payment(name: str, of: str, status: str, **others: object) -> Record:
     values = {"payment_id": name, "order_id": of, "amount": 10, "currency": "USD", "status": status, "paid_at": NOW}
-    return Record("shop.payments", values | {"updated_at": NOW})
+    return Record("shop.payments", values | {"updated_at": NOW} | others)
 
 
 def sold(receipt: str, line: int, **others: object) -> Record:
@@ -48,7 +48,12 @@ def built(house):
     ]
     lines = [Record("shop.order_items", LINE | {"order_id": o.values["order_id"]}) for o in orders]
     waiting = Record("shop.order_items", LINE | {"order_id": "nowhere", "created_at": NOW - timedelta(days=9)})
-    payments = [payment("1", "paid and refunded", "captured"), payment("2", "paid and refunded", "refunded")]
+    payments = [
+        payment("1", "paid and refunded", "captured"),
+        payment("2", "paid and refunded", "refunded"),
+        payment("3", "agrees", "refunded"),
+        payment("4", "agrees", "refunded", refunds_payment_id="nobody's"),
+    ]
     landed = Landed()
     receipts = [
         sold("two currencies", 1),

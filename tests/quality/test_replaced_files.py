@@ -14,7 +14,7 @@ def good(receipt: int) -> str:
     return f"S-1,{receipt},1,2026-01-05T10:00:00Z,eu,P-1,1,10,EUR"
 
 
-def test_unreadable_lines_are_resolved_when_their_file_is_replaced(new_house, configure, tmp_path: Path) -> None:
+def test_refused_lines_are_resolved_when_their_file_is_replaced(new_house, configure, tmp_path: Path) -> None:
     configure(STORES_URL=tmp_path)
     day = tmp_path / "sales" / "year=2026" / "month=01" / "day=05"
     day.mkdir(parents=True)
@@ -23,13 +23,14 @@ def test_unreadable_lines_are_resolved_when_their_file_is_replaced(new_house, co
     def write(name: str, *lines: str) -> None:
         (day / name).write_text("\n".join((HEADER, *lines)) + "\n")
 
-    write("wrong.csv", *[CUT_OFF] * 30, good(1))
+    mistyped = [good(receipt).replace("P-1,1", "P-1,x") for receipt in range(900, 915)]
+    write("wrong.csv", *[CUT_OFF] * 15, *mistyped, good(1))
     write("other.csv", CUT_OFF, *map(good, range(100, 200)))
     extract_load.load("stores")
     (stopped,) = transform.build(DAILY)
     assert "stores.sales: 96.8 % of" in stopped
 
-    write("wrong.csv", CUT_OFF, *map(good, range(40)))
+    write("wrong.csv", CUT_OFF, *map(good, range(40)))  # the mistyped receipts were no receipts at all
     extract_load.load("stores")
     assert transform.build(DAILY) == []
     assert new_house.query(
