@@ -96,7 +96,7 @@ stop: $(INSTALLED)
 psql: $(INSTALLED)
 	@$(BIN)/python -m storehouse psql
 
-## env        the warehouse's place, for dbt by hand: eval "$$(make -s env)" && .venv/bin/dbt build
+## env        the warehouse's place, for dbt by hand: eval "$(make -s env)" && .venv/bin/dbt build
 .PHONY: env
 env: $(INSTALLED)
 	@$(BIN)/python -m storehouse env
@@ -114,15 +114,15 @@ airflow: $(PACKAGES) start target/manifest.json
 ## manifest   dbt's graph, which the DAG is rendered from
 .PHONY: manifest
 manifest: target/manifest.json
-DBT_FILES := $(shell find models seeds snapshots macros packages tests/data -type f ! -name '*.pyc' 2>/dev/null)
+DBT_FILES := $(shell find models seeds snapshots macros packages/converge tests/data -type f ! -name '*.pyc' 2>/dev/null)
 target/manifest.json: $(PACKAGES) dbt_project.yml $(DBT_FILES)
 	@$(BIN)/dbt parse --quiet
 	@touch $@
 
-## check      what every change passes before it is shown: lint, policy, imports, the tests that need no server; under a minute
+## check      what every change passes before it is shown: lint, types, policy, imports, the tests that need no server; about a minute
 .PHONY: check
 check: $(PACKAGES)
-	@$(MAKE) --no-print-directory -j 4 lint policy imports test-quick
+	@$(MAKE) --no-print-directory -j 4 lint types policy imports test-quick
 	@echo "check: all is well"
 
 ## lint       Python (ruff), SQL of models, tests and macros (sqlfluff), YAML (yamllint)
@@ -143,7 +143,7 @@ target/.linted: $(INSTALLED) .sqlfluff $(shell find models macros tests/data pac
 ## types      Python's types (pyright)
 .PHONY: types
 types: $(INSTALLED)
-	@$(BIN)/pyright --pythonpath $(BIN)/python
+	@$(BIN)/pyright --warnings --pythonpath $(BIN)/python
 
 ## policy     what every model, source and macro must have (dbt-bouncer.yml), and macros' YAML against their arguments
 .PHONY: policy
@@ -181,7 +181,7 @@ format: $(INSTALLED)
 clean:
 	@home="$${STOREHOUSE_HOME:-.storehouse}"; \
 	if [ -d "$$home" ] && [ -x $(BIN)/python ]; then $(BIN)/python -m storehouse stop || exit; fi; \
-	rm -rf "$$home"/{postgres,demo,export,logs,airflow,pii_key} target dbt_packages logs package-lock.yml
+	rm -rf "$$home"/{postgres,demo,export,logs,airflow,dbt,pii_key} target dbt_packages logs package-lock.yml
 
 .PHONY: help
 help:

@@ -6,12 +6,12 @@ from typing import Any
 
 from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavior
-from one_build.tasks import NO_TASKS, UNIT_TESTS
+from one_build.tasks import NO_TASKS
 
 from storehouse.core.settings import PROJECT, settings
 from storehouse.core.transform import NOT_DAILY_TAGS, target_folder
 
-NOT_DAILY = [UNIT_TESTS, *(f"tag:{tag}" for tag in NOT_DAILY_TAGS)]
+NOT_DAILY = [f"tag:{tag}" for tag in NOT_DAILY_TAGS]
 
 # Airflow fails a task whose trigger fires before the scheduler has heard that its worker ended: it happens to WATCHER's
 # sensors on a busy machine. Then they need another try.

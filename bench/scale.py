@@ -22,7 +22,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 import psutil
 import psycopg
@@ -30,6 +30,7 @@ import psycopg
 import demo
 import extract_load
 from storehouse.core import transform
+from storehouse.core.queries import one_value
 from storehouse.core.settings import PROJECT, settings
 from storehouse.core.transform import DAILY
 from storehouse.laptop import local
@@ -101,7 +102,7 @@ def build(days: int, size: float) -> None:
     step("extract-load", extract)
     step("full build", lambda: transform.build([*DAILY, "--full-refresh"]))
     execute("vacuum analyze")
-    print(f"{query('select count(*) from core.fct_orders')[0]:,} orders, {disk():.1f} GB", flush=True)
+    print(f"{query('select count(*) from core.fct_orders'):,} orders, {disk():.1f} GB", flush=True)
 
 
 def step(name: str, work: Callable[[], object]) -> None:
@@ -121,11 +122,11 @@ def measure_day(size: float) -> Cost:
     """Land a day, then measure the whole daily `dbt build`, tests included, in a process of its own."""
     local.start()
     land_a_day(size)
-    bound = query("select max(load_id) from raw.loads")[0]
-    before = query("select coalesce(max(consumed), 0) from converge.lag where input = 'raw_shop.orders'")[0]
+    bound = query("select max(load_id) from raw.loads")
+    before = query("select coalesce(max(consumed), 0) from converge.lag where input = 'raw_shop.orders'")
     changed = query(
-        f"select count(distinct order_id) from raw_shop.orders where _load_id > {before} and _load_id <= {bound}"
-    )[0]
+        "select count(distinct order_id) from raw_shop.orders where _load_id > %s and _load_id <= %s", before, bound
+    )
     execute("checkpoint")
     cpu, buffers = database_cpu(), blocks()
     began = time.monotonic()
@@ -152,7 +153,7 @@ def measure_day(size: float) -> Cost:
 def land_a_day(size: float) -> None:
     """Play and land one day; of the customers who were there before, CUSTOMERS change."""
     with psycopg.connect(settings().shop_conninfo(), autocommit=True) as shop:
-        last = shop.execute("select max(updated_at) from customers").fetchone()[0]
+        last = one_value(shop, "select max(updated_at) from customers")
         demo.advance(days=1, size=size)
         shop.execute(HOLD_BACK, {"last": last, "changed": CUSTOMERS})
     extract()
@@ -168,21 +169,21 @@ def database_cpu() -> float:
 
 def blocks() -> int:
     """Buffers that were read, from memory or disk."""
-    return query("select blks_read + blks_hit from pg_stat_database where datname = current_database()")[0]
+    return query("select blks_read + blks_hit from pg_stat_database where datname = current_database()")
 
 
 def disk() -> float:
     """Size of the warehouse, in GB."""
-    return float(query("select pg_database_size(current_database())")[0]) / 1e9
+    return float(query("select pg_database_size(current_database())")) / 1e9
 
 
-def query(statement: str) -> tuple:
-    """The first row of a query on the warehouse."""
+def query(statement: LiteralString, *parameters: int) -> Any:
+    """The value that a query on the warehouse gives."""
     with psycopg.connect(settings().warehouse_conninfo()) as warehouse:
-        return warehouse.execute(statement).fetchone()
+        return one_value(warehouse, statement, parameters or None)
 
 
-def execute(statement: str) -> None:
+def execute(statement: LiteralString) -> None:
     """Run a statement outside a transaction."""
     with psycopg.connect(settings().warehouse_conninfo(), autocommit=True) as warehouse:
         warehouse.execute(statement)

@@ -7,14 +7,14 @@ Runs when `shop_elt` and `feedback_elt` have both published since its last run: 
 from airflow.sdk import Asset, dag
 
 from storehouse.orchestrate.dbt_tasks import dbt_build
+from storehouse.orchestrate.defaults import DAG_DEFAULTS, build_params
 from storehouse.orchestrate.report import report
-from storehouse.orchestrate.rules import RULES, build_params
 
 MODELS = ["path:models/intermediate/customers+"]
 
 
 @dag(
-    **RULES,
+    **DAG_DEFAULTS,
     schedule=Asset("shop_marts") & Asset("feedback_marts"),
     params=build_params(),
     tags=["customers"],

@@ -10,16 +10,16 @@ from airflow.sdk import Asset, TriggerRule, dag, task
 from publish import product_ratings
 from storehouse.core.settings import settings
 from storehouse.orchestrate.dbt_tasks import dbt_build
+from storehouse.orchestrate.defaults import DAG_DEFAULTS, every, no_vain_retries
 from storehouse.orchestrate.landing import land, params, parts
 from storehouse.orchestrate.report import report
-from storehouse.orchestrate.rules import RULES, every, no_vain_retries
 
 # With all that they stand on, the judgement of the loads included: it waits for no run of the shop.
 MODELS = ["+path:models/marts/feedback", "pipeline_loads"]
 
 
 @dag(
-    **RULES,
+    **DAG_DEFAULTS,
     schedule=every(settings().feedback_elt_schedule),
     params=params("reviews"),
     tags=["feedback", "elt"],

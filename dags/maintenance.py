@@ -17,10 +17,10 @@ from storehouse.core.errors import as_error
 from storehouse.core.settings import PROJECT, settings
 from storehouse.core.shown import first_line, shown
 from storehouse.core.stores import AWAY, open_store
-from storehouse.orchestrate.rules import MAINTENANCE_POOL, RULES, every, no_vain_retries
+from storehouse.orchestrate.defaults import DAG_DEFAULTS, MAINTENANCE_POOL, every, no_vain_retries
 
 
-@dag(**RULES, schedule=every("0 3 * * 0"), tags=["maintenance"], doc_md=__doc__)
+@dag(**DAG_DEFAULTS, schedule=every("0 3 * * 0"), tags=["maintenance"], doc_md=__doc__)
 def maintenance() -> None:
     """The picture of the week."""
 

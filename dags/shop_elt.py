@@ -14,9 +14,9 @@ from airflow.sdk import Asset, dag, task
 from publish import daily_sales
 from storehouse.core.settings import settings
 from storehouse.orchestrate.dbt_tasks import dbt_build
+from storehouse.orchestrate.defaults import DAG_DEFAULTS, every, no_vain_retries
 from storehouse.orchestrate.landing import land, params, parts, size
 from storehouse.orchestrate.report import report
-from storehouse.orchestrate.rules import RULES, every, no_vain_retries
 
 SOURCES = ("shop", "marketplace", "stores")
 # The other DAGs build these. Reviews are staged here too: the quarantine is of all sources.
@@ -27,7 +27,7 @@ LARGE = {"threads": settings().large_dbt_threads}
 
 
 @dag(
-    **RULES,
+    **DAG_DEFAULTS,
     schedule=every(settings().shop_elt_schedule),
     params=params(*SOURCES),
     tags=["shop", "elt"],

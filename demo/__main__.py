@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from datetime import date
+from typing import Any
 
 from demo import service, shop, stores
 from demo.database import connect, read_clock
@@ -75,7 +76,7 @@ def _date(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date such as 2026-01-31") from None
 
 
-def _advance(**arguments: object) -> None:
+def _advance(**arguments: Any) -> None:
     began = time.monotonic()
     done = shop.advance(**arguments, report=lambda line: print(f"  {line}", flush=True))
     print(f"The shop has played until the end of {done.day} ({time.monotonic() - began:.1f} s).")

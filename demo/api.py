@@ -12,6 +12,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from demo.database import connect, read_clock
 from storehouse.core.errors import StorehouseError
+from storehouse.core.queries import one_value
 from storehouse.core.settings import LOCAL_HOSTS
 
 REGIONS = ("us", "eu", "apac")
@@ -93,7 +94,7 @@ def _page(table: str, region: str | None, since: datetime, until: datetime, page
         if page <= len(contents):
             _, at, number, variant = contents[page - 1]
             first = {"at": at, "number": number, "variant": variant}
-            (data,) = connection.execute(_DATA.format(**_names(table, region)), window | first).fetchone()
+            data = one_value(connection, _DATA.format(**_names(table, region)), window | first)
     total = contents[0][0] if contents else 0
     body = f'{{"page": {page}, "pages": {max(1, len(contents))}, "total": {total}, "data": [{data}]}}'
     return Response(body, media_type="application/json")

@@ -11,6 +11,12 @@ from storehouse.core import sessions
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import settings
 
+# What helps wherever the demo can't have a database.
+PLACE = (
+    "Unset SHOP_DATABASE_URL, so that the shop is played on the embedded server; or set it to an empty database "
+    "and a user who may create schemas and tables there."
+)
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -40,16 +46,13 @@ def connect() -> Iterator[psycopg.Connection]:
     except psycopg.OperationalError as error:
         raise StorehouseError(
             f"The demo shop's database can't be reached: {_one_line(error)}. "
-            "Start the embedded server with `make start`, or correct SHOP_DATABASE_URL."
+            f"{'Start the embedded server with `make start`.' if place.is_demo else PLACE}"
         ) from error
     try:
         with connection:
             yield connection
     except psycopg.Error as error:
-        raise StorehouseError(
-            f"The demo shop's database refused: {_one_line(error)}. "
-            "The demo needs a database of its own, in which it may create schemas and tables."
-        ) from error
+        raise StorehouseError(f"The demo shop's database refused: {_one_line(error)}. {PLACE}") from error
 
 
 def read_clock(connection: psycopg.Connection) -> Clock | None:

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from demo import stores
-from demo.database import Clock, connect, read_clock
+from demo.database import PLACE, Clock, connect, read_clock
 from demo.statements import statement
 from storehouse.core.databases import take_lock
 from storehouse.core.errors import StorehouseError
@@ -211,8 +211,8 @@ def _check_same(clock: Clock, wanted: dict[str, object]) -> None:
         if getattr(clock, name) != value:
             raise StorehouseError(
                 f"The shop that is there was made with {name.replace('_', ' ')} {getattr(clock, name)}, not {value}. "
-                "Leave it out to go on with that shop, or make another one in an empty database "
-                "(SHOP_DATABASE_URL) and an empty STOREHOUSE_HOME."
+                "Leave it out to go on with that shop, or make another one in an empty STOREHOUSE_HOME. "
+                f"Where SHOP_DATABASE_URL is set: {PLACE}"
             )
 
 
@@ -225,8 +225,7 @@ def _check_empty(connection: psycopg.Connection) -> None:
     ).fetchone()
     if taken:
         raise StorehouseError(
-            f"The shop's database already has a table {schema}.{taken[0]} that the demo did not make. "
-            "Set SHOP_DATABASE_URL to an empty database."
+            f"The shop's database already has a table {schema}.{taken[0]} that the demo did not make. {PLACE}"
         )
 
 
@@ -235,6 +234,8 @@ def _last_day(clock: Clock, until: date | None, days: int | None) -> date:
         raise StorehouseError("Give the day to play to or the number of days, not both.")
     if days is not None and days < 0:
         raise StorehouseError(f"The shop can't go back: {days} days.")
+    if days is not None and days > 1_000_000:
+        raise StorehouseError(f"The shop can't be played on by {days:,} days: nothing after today is history yet.")
     last = until or clock.day + timedelta(days=1 if days is None else days)
     if last < clock.start:
         raise StorehouseError(f"The shop opens on {clock.start}: it can't be played to the end of {last}.")

@@ -103,7 +103,7 @@ def _write_file(place: Path, store_id: str, is_parquet: bool, content: bytes) ->
     unfinished = place / f".{target.name}.part"
     if is_parquet:
         options = pyarrow.csv.ConvertOptions(column_types=SCHEMA, strings_can_be_null=True, null_values=[""])
-        pa.parquet.write_table(pyarrow.csv.read_csv(io.BytesIO(content), convert_options=options), unfinished)
+        pyarrow.parquet.write_table(pyarrow.csv.read_csv(io.BytesIO(content), convert_options=options), unfinished)
     else:
         unfinished.write_bytes(content)
     unfinished.rename(target)

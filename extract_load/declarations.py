@@ -354,9 +354,8 @@ def _named(declaration: Declaration) -> dict[str, list[str]]:
 
 def _wrong_of_postgres(declaration: Postgres) -> Iterator[Wrong]:
     if declaration.read == "full":
-        for field in ("version", "deleted"):
-            if getattr(declaration, field):
-                yield Wrong(field, "leave it out: a table that is read in full is compared; what is gone is deleted")
+        if declaration.version:
+            yield Wrong("version", "leave it out: a table that is read in full is compared with what has landed")
         if declaration.statistics:
             yield Wrong("statistics", "leave it out: of a table that is read in full only the differences land")
     elif not declaration.version:

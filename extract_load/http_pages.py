@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import NamedTuple, Self
-from urllib.request import getproxies, proxy_bypass_environment
+from typing import Any, NamedTuple, Self
+
+# Not in the types of the standard library, which list what its documentation does.
+from urllib.request import getproxies, proxy_bypass_environment  # pyright: ignore[reportAttributeAccessIssue]
 
 import httpx
 from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception_type,
-    stop_after_attempt,
     wait_exponential,
     wait_random,
 )
@@ -52,7 +53,7 @@ class Record(NamedTuple):
     """One record: its JSON text as it came, and its value to look into (numbers as text)."""
 
     text: str
-    value: object
+    value: Any
 
 
 class Page(NamedTuple):
@@ -253,15 +254,17 @@ class Http:
                 raise _TransientError(_excerpt(response), _retry_after(response))
             return response
 
+        def stop(state: RetryCallState) -> bool:
+            return state.attempt_number >= settings().http_retries or _error(state).retry_after > MAX_WAIT_SECONDS
+
         def wait(state: RetryCallState) -> float:
-            return max(state.outcome.exception().retry_after, _BACKOFF(state))
+            return max(_error(state).retry_after, _BACKOFF(state))
 
         def tell(state: RetryCallState) -> None:
-            error = state.outcome.exception()
-            logger.info("GET %s: %s; again in %.1f s", _shown(request), error, state.next_action.sleep)
+            logger.info("GET %s: %s; again in %.1f s", _shown(request), _error(state), state.upcoming_sleep)
 
         trying = Retrying(
-            stop=stop_after_attempt(settings().http_retries) | _asks_for_too_long,
+            stop=stop,
             retry=retry_if_exception_type(_TransientError),
             wait=wait,
             before_sleep=tell,
@@ -327,8 +330,11 @@ def _networks(no_proxy: str) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6N
             continue  # a host's name
 
 
-def _asks_for_too_long(state: RetryCallState) -> bool:
-    return state.outcome.exception().retry_after > MAX_WAIT_SECONDS
+def _error(state: RetryCallState) -> _TransientError:
+    """The error of a try that failed: no other kind is tried again."""
+    error = state.outcome and state.outcome.exception()
+    assert isinstance(error, _TransientError)
+    return error
 
 
 def _retry_after(response: httpx.Response) -> float:
@@ -344,7 +350,7 @@ def _retry_after(response: httpx.Response) -> float:
         return 0.0
 
 
-def _read(response: httpx.Response, setting: str) -> tuple[dict[str, object], list[Record]]:
+def _read(response: httpx.Response, setting: str) -> tuple[dict[str, Any], list[Record]]:
     """The envelope's members, and the records in its `data` with their exact text.
 
     A parser would make floats of the numbers; so the array is walked record by record.
@@ -363,7 +369,7 @@ def _read(response: httpx.Response, setting: str) -> tuple[dict[str, object], li
         members[name], at = _DECODER.raw_decode(body, at)
         return at
 
-    members: dict[str, object] = {}
+    members: dict[str, Any] = {}
     try:
         body = response.content.decode()
         end = _walk(body, 0, "{}", member)
@@ -380,17 +386,22 @@ def _walk(body: str, at: int, brackets: str, element: Callable[[str, int], int])
     if body[at : at + 1] == brackets[1]:
         return at + 1
     while True:
-        at = _SPACE.match(body, element(body, at)).end()
+        at = _past_space(body, element(body, at))
         if body[at : at + 1] == brackets[1]:
             return at + 1
         at = _expect(body, at, ",")
 
 
 def _expect(body: str, at: int, character: str) -> int:
-    at = _SPACE.match(body, at).end()
+    at = _past_space(body, at)
     if body[at : at + 1] != character:
         raise ValueError
-    return _SPACE.match(body, at + 1).end()
+    return _past_space(body, at + 1)
+
+
+def _past_space(body: str, at: int) -> int:
+    found = _SPACE.match(body, at)
+    return found.end() if found else at
 
 
 def _record(body: str, at: int, records: list[Record]) -> int:

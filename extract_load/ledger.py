@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import shlex
 import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -13,11 +14,13 @@ from typing import NamedTuple, TypeVar
 
 import psycopg
 from psycopg import errors, sql
+from psycopg.abc import Buffer
 
 from extract_load import tables
 from extract_load.tables import Table
 from storehouse.core.databases import Database, take_lock
 from storehouse.core.errors import StorehouseError, TransientError, telling_no_values
+from storehouse.core.queries import as_sql, one_value
 from storehouse.core.settings import settings
 
 logger = logging.getLogger("extract_load")
@@ -93,7 +96,7 @@ class Load:
         """The name people read: `marketplace.orders us`."""
         return f"{self.table.label} {self.partition}" if self.partition else self.table.label
 
-    def account(self, block: bytes) -> None:
+    def account(self, block: Buffer) -> None:
         """Count what came in, and say so now and then."""
         self.bytes += len(block)
         self._crc = zlib.crc32(block, self._crc)
@@ -131,7 +134,7 @@ def land(
     started = time.monotonic()
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     with warehouse.speaking(), warehouse.transaction(), warehouse.cursor() as cursor:
-        definitions = [sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(t)) for c, t in columns.items()]
+        definitions = [sql.SQL("{} {}").format(sql.Identifier(c), as_sql(t)) for c, t in columns.items()]
         cursor.execute(
             sql.SQL("create temp table _landing (_row bigint generated always as identity, {}) on commit drop").format(
                 sql.SQL(", ").join(definitions)
@@ -141,7 +144,7 @@ def land(
         with cursor.copy(sql.SQL("copy _landing ({}) from stdin {}").format(names, options)) as copy:
             feed(copy)
         take_lock(warehouse, LEDGER_LOCK, "raw.loads, the ledger")
-        (load_id,) = cursor.execute("select nextval('raw.load_ids')").fetchone()
+        load_id = one_value(warehouse, "select nextval('raw.load_ids')")
         rows = append(load_id)
         cursor.execute(
             "insert into raw.loads values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now(), clock_timestamp(), %s)",
@@ -214,7 +217,7 @@ def watermark(warehouse: Database, table: Table, partition: str | None = None) -
             """,
             [table.source, table.name, partition, NO_TIME_BEFORE],
         ).fetchone()
-    return found and found[0]
+    return found[0] if found else None
 
 
 def starting_point(warehouse: Database, table: Table, asked: Interval, partition: str | None = None) -> Interval:
@@ -273,11 +276,11 @@ def prepare(warehouse: Database) -> None:
             with warehouse.transaction():
                 take_lock(warehouse, SCHEMA_LOCK, "the raw schemas")
                 if not there.issuperset(("raw.shape", "raw.load_ids")):
-                    warehouse.execute(_SHAPE.read_text())
+                    warehouse.execute(as_sql(_SHAPE.read_text()))
                 for schema in (f"raw_{source}" for source in tables.SOURCES):
                     # Asked first: `if not exists` needs the right to create even where there is nothing to do.
-                    if warehouse.execute("select to_regnamespace(%s) is null", [schema]).fetchone()[0]:
-                        warehouse.execute(f"create schema {schema}")
+                    if one_value(warehouse, "select to_regnamespace(%s) is null", [schema]):
+                        warehouse.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
                 shape(warehouse, "raw", "loads", _LEDGER, ["load_id"], _LEDGER.keys() - _LEDGER_NULLABLE)
                 for table in tables.TABLES:
                     if f"{table.schema}.{table.name}" not in there:
@@ -287,7 +290,8 @@ def prepare(warehouse: Database) -> None:
         except errors.InsufficientPrivilege as error:
             raise StorehouseError(
                 f"The raw schemas are not complete in {warehouse.where}, and this role may not create them: "
-                f"{error.diag.message_primary}. Let the database's owner run: psql -f deploy/roles.sql; "
+                f"{error.diag.message_primary}. Let the database's owner run: "
+                f"psql -d {shlex.quote(settings().warehouse_database)} -f deploy/roles.sql; "
                 "without roles of their own: python -m extract_load prepare"
             ) from None
 
@@ -351,13 +355,14 @@ def _tell_of_drift(warehouse: Database, load: Load, load_id: int) -> None:
         return
     raw = sql.Identifier(load.table.schema, load.table.name)
     with warehouse.speaking():
-        (before,) = warehouse.execute(
+        before = one_value(
+            warehouse,
             sql.SQL(
                 "select array_agg(distinct member) from {raw}, jsonb_object_keys(payload) as member where _load_id = "
                 "(select max(_load_id) from {raw} where _load_id < %s) and not payload ? '_unreadable'"
             ).format(raw=raw),
             [load_id],
-        ).fetchone()
+        )
     known = load.table.members if before is None else set(before)
     if strange := [member for member in appeared - known if not _PLAIN_NAME.fullmatch(member)]:
         # Such as an object keyed by customer id or e-mail: its member names are data, so they are not shown.
@@ -377,8 +382,10 @@ def _analyze(warehouse: Database, table: Table, rows: int) -> None:
         return
     name = sql.Identifier(table.schema, table.name)
     with warehouse.speaking():
-        (known,) = warehouse.execute(
-            "select reltuples from pg_class where oid = to_regclass(%s)", [f"{table.schema}.{table.name}"]
-        ).fetchone()
+        known = one_value(
+            warehouse,
+            "select reltuples from pg_class where oid = to_regclass(%s)",
+            [f"{table.schema}.{table.name}"],
+        )
         if rows > known * ANALYZE_SHARE:
             warehouse.execute(sql.SQL("analyze {}").format(name))

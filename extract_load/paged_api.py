@@ -14,6 +14,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 import psycopg
 
@@ -33,6 +34,13 @@ STRETCH_PAGES, STRETCH_BYTES = 20, 100_000_000
 SECOND = timedelta(seconds=1)
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Stretch(NamedTuple):
+    """A part of an interval that is read at once: from inclusive, until exclusive."""
+
+    from_: datetime
+    until: datetime
 
 
 def load(
@@ -84,7 +92,7 @@ def _pages(api: Http, table: Table, partition: str | None, from_: datetime, unti
     Raises:
         TransientError: more than a page of one second never kept still.
     """
-    stretches = [Interval(from_, until)]
+    stretches = [Stretch(from_, until)]
     while stretches:
         stretch = stretches.pop()
         middle = (stretch.from_ + (stretch.until - stretch.from_) / 2).replace(microsecond=0)
@@ -97,11 +105,11 @@ def _pages(api: Http, table: Table, partition: str | None, from_: datetime, unti
                     f"{table.label}: {moved}, {READINGS} times over. Nothing of this load was landed. "
                     "Ask for an interval that lies in the past (--until), or check the API's paging (docs/sources.md)."
                 ) from moved
-            stretches += [Interval(middle, stretch.until), Interval(stretch.from_, middle)]
+            stretches += [Stretch(middle, stretch.until), Stretch(stretch.from_, middle)]
 
 
 def _as_at_one_moment(
-    api: Http, table: Table, partition: str | None, asked: Interval, can_be_halved: bool
+    api: Http, table: Table, partition: str | None, asked: Stretch, can_be_halved: bool
 ) -> list[Page]:
     """The pages of an interval, of the second of two readings that agree; the one page of a short list as it comes.
 
@@ -134,8 +142,8 @@ def _as_at_one_moment(
             if not _come_as_often_as_they_are(api, path, parameters, table, read):
                 raise PagesMovedError("a record came on two pages")
             return pages
-        before, moved = versions, PagesMovedError("two readings in a row brought other records")
-    raise moved
+        before, moved = versions, None
+    raise moved or PagesMovedError("two readings in a row brought other records")
 
 
 def _come_as_often_as_they_are(
@@ -166,7 +174,7 @@ class _LongError(PagesMovedError):
     """The list must be read in halves at once."""
 
 
-def _check_interval_is_heeded(page: Page, asked: Interval, setting: str) -> None:
+def _check_interval_is_heeded(page: Page, asked: Stretch, setting: str) -> None:
     """If every half returned all records, halving would never end."""
     times = [_updated_at(record.value) for record in page.records]
     if times and not any(time is None or asked.from_ <= time < asked.until for time in times):
@@ -184,7 +192,7 @@ def _version(record: Record, table: Table) -> tuple:
     return (record.text,) if None in parts else tuple(map(str, parts))
 
 
-def _updated_at(record: object) -> datetime | None:
+def _updated_at(record: Any) -> datetime | None:
     """When a record changed; None if it has no time that can be read."""
     try:
         time = datetime.fromisoformat(record["updated_at"])

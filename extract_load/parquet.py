@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from json.encoder import encode_basestring as quoted
 from operator import add
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import UUID
 
 import pyarrow as pa
@@ -107,7 +107,7 @@ def _lists(array: pa.Array, elements: list[str], start: int) -> list[str]:
     return found
 
 
-def _each(array: pa.Array, text_of: Callable[[object], str]) -> list[str]:
+def _each(array: pa.Array, text_of: Callable[[Any], str]) -> list[str]:
     return ["null" if value is None else text_of(value) for value in array.to_pylist()]
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 
 from extract_load.ledger import (
     NO_TIME_BEFORE,
@@ -22,9 +22,11 @@ from extract_load.ledger import (
     shape,
     starting_point,
 )
+from extract_load.payload import LARGEST_BYTES
 from extract_load.tables import Table
 from storehouse.core.databases import Database, only_one, open_shop
 from storehouse.core.errors import StorehouseError
+from storehouse.core.queries import as_sql, one_row, one_value
 from storehouse.core.settings import settings
 from storehouse.core.shown import printable
 
@@ -104,7 +106,7 @@ def _load_table(
             load.interval_until = _end_of_data(shop, table, from_, until)
             condition = _condition(table, from_, until, columns[_version(table)].is_nullable)
         expressions = [
-            sql.SQL("{}::{}").format(sql.Identifier(name), sql.SQL(column.landed_as))
+            sql.SQL("{}::{}").format(sql.Identifier(name), as_sql(column.landed_as))
             if column.is_cast
             else sql.Identifier(name)
             for name, column in columns.items()
@@ -112,26 +114,28 @@ def _load_table(
         types = {name: column.landed_as for name, column in columns.items()}
         has_deletes = table.deleted in columns
         if has_deletes:
-            expressions.append(_OP.format(deleted_at=sql.Identifier(table.deleted), earliest=NO_TIME_BEFORE))
+            expressions.append(_OP.format(deleted_at=sql.Identifier(_deleted(table)), earliest=NO_TIME_BEFORE))
             types["_op"] = "text"
         statement = sql.SQL("copy (select {} from {} where {}) to stdout (format binary)").format(
             sql.SQL(", ").join(expressions), _at_shop(table), condition
         )
 
         def feed(sink: psycopg.Copy) -> None:
-            with shop.speaking(), shop.cursor().copy(statement) as source:
-                for block in _blocks(source):
+            too_large = _too_large(table)
+            with shop.speaking({errors.ProgramLimitExceeded: too_large}), shop.cursor().copy(statement) as source:
+                for block in _blocks(source, too_large):
                     with warehouse.speaking():
                         sink.write(block)
                     load.account(block)
 
         def append(load_id: int) -> int:
             _adapt_raw(warehouse, table, columns, load_id)
-            if table.kind == "full":
-                return _append_differences(warehouse, table, columns, load_id, allow_empty)
             if has_deletes:
                 _tell_of_odd_deletes(warehouse, table)
-            return append_rows(warehouse, table, columns, load_id, sql.SQL("_op") if has_deletes else UPSERT)
+            op = sql.SQL("_op") if has_deletes else UPSERT
+            if table.kind == "full":
+                return _append_differences(warehouse, table, columns, load_id, op, allow_empty)
+            return append_rows(warehouse, table, columns, load_id, op)
 
         return land(warehouse, load, types, feed, append, binary=True)
 
@@ -152,9 +156,12 @@ _OP = sql.SQL("case when {deleted_at} >= {earliest} and {deleted_at} <= now() + 
 
 def _tell_of_odd_deletes(warehouse: Database, table: Table) -> None:
     statement = sql.SQL("select count(*) from _landing where {} is not null and _op = 'u'")
-    (odd,) = warehouse.execute(statement.format(sql.Identifier(table.deleted))).fetchone()
+    odd = one_value(warehouse, statement.format(sql.Identifier(_deleted(table))))
     if odd:
-        news = "%s: %s of %s is no time at which it can have been deleted; read as living until it changes again"
+        # A table that is read in full is asked again by every load.
+        news = "%s: %s of %s is no time at which it can have been deleted; read as living" + (
+            " until it changes again" if table.kind == "updated_at" else ""
+        )
         logger.warning(news, table.label, table.deleted, f"{odd:,} row{'s' if odd > 1 else ''}")
 
 
@@ -166,6 +173,12 @@ def _version(table: Table) -> str:
     """The column by which a table that is not read in full is read."""
     assert table.version
     return table.version
+
+
+def _deleted(table: Table) -> str:
+    """The column that tells its deletes, of a table that declares one."""
+    assert table.deleted
+    return table.deleted
 
 
 def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
@@ -243,7 +256,7 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
     if wrong:
         raise StorehouseError(
             f"{table.label}: {'; '.join(wrong)} ({schema}.{table.place} in {shop.where}). Nothing was landed. "
-            "Read a view that casts it (docs/sources.md); deleted_at is null as long as the row lives."
+            "Read a view that casts it (docs/sources.md); a time of delete is null as long as the row lives."
         )
     return columns
 
@@ -261,7 +274,7 @@ def _raw_types(warehouse: Database, table: Table) -> dict[str, str]:
 def _is_empty(warehouse: Database, table: Table) -> bool:
     with warehouse.speaking():
         statement = sql.SQL("select not exists (select from {})").format(sql.Identifier(table.schema, table.name))
-        return warehouse.execute(statement).fetchone()[0]
+        return one_value(warehouse, statement)
 
 
 def _as_raw_holds_them(warehouse: Database, table: Table, columns: dict[str, Column]) -> dict[str, Column]:
@@ -312,14 +325,26 @@ def _adapt_raw(warehouse: Database, table: Table, columns: dict[str, Column], lo
         logger.warning(news, table.label, name, columns[name].type, load_id)
     for name in raw.keys() - columns.keys():
         # Said once: as long as the loads before this one still had it.
-        (had_it,) = warehouse.execute(
+        had_it = one_value(
+            warehouse,
             sql.SQL(
                 "select exists (select from {} where _load_id = (select max(_load_id) from {}) and {} is not null)"
-            ).format(name_of, name_of, sql.Identifier(name))
-        ).fetchone()
+            ).format(name_of, name_of, sql.Identifier(name)),
+        )
         if had_it:
             news = "%s: the column %s is gone at the source; null from load %d on, kept before"
             logger.warning(news, table.label, name, load_id)
+    if table.kind == "full" and table.deleted in raw.keys() - columns.keys():
+        revived = one_value(
+            warehouse,
+            sql.SQL(
+                "select count(*) from _landing join (select distinct on ({key}) * from {raw} "
+                "order by {key}, _load_id desc, _row desc) as current using ({key}) where current._op = 'd'"
+            ).format(key=sql.SQL(", ").join(map(sql.Identifier, table.key)), raw=name_of),
+        )
+        if revived:
+            news = "%s: %s is gone at the source; living again from load %d on: %s rows that it had deleted"
+            logger.warning(news, table.label, table.deleted, load_id, f"{revived:,}")
 
 
 def _end_of_data(shop: Database, table: Table, from_: datetime | None, until: datetime | None) -> datetime | None:
@@ -328,7 +353,7 @@ def _end_of_data(shop: Database, table: Table, from_: datetime | None, until: da
         "select max({version})::timestamptz + interval '1 microsecond' from {table} "
         "where {version} < least({until}, now()) and {version} >= {earliest}"
     ).format(version=sql.Identifier(_version(table)), table=_at_shop(table), until=until, earliest=NO_TIME_BEFORE)
-    (ends,) = shop.execute(statement).fetchone()
+    ends = one_value(shop, statement)
     return max(ends, from_) if ends and from_ else ends or from_
 
 
@@ -342,9 +367,12 @@ def _condition(table: Table, from_: datetime | None, until: datetime | None, is_
     return sql.SQL("{} or {} is null").format(within, version) if is_nullable else within
 
 
-def _blocks(source: psycopg.Copy) -> Iterator[bytes]:
+def _blocks(source: psycopg.Copy, too_large: str) -> Iterator[bytes]:
     waiting, size = [], 0
-    for part in source:
+    # A part is a row, as the server sends it.
+    for number, part in enumerate(source, start=1):
+        if len(part) > LARGEST_BYTES:
+            raise StorehouseError(f"Row {number:,} of those to read is of {len(part) / 2**20:,.1f} MB. {too_large}")
         waiting.append(part)
         size += len(part)
         if size >= BLOCK_BYTES:
@@ -353,10 +381,47 @@ def _blocks(source: psycopg.Copy) -> Iterator[bytes]:
     yield b"".join(waiting)
 
 
+def _too_large(table: Table) -> str:
+    """What to do about a row that would land, and then stop staging for ever: `jsonb` can't hold it."""
+    place = f"{settings().shop_schema}.{table.name}"
+    return (
+        f"{table.label}: a row is larger than {LARGEST_BYTES >> 20} MB, which no later layer can hold. Nothing was "
+        f"landed. Find it at the shop: select {', '.join(table.key)} from {place} as found "
+        f"where octet_length(found::text) > {LARGEST_BYTES}; shorten it there, or read a view that does (SHOP_SCHEMA)."
+    )
+
+
+def _check_keys(warehouse: Database, table: Table) -> None:
+    key = sql.SQL(", ").join(map(sql.Identifier, table.key))
+    doubled = sql.SQL(
+        "select count(*) from "
+        "(select from _landing where row({key}) is not null group by {key} having count(*) > 1) as doubled"
+    ).format(key=key)
+    count = one_value(warehouse, doubled)
+    if count:
+        names, place = ", ".join(table.key), f"{settings().shop_schema}.{table.name}"
+        raise StorehouseError(
+            f"{table.label}: keys ({names}) with more than one row in {place}: {count:,}. It is read in full, and each "
+            "load would take another row for the current one. Nothing was landed. "
+            f"See them: select {names}, count(*) from {place} group by {names} having count(*) > 1; "
+            "mend them, or read a view with a row a key (SHOP_SCHEMA)."
+        )
+
+
 def _append_differences(
-    warehouse: Database, table: Table, columns: dict[str, Column], load_id: int, allow_empty: bool
+    warehouse: Database,
+    table: Table,
+    columns: dict[str, Column],
+    load_id: int,
+    op: sql.Composable,
+    allow_empty: bool,
 ) -> int:
-    """Compare the snapshot in `_landing` with the latest state in raw; land what is new, changed or gone."""
+    """Compare the snapshot in `_landing` with the latest state in raw; land what is new, changed, deleted or gone.
+
+    Raises:
+        StorehouseError: it is empty, or has two rows of one key, of which nobody can say which is the current one.
+    """
+    _check_keys(warehouse, table)
     raw = _raw_types(warehouse, table)
     parts = {
         "raw": sql.Identifier(table.schema, table.name),
@@ -370,14 +435,16 @@ def _append_differences(
             for name in table.key
         ),
         "load_id": sql.Literal(load_id),
+        "op": op,
     }
-    current = sql.SQL(
-        "select * from (select distinct on ({key}) * from {raw} order by {key}, _load_id desc, _row desc) as latest "
-        "where _op <> 'd'"
-    ).format(**parts)
+    current = sql.SQL("select distinct on ({key}) * from {raw} order by {key}, _load_id desc, _row desc").format(
+        **parts
+    )
     if not allow_empty:
-        statement = sql.SQL("select exists (select from _landing), exists ({})").format(current)
-        has_rows, had_rows = warehouse.execute(statement).fetchone()
+        statement = sql.SQL(
+            "select exists (select from _landing), exists (select from ({}) as current where _op <> 'd')"
+        ).format(current)
+        has_rows, had_rows = one_row(warehouse, statement)
         if had_rows and not has_rows:
             raise StorehouseError(
                 f"{table.label} is empty at the source and had rows before. Nothing was landed. "
@@ -388,20 +455,27 @@ def _append_differences(
         """
         with current as materialized ({current}),
 
+        snapshot as not materialized (
+            select {columns}, _row, {op} as _op from _landing
+        ),
+
         changed as (
-            select {snapshot_row}, snapshot._row
-            from _landing as snapshot
+            select {snapshot_row}, snapshot._row, snapshot._op
+            from snapshot
             left join current on {same_key}
-            where current._row is null or row({snapshot_row})::text <> row({current_row})::text
+            where
+                current._row is null
+                or current._op <> snapshot._op
+                or row({snapshot_row})::text <> row({current_row})::text
         ),
 
         gone as (
-            select {all_columns} from current where not exists (select from _landing as snapshot where {same_key})
+            select {all_columns} from current where _op <> 'd' and not exists (select from snapshot where {same_key})
         ),
 
         upserts as (
             insert into {raw} ({columns}, _load_id, _row, _op)
-            select {columns}, {load_id}, row_number() over (order by _row), 'u' from changed
+            select {columns}, {load_id}, row_number() over (order by _row), _op from changed
             returning 1
         ),
 
@@ -414,4 +488,4 @@ def _append_differences(
         select (select count(*) from upserts) + (select count(*) from deletes)
         """
     ).format(current=current, **parts)
-    return warehouse.execute(statement).fetchone()[0]
+    return one_value(warehouse, statement)

@@ -15,8 +15,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
 from botocore.exceptions import NoCredentialsError
@@ -188,7 +189,7 @@ class _Files:
             )
         return entries
 
-    def open(self, file: File) -> BinaryIO:
+    def open(self, file: File) -> BufferedReader:
         """The file's bytes, to read and to seek in: the file itself, or a copy of what is in the bucket.
 
         Raises:
@@ -208,7 +209,7 @@ class _Files:
             raise self._away(error, file.name) from None
         return stream
 
-    def _opened(self, file: File) -> BinaryIO:
+    def _opened(self, file: File) -> BufferedReader:
         path = os.path.realpath(file.path)
         if not self._is_within(path):
             raise self._is_no_file(file)
@@ -219,20 +220,17 @@ class _Files:
             raise self._is_no_file(file)
         return os.fdopen(handle, "rb")
 
-    def _fetched(self, file: File) -> BinaryIO:
-        copy = tempfile.NamedTemporaryFile(prefix="storehouse-")  # noqa: SIM115 (who reads it closes it)
-        try:
+    def _fetched(self, file: File) -> BufferedReader:
+        with tempfile.NamedTemporaryFile(prefix="storehouse-") as copy:
             self._in_time(file.name, "get_file", file.path, copy.name, callback=_Limit())
             if file.etag:
                 self.system.invalidate_cache()
                 if self._in_time(file.name, "info", file.path).get("ETag") != file.etag:
                     raise _changed(f"{self.root}/{printable(file.name)}")
-        except BaseException:
-            copy.close()
-            raise
-        return copy
+            # It stays readable after its name is gone.
+            return Path(copy.name).open("rb")
 
-    def _in_time(self, name: str, method: str, *args: object, **kwargs: object) -> object:
+    def _in_time(self, name: str, method: str, *args: Any, **kwargs: Any) -> Any:
         """What the store answers, within `STORE_FILE_SECONDS` if it is one that can be left."""
         seconds = settings().store_file_seconds
         if not isinstance(self.system, AsyncFileSystem):
@@ -295,13 +293,13 @@ def _check_size(size: int) -> None:
         raise ValueError(f"it is larger than STORE_FILE_MAX_MB ({settings().store_file_max_mb:g} MB)")
 
 
-def _stamp(stream: BinaryIO) -> tuple[int, int]:
+def _stamp(stream: BufferedReader) -> tuple[int, int]:
     """What changes when a file is written to."""
     now = os.fstat(stream.fileno())
     return now.st_size, now.st_mtime_ns
 
 
-def _hash(stream: BinaryIO) -> str:
+def _hash(stream: BufferedReader) -> str:
     digest = hashlib.file_digest(stream, "sha256").hexdigest()
     stream.seek(0)
     return f"sha256:{digest}"
@@ -346,20 +344,25 @@ def _memory_limit() -> Iterator[None]:
 
 
 def _day(folder: str) -> datetime | None:
+    named = _DAY_FOLDER.fullmatch(folder)
+    if named is None:
+        return None
     try:
-        year, month, day = map(int, _DAY_FOLDER.fullmatch(folder).groups())
+        year, month, day = map(int, named.groups())
         midnight = datetime.combine(date(year, month, day), datetime.min.time(), UTC)
         # The last day of the calendar has no end.
         return midnight if midnight + timedelta(days=1) else None
-    except (AttributeError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         return None
 
 
-def _load_file(warehouse: Database, place: str, stream: BinaryIO, stamp: tuple[int, int], load: Load) -> LoadResult:
+def _load_file(
+    warehouse: Database, place: str, stream: BufferedReader, stamp: tuple[int, int], load: Load
+) -> LoadResult:
     """Land what a file holds, as it was when it had this stamp; `place` is where it is, for messages."""
 
     def feed(copy: psycopg.Copy) -> None:
-        lines = _csv_lines if load.partition.lower().endswith(".csv") else _parquet_lines
+        lines = _csv_lines if (load.partition or "").lower().endswith(".csv") else _parquet_lines
         try:
             with _memory_limit():
                 for line, text in _within_limits(lines(stream, load)):
@@ -420,7 +423,7 @@ def _too_long(what: str, number: int) -> str:
     return f"{what} {number} is longer than STORE_LINE_MAX_MB ({settings().store_line_max_mb:g} MB)"
 
 
-def _csv_lines(stream: BinaryIO, load: Load) -> Iterator[tuple[int, str]]:
+def _csv_lines(stream: BufferedReader, load: Load) -> Iterator[tuple[int, str]]:
     """Line number (the header is 1) and payload, values as text. A field can't hold a line break."""
     lines = _raw_lines(stream)
     header = _fields(next(lines).decode("utf-8-sig").rstrip("\r\n"))
@@ -437,7 +440,7 @@ def _csv_lines(stream: BinaryIO, load: Load) -> Iterator[tuple[int, str]]:
             yield number, payload(json.dumps(record, ensure_ascii=False))
 
 
-def _raw_lines(stream: BinaryIO) -> Iterator[bytes]:
+def _raw_lines(stream: BufferedReader) -> Iterator[bytes]:
     longest = _longest()
     for number in itertools.count(1):
         line = stream.readline(longest + 1)
@@ -452,7 +455,7 @@ def _fields(line: str) -> list[str]:
     return next(csv.reader((line,), strict=True))
 
 
-def _parquet_lines(stream: BinaryIO, load: Load) -> Iterator[tuple[int, str]]:
+def _parquet_lines(stream: BufferedReader, load: Load) -> Iterator[tuple[int, str]]:
     """Row number from 1 and payload."""
     file = parquet.read(stream)
     _check_columns(file.schema_arrow.names, load, "schema")

@@ -18,6 +18,7 @@ import psycopg
 import redis
 from psycopg import sql
 from redis import exceptions
+from redis.typing import FieldT
 
 from publish.warehouse import RATINGS_LOCK, snapshot
 from storehouse.core.errors import StorehouseError, without_values
@@ -105,8 +106,11 @@ def _wrong_with_tls(error: Exception, url: str) -> str:
     cause = error.__cause__ or error.__context__
     if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return ""  # the server went away meanwhile
-    is_file = url.startswith("rediss:") and isinstance(cause, FileNotFoundError | PermissionError)
-    return str(cause.strerror or cause) if isinstance(cause, ssl.SSLError) or is_file else ""
+    if isinstance(cause, ssl.SSLError) or (
+        url.startswith("rediss:") and isinstance(cause, FileNotFoundError | PermissionError)
+    ):
+        return str(cause.strerror or cause)
+    return ""
 
 
 def _publish(client: redis.Redis) -> Published:
@@ -127,8 +131,14 @@ def _publish(client: redis.Redis) -> Published:
         # When the answer is lost, the switch may have been made: what may be live is not retired.
         with client.pipeline(transaction=True) as pipeline:
             pipeline.hget(LIVE, "generation")
-            switch = {"generation": generation, "products": products, "published_at": now.isoformat(timespec="seconds")}
-            pipeline.hset(LIVE, mapping=switch)
+            pipeline.hset(
+                LIVE,
+                mapping={
+                    "generation": generation,
+                    "products": products,
+                    "published_at": now.isoformat(timespec="seconds"),
+                },
+            )
             pipeline.expire(LIVE, lives)
             before = pipeline.execute()[0]
     if before and before != generation:
@@ -159,7 +169,7 @@ def _write(client: redis.Redis, warehouse: psycopg.Connection, generation: str, 
     return products
 
 
-def _batches(warehouse: psycopg.Connection) -> Iterator[list[dict[str, str]]]:
+def _batches(warehouse: psycopg.Connection) -> Iterator[list[dict[FieldT, str]]]:
     """The ratings as Redis keeps them, from a server-side cursor; a field without a value is left out."""
     fields = sql.SQL(", ").join(map(sql.Identifier, FIELDS))
     with warehouse.cursor(name="ratings") as cursor:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import psycopg
 import pyarrow as pa
@@ -25,6 +25,7 @@ from psycopg.rows import dict_row
 
 from publish.warehouse import EXPORT_LOCK, snapshot
 from storehouse.core.errors import StorehouseError, TransientError, as_error, without_values
+from storehouse.core.queries import columns_of
 from storehouse.core.settings import settings
 from storehouse.core.shown import first_line, shown
 from storehouse.core.stores import AWAY, open_store
@@ -100,7 +101,7 @@ def export() -> Exported:
 def _schema(warehouse: psycopg.Connection) -> pa.Schema:
     """The mart's columns in Arrow's types: exact ones, or an error."""
     fields = []
-    for column in warehouse.execute(sql.SQL("select * from {} limit 0").format(MART)).description:
+    for column in columns_of(warehouse, MART):
         type_ = psycopg.postgres.types[column.type_code].name
         if type_ == "numeric" and column.precision is not None:
             fields.append((column.name, pa.decimal128(column.precision, column.scale)))
@@ -165,7 +166,7 @@ class _Target:
     def sizes(self) -> dict[str, int]:
         """The bytes of every file of a day that stands there, those of a killed export among them."""
         with self._speaking("sales"):
-            found = self.system.find(self._at("sales"), detail=True)
+            found = dict(self.system.find(self._at("sales"), detail=True))
         names = {path.removeprefix(self.base).lstrip("/"): entry["size"] for path, entry in found.items()}
         return {name: size for name, size in names.items() if _DAYS_FILE.fullmatch(name)}
 
@@ -179,7 +180,7 @@ class _Target:
         pq.write_table(table, buffer)
         with self._speaking(path):
             self._put(path, buffer.getvalue())
-            stored = self.system.cat_file(self._at(path))
+            stored = cast(bytes, self.system.cat_file(self._at(path)))
         try:
             # Arrow's own threads, which `read_table` starts whatever its arguments, may abort a process that ends
             # (apache/arrow#34314).

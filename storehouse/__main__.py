@@ -123,16 +123,17 @@ def _psql(_: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
-    from dbt.cli.main import cli
-
-    from storehouse.core.transform import quote_no_rows
+    from storehouse.core.transform import quote_no_rows, uncollected
 
     # A project can be parsed while the warehouse is away.
     known = settings().dbt_environment() if OFFLINE & set(rest) else databases.dbt_environment()
     place = known | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_PROJECT_DIR": str(PROJECT)}
     os.environ.update({"DBT_LOG_PATH": str(settings().home / "logs")} | os.environ | place)
-    quote_no_rows()
-    cli(rest, prog_name="dbt")
+    with uncollected():
+        from dbt.cli.main import cli
+
+        quote_no_rows()
+        cli(rest, prog_name="dbt")
     return 0
 
 

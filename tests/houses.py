@@ -23,6 +23,9 @@ OUR_VARIABLES = (
 # A build without dbt's tests, for what they are not the subject of.
 MODELS_ALONE = ["build", "--exclude-resource-type", "unit_test", "test"]
 Command = Callable[..., subprocess.CompletedProcess]
+# dbt writes no lines for debugging to its log: they cost a tenth of a build. A test that looks for something in the log
+# asks for them.
+QUIET = {"DBT_LOG_LEVEL_FILE": "warn"}
 # Of this process: the numbers of the houses that are open, and what dbt has parsed for a house of each number.
 _OPEN: set[int] = set()
 _PARSED = Path(tempfile.mkdtemp())
@@ -61,11 +64,9 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
     _OPEN.add(number)
     places = {f"storehouse_{number}": server, f"shop_{number}": shop_server or server}
     warehouse, shop = places
-    parsed, ours = home / "target" / "partial_parse.msgpack", _PARSED / f"{server.port}_{number}"
-    if ours.exists():
-        # What dbt parsed for the last house whose warehouse was at this place holds for this one.
-        parsed.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ours, parsed)
+    ours = _PARSED / f"{server.port}_{number}"
+    # What dbt parsed for the last house whose warehouse was at this place holds for this one.
+    _copy_parsed(ours, home / "target")
     for database, its_server in places.items():
         its_server.ensure_database(database)
     environment = {
@@ -79,6 +80,7 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
         "SHOP_DATABASE_URL": places[shop].conninfo(shop),
         "PYTHONPATH": str(PROJECT),
         "DBT_TARGET_PATH": str(home / "target"),
+        **QUIET,
     }
     before = dict(os.environ)
     os.environ.update(environment)
@@ -87,8 +89,7 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
     os.environ.clear()
     os.environ.update(before)
     settings.cache_clear()
-    if parsed.exists():
-        shutil.copy(parsed, ours)
+    _copy_parsed(home / "target", ours)
     # Autovacuum goes around all databases there are.
     for database, its_server in places.items():
         with psycopg.connect(its_server.conninfo(), autocommit=True) as connection:
@@ -96,10 +97,18 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
     _OPEN.remove(number)
 
 
+def _copy_parsed(source: Path, destination: Path) -> None:
+    """What dbt has parsed, for the target `default` and for the audit's."""
+    for target in ("", "audit"):
+        if (source / target / "partial_parse.msgpack").exists():
+            (destination / target).mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / target / "partial_parse.msgpack", destination / target)
+
+
 def command(home: Path, **variables: str) -> Command:
     """`python -m storehouse …` in a home, with nothing else of ours in the environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OUR_VARIABLES)}
-    environment |= {"STOREHOUSE_HOME": str(home), "DBT_TARGET_PATH": str(home / "target")} | variables
+    environment |= {"STOREHOUSE_HOME": str(home), "DBT_TARGET_PATH": str(home / "target")} | QUIET | variables
 
     def run(*arguments: str, module: str = "storehouse", given: str | None = None) -> subprocess.CompletedProcess:
         return subprocess.run(

@@ -1,7 +1,8 @@
 {% macro odd_in_raw() -%}
     {#-
         Grain: one row per thing in the raw schemas that is not a plain table of rows, and so could run code of its owner's
-        as whoever reads or updates it, or hide rows. Also read by `make forget` (storehouse/operate/forget.py), so no dbt in here.
+        as whoever reads or updates it, or hide rows. Also read by `make forget` (storehouse/operate/forget/erase.py), so
+        no dbt in here.
     -#}
     with relations as (
 

@@ -4,14 +4,6 @@
         while dbt parses: the others get neither its SQL nor its parents, which for a judged model would be a circle.
     -#}
     {%- for landed in landed_tables() if model.name == 'stg_' ~ landed.source ~ '__' ~ landed.name -%}
-        {{ stop_over_limit(
-            landed.source,
-            landed.name,
-            limit=landed.meta.refused,
-            judged=ref('int_loads__judged'),
-            refused=ref('refused_records'),
-            waivers=ref('quarantine_waivers'),
-            ledger=ref('stg_ledger__loads'),
-        ) }}
+        {{ stop_over_limit(landed.source, landed.name, landed.meta.refused) }}
     {%- endfor -%}
 {%- endmacro %}

@@ -1,5 +1,9 @@
 {% macro start_quality_gate() -%}
-    {#- The loads that have passed their threshold: one number a table. A full refresh does not ask them again. -#}
+    {#-
+        The loads that have passed their threshold: one number a table. A full refresh does not ask them again.
+        They stand beside converge's state because they are state of the same kind: how far the ledger is dealt with. Who
+        drops that schema to begin anew has every load asked again.
+    -#}
     {%- if execute and flags.WHICH in ('run', 'build', 'retry') -%}
         {%- set passed = converge.state_table('passed_loads') -%}
         {%- set there = run_query("select to_regnamespace('" ~ passed.include(identifier=false) ~ "'), to_regclass('" ~ passed ~ "')").rows[0] -%}

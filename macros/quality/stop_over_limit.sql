@@ -1,10 +1,13 @@
-{% macro stop_over_limit(source, table, limit, judged, refused, waivers, ledger) -%}
+{% macro stop_over_limit(source, table, limit) -%}
     {#-
         Runs after the rows of the table's staging model are committed. When a pipeline run's loads of a table, not passed
         yet, brought more refused records than the table's limit allows, the model fails with words, and what stands
         on it is not built. What was corrected or waived since does not count. `quality_limits` raises a limit for one run.
         The words name `refused_records`, which this model has read: in a first run no view stands on staging yet.
     -#}
+    {#- Named before anything is asked, so that dbt knows them while it parses. -#}
+    {%- set judged, refused, ledger = ref('int_loads__judged'), ref('refused_records'), ref('stg_ledger__loads') -%}
+    {%- set waivers = ref('quarantine_waivers') -%}
     {%- if execute and target.name not in var('converge_mirrors', {}) -%}
         {%- set passed = converge.state_table('passed_loads') -%}
         {%- set label = source ~ '.' ~ table -%}
@@ -31,6 +34,7 @@
                 inner join loads on refused._load_id = loads.load_id
                 where
                     {{ accepted_later(source, table, this) }} is null
+                    and refused._load_id not in (select load_id from ({{ landed_again(ledger) }}) as again)
                     and refused.record_id not in (
                         select waivers.record_id from {{ waivers }} as waivers
                         where waivers.until >= (select {{ utc_date('max(finished_at)') }} from {{ ledger }})

@@ -149,9 +149,10 @@ select
         else 'ok'
     end as varchar) as verdict,
     cast(
-        source || '.' || table_name || ' has had nothing new for ' || hours_behind || ' hours. A test warns after ' || warn_hours
-        || ', the run fails after ' || error_hours || '. Its longest gap within a year was ' || coalesce(cast(longest_gap_hours as varchar), 'unknown')
-        || ' hours. Ask the owner of the source. If such a gap is normal, set freshness in models/staging/'
+        source || '.' || table_name || ' is ' || hours_behind || ' hours behind (a test warns after ' || warn_hours || ') and was read for '
+        || hours_silent || ' hours without anything new (the run fails after ' || error_hours || '). Its longest gap within 400 days was '
+        || coalesce(longest_gap_hours || ' hours', 'unknown')
+        || '. Ask the owner of the source. If such a gap is normal, set its freshness in models/staging/'
         || source || '/_' || source || '__sources.yml' as varchar
     ) as words
 from limited

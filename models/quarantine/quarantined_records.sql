@@ -15,18 +15,29 @@ with refused as (
 
 ),
 
+again as (
+
+    {{ landed_again(ref('stg_ledger__loads')) }}
+
+),
+
 -- Only the latest landing of each record counts against its load.
 latest as (
 
     select
         refused.*,
-        case
-            {% for landed in landed_tables() %}
-            when source = '{{ landed.source }}' and table_name = '{{ landed.name }}'
-                then {{ accepted_later(landed.source, landed.name, ref('stg_' ~ landed.source ~ '__' ~ landed.name)) }}
-            {% endfor %}
-        end as resolved_load_id
+        coalesce(
+            case
+                {% for landed in landed_tables() %}
+                when source = '{{ landed.source }}' and table_name = '{{ landed.name }}'
+                    then {{ accepted_later(landed.source, landed.name, ref('stg_' ~ landed.source ~ '__' ~ landed.name)) }}
+                {% endfor %}
+            end,
+            again.last_load_id
+        ) as resolved_load_id
     from refused
+    left join again
+        on refused._load_id = again.load_id
     where age = 1
 
 ),

@@ -9,10 +9,12 @@ from typing import Literal
 
 import psycopg
 from psycopg import errors
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.abc import ConnParam
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from storehouse.core import sessions
 from storehouse.core.errors import StorehouseError, TransientError, said_by
+from storehouse.core.queries import one_row, one_value
 from storehouse.core.settings import settings
 
 logger = logging.getLogger("extract_load")  # a wait for a lock is told among the lines of the load that waits
@@ -181,7 +183,7 @@ def open_warehouse(duty: Duty = "extract") -> Database:
         return connect_warehouse(duty)
 
 
-def connect_warehouse(duty: Duty, **parameters: object) -> Database:
+def connect_warehouse(duty: Duty, **parameters: ConnParam) -> Database:
     """As `open_warehouse`, with psycopg's own errors; `parameters` are libpq's, such as `tcp_user_timeout`.
 
     Raises:
@@ -192,13 +194,13 @@ def connect_warehouse(duty: Duty, **parameters: object) -> Database:
     # Comes back from a session of our own alone: a pooler that passes over what it is asked has none, or another's.
     mark = secrets.token_hex(8)
     options = f"{conninfo_to_dict(conninfo)['options']} -c storehouse.session={mark}"
-    warehouse = Database.connect(conninfo, autocommit=True, options=options, **parameters)
+    warehouse = Database.connect(make_conninfo(conninfo, options=options, **parameters), autocommit=True)
     warehouse.where = _where(conninfo, "the warehouse")
     warehouse.server = "the warehouse's server"
     try:
-        returned, encoding = warehouse.execute(
-            "select current_setting('storehouse.session', true), current_setting('server_encoding')"
-        ).fetchone()
+        returned, encoding = one_row(
+            warehouse, "select current_setting('storehouse.session', true), current_setting('server_encoding')"
+        )
         if returned != mark:
             raise StorehouseError(
                 f"{warehouse.where}: a connection pooler stands before it, which does not pass on what a session is "
@@ -257,7 +259,7 @@ def take_lock(connection: psycopg.Connection, key: int, what: str) -> None:
     Raises:
         TransientError: somebody else held it for `LOCK_WAIT_MINUTES`; who.
     """
-    if connection.execute("select pg_try_advisory_xact_lock(%s)", [key]).fetchone()[0]:
+    if one_value(connection, "select pg_try_advisory_xact_lock(%s)", [key]):
         return
     whole = settings().lock_wait_minutes * 60
     for seconds in (min(_TOLD_AFTER, whole), whole):
@@ -268,7 +270,7 @@ def take_lock(connection: psycopg.Connection, key: int, what: str) -> None:
                 _wait_for_locks(connection, whole)
                 return
         except errors.LockNotAvailable:
-            (holder,) = connection.execute(_HOLDERS, [key]).fetchone()
+            holder = one_value(connection, _HOLDERS, [key])
             if seconds < whole:
                 logger.warning("waiting for the lock of %s, held by %s", what, holder)
     raise TransientError(

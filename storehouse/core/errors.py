@@ -66,10 +66,22 @@ def as_error(message: str) -> StorehouseError:
     return (TransientError if may_pass(message) else StorehouseError)(message)
 
 
+class _Diagnostic(Protocol):
+    @property
+    def sqlstate(self) -> str | None: ...
+
+    @property
+    def message_primary(self) -> str | None: ...
+
+    @property
+    def context(self) -> str | None: ...
+
+
 class _DatabaseError(Protocol):
     """What psycopg's and psycopg2's errors have in common."""
 
-    diag: object
+    @property
+    def diag(self) -> _Diagnostic: ...
 
 
 def said_by(error: _DatabaseError) -> str:

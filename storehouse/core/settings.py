@@ -23,6 +23,11 @@ PII_KEY = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
 LIVENESS = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 # The names that the servers of a laptop answer to.
 LOCAL_HOSTS = ["127.0.0.1", "localhost"]
+# The most that numbers may be: what is larger is a slip, and some clock, server or library can't count so far.
+DAY = 24 * 60 * 60  # in seconds
+WEEK = 7 * 24 * 60  # in minutes
+TEN_YEARS = 10 * 366 * 24 * 60  # in minutes
+MILLION = 1_000_000
 KEY_OPTION = re.compile(r" ?-c storehouse\.pii_key=\S*")
 
 
@@ -64,7 +69,9 @@ class Settings(BaseSettings):
     stores_url: str | None = None
 
     redis_url: str | None = None
-    ratings_ttl_hours: float = Field(default=72, gt=0, description="how long ratings stand in Redis without a new run")
+    ratings_ttl_hours: float = Field(
+        default=72, ge=0.001, le=TEN_YEARS / 60, description="how long ratings stand in Redis without a new run"
+    )
     sales_export_url: str | None = None
     docs_url: str | None = Field(default=None, description="a folder or bucket for dbt's documentation")
 
@@ -72,28 +79,42 @@ class Settings(BaseSettings):
         default="https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist.zip",
         description="the ECB's reference rates since 1999, a CSV, zipped or not",
     )
-    overlap_minutes: int = Field(default=60, ge=0, description="how far `updated_at` reads behind its watermark")
-    lock_wait_minutes: float = Field(default=30, gt=0, description="how long a session waits for another's lock")
-    http_timeout_seconds: float = Field(default=30, gt=0, description="how long an API may be silent")
-    http_answer_seconds: float = Field(default=300, gt=0, description="how long one answer may take in all")
+    overlap_minutes: int = Field(
+        default=60, ge=0, le=TEN_YEARS, description="how far `updated_at` reads behind its watermark"
+    )
+    lock_wait_minutes: float = Field(
+        default=30, ge=0.001, le=WEEK, description="how long a session waits for another's lock"
+    )
+    http_timeout_seconds: float = Field(default=30, gt=0, le=DAY, description="how long an API may be silent")
+    http_answer_seconds: float = Field(default=300, gt=0, le=DAY, description="how long one answer may take in all")
     http_answer_max_mb: float = Field(default=100, gt=0, le=1000, description="size of one answer, unpacked")
-    api_load_minutes: float = Field(default=50, gt=0, description="how long one load of an API may take in all")
-    store_file_max_mb: float = Field(default=2000, gt=0, description="size of one store file")
+    api_load_minutes: float = Field(
+        default=50, gt=0, le=WEEK, description="how long one load of an API may take in all"
+    )
+    store_file_max_mb: float = Field(default=2000, gt=0, le=MILLION, description="size of one store file")
     store_line_max_mb: float = Field(default=16, gt=0, le=200, description="length of one line or row of a store file")
     store_file_seconds: float = Field(
-        default=900, gt=0, description="how long one store file may take to fetch, or read"
+        default=900, gt=0, le=DAY, description="how long one store file may take to fetch, or read"
     )
-    store_memory_mb: float = Field(default=4000, gt=0, description="memory that the reading of one store file may take")
-    store_files_max: int = Field(default=1_000_000, ge=1, description="how many store files there may be")
+    store_memory_mb: float = Field(
+        default=4000, gt=0, le=MILLION, description="memory that the reading of one store file may take"
+    )
+    store_files_max: int = Field(
+        default=MILLION, ge=1, le=1000 * MILLION, description="how many store files there may be"
+    )
     shop_elt_schedule: str = Field(default="daily", description="hourly, daily, or a cron line")
     feedback_elt_schedule: str = Field(default="daily", description="likewise")
-    wait_hours: float = Field(default=3, gt=0, description="how long a run waits for a source")
-    late_hours: float = Field(default=4, gt=0, description="after how long notice is given of a run that goes on")
-    large_load_rows: int = Field(default=1_000_000, ge=1, description="so many landed rows take the large build")
-    large_dbt_threads: int = Field(default=8, ge=1, description="of the large build")
+    wait_hours: float = Field(default=3, gt=0, le=WEEK / 60, description="how long a run waits for a source")
+    late_hours: float = Field(
+        default=4, gt=0, le=WEEK / 60, description="after how long notice is given of a run that goes on"
+    )
+    large_load_rows: int = Field(
+        default=MILLION, ge=1, le=MILLION * MILLION, description="so many landed rows take the large build"
+    )
+    large_dbt_threads: int = Field(default=8, ge=1, le=256, description="of the large build")
     notify_url: str | None = Field(default=None, description="where notices go, as Apprise reads it")
     runbook_url: str = "docs/runbook.md"
-    http_retries: int = Field(default=5, ge=1, description="tries of one request, the first included")
+    http_retries: int = Field(default=5, ge=1, le=100, description="tries of one request, the first included")
 
     @field_validator("warehouse_host")
     @classmethod
@@ -241,6 +262,7 @@ class Settings(BaseSettings):
         if user is None:
             user, password = self.warehouse_user, self._warehouse_password()
         return make_conninfo(
+            "",
             host=place["WAREHOUSE_HOST"],
             port=place["WAREHOUSE_PORT"],
             user=user,
@@ -272,11 +294,11 @@ class Settings(BaseSettings):
         if self.is_embedded:
             # `PGREQUIREAUTH` may be in the environment, but it is meant for the warehouse.
             defaults["require_auth"] = "none,password,md5,gss,sspi,scram-sha-256"
-        return make_conninfo(**defaults | place | ours)
+        return make_conninfo("", **defaults | place | ours)
 
     def shop_session(self) -> dict[str, str]:
         """The settings of a session of the shop. Time-outs in the URL's own options win."""
-        said = conninfo_to_dict(self.shop_conninfo()).get("options", "")
+        said = str(conninfo_to_dict(self.shop_conninfo()).get("options", ""))
         patience = sessions.patience(self.lock_wait_minutes) | {sessions.TRANSACTION_TIMEOUT: "0"}
         chosen = {name: value for name, value in patience.items() if name not in said}
         # Functions behind a view may name their tables without a schema.
@@ -324,7 +346,8 @@ def settings() -> Settings:
     try:
         if folder:
             next(Path(folder).iterdir(), None)  # pydantic only warns when it is not there
-        return Settings(_secrets_dir=folder)
+        # pydantic-settings takes it, and declares to type checkers the fields alone.
+        return Settings(_secrets_dir=folder)  # pyright: ignore[reportCallIssue]
     except OSError as error:
         raise StorehouseError(
             f"STOREHOUSE_SECRETS: {error.filename}: {error.strerror}. "
@@ -332,5 +355,7 @@ def settings() -> Settings:
         ) from error
     except ValidationError as error:
         # Without what was given: the variable is known, and a password may stand in the wrong one.
-        wrong = "; ".join(f"{e['loc'][0].upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
+        wrong = "; ".join(
+            f"{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+        )
         raise StorehouseError(f"A setting in the environment is wrong. {wrong}") from None

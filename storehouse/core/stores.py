@@ -35,7 +35,8 @@ def open_store(url: str, setting: str, *, is_new: bool = False) -> tuple[Abstrac
     Raises:
         StorehouseError: it can't be used. Nothing was asked of it yet, so whether it is there is not known.
     """
-    scheme = _SCHEME.match(url)[1] or ""
+    named = _SCHEME.match(url)
+    scheme = (named and named[1]) or ""
     if "::" in url or (scheme in known_implementations and scheme not in (*_FOLDERS, *_BUCKETS)):
         raise _is_none(url, setting, f"{scheme}:// is no store that can be used here")
     try:

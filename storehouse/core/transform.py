@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 from storehouse.core import databases
 from storehouse.core.errors import StorehouseError, as_error, said_by, without_rows
 from storehouse.core.progress import say
+from storehouse.core.queries import as_sql
 from storehouse.core.settings import PROJECT, settings
 
 # Tests with these tags read all of history: they are in `make audit` and in `make test`.
@@ -31,8 +33,8 @@ class Progress:
         self.told_at = 0.0
         self.reached = ""  # `3 of 50`, once a node has ended
 
-    def __call__(self, event: object) -> None:
-        """Take one event."""
+    def __call__(self, event: Any) -> None:
+        """Take one event: dbt's `EventMsg`, whose `data` has other members for each kind."""
         if event.info.name not in RESULT_EVENTS:
             return
         # A test's event has another name for the total.
@@ -55,7 +57,7 @@ def manifest() -> dict:
     return json.loads((target_folder() / "manifest.json").read_text())
 
 
-def build(arguments: list[str], listen: Callable[[object], None] | None = None, target: str | None = None) -> list[str]:
+def build(arguments: list[str], listen: Callable[[Any], None] | None = None, target: str | None = None) -> list[str]:
     """Run dbt with these arguments against the warehouse; returns what failed, a line each.
 
     Args:
@@ -136,13 +138,15 @@ def _first_words(message: str) -> str:
     return " ".join(without_rows(message).split("\n  > in macro")[0].split())[:1500]
 
 
-def _where_to_look(result: object) -> str:
+def _where_to_look(result: Any) -> str:
     """For a failed test that found rows: the query that shows them, and their `words` if it has such a column."""
     if result.status != "fail" or not result.node.should_store_failures:
         return ""
     relation = without_database(result.node.relation_name)
     with databases.open_warehouse("transform") as warehouse:
-        words = warehouse.execute(f"select to_jsonb(found) ->> 'words' from {relation} as found limit 3").fetchall()
+        words = warehouse.execute(
+            as_sql(f"select to_jsonb(found) ->> 'words' from {relation} as found limit 3")
+        ).fetchall()
     return "".join(f" {said}." for (said,) in words if said) + f" To see them: select * from {relation}"
 
 
@@ -152,7 +156,7 @@ def without_database(relation_name: str) -> str:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """No garbage collection within: dbt makes few cycles of objects, and the search is a tenth of a build's cost."""
     gc.disable()
     try:
@@ -185,8 +189,9 @@ def quote_no_rows() -> None:
     PostgresConnectionManager.exception_handler = exception_handler
 
 
-@_uncollected()
-def _invoke(arguments: list[str], callbacks: list, target: str | None = None, folder: Path | None = None) -> object:
+@uncollected()
+def _invoke(arguments: list[str], callbacks: list, target: str | None = None, folder: Path | None = None) -> Any:
+    """Run dbt: its `dbtRunnerResult`, whose `result` has another type for each command."""
     os.environ.update(databases.dbt_environment())
     from dbt.cli.main import dbtRunner
 

@@ -34,6 +34,7 @@ HEALTHY_WITHIN = 180  # seconds; a cold start on two busy cores takes about 40
 STOP_WITHIN = 20  # seconds; running tasks that take longer are killed, and leave nothing half-landed
 
 AIRFLOW = [sys.executable, "-m", "airflow"]
+PLAY = "  The demo shop plays no day by itself here: .venv/bin/python -m demo advance --days 1\n"
 PRELOADED = [sys.executable, "-m", "storehouse.orchestrate.preloaded"]
 # The parts that keep running, in the order of their start. The API comes first: a task that the scheduler starts before
 # the API answers would be lost. Logs are read from the folder: no log server listens.
@@ -126,6 +127,8 @@ def serve() -> None:
             "  Everyone on this machine who opens it is an administrator: for a laptop, not for production.\n"
             "  Run the pipeline: the Trigger button of shop_elt, or in another terminal\n"
             "    .venv/bin/python -m storehouse.laptop.airflow dags trigger shop_elt\n"
+            "  customer_marts follows when shop_elt and feedback_elt have succeeded.\n"
+            f"{PLAY if configured.is_demo else ''}"
             "  Ctrl-C stops it.",
             flush=True,
         )

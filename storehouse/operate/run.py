@@ -3,6 +3,7 @@
 import logging
 import time
 from datetime import date
+from typing import Any
 from uuid import uuid4
 
 import extract_load
@@ -19,7 +20,7 @@ FIRST_DAYS = 30
 WARNINGS_SHOWN = 3
 
 
-def run(dbt_vars: str | None = None, **played: object) -> int:
+def run(dbt_vars: str | None = None, **played: Any) -> int:
     """Play the demo on (when it is the source), land every source, build, and print the summary.
 
     A source that fails does not stop the others: the rest is built from last good data, and the exit code is 1.
@@ -45,7 +46,7 @@ def run(dbt_vars: str | None = None, **played: object) -> int:
     return 1 if failures else 0
 
 
-def _play_on(days: int | None, until: date | None, **others: object) -> None:
+def _play_on(days: int | None, until: date | None, **others: Any) -> None:
     from demo import database, shop
 
     with database.connect() as connection:

@@ -11,6 +11,7 @@ import psycopg
 
 from extract_load.declarations import STAGING, read_declarations
 from storehouse.core.databases import open_warehouse
+from storehouse.core.queries import as_sql, one_value
 from storehouse.core.transform import target_folder, without_database
 
 MART_SCHEMAS = ["core", "sales", "customers", "feedback"]
@@ -113,8 +114,8 @@ def _warning(result: Mapping[str, Any]) -> str:
 
 
 def _exists(warehouse: psycopg.Connection, relation: str) -> bool:
-    return warehouse.execute("select to_regclass(%s) is not null", [relation]).fetchone()[0]
+    return one_value(warehouse, "select to_regclass(%s) is not null", [relation])
 
 
 def _count(warehouse: psycopg.Connection, relation: str) -> int:
-    return warehouse.execute(f"select count(*) from {relation}").fetchone()[0]
+    return one_value(warehouse, as_sql(f"select count(*) from {relation}"))

@@ -1,6 +1,7 @@
 """Vacuuming the warehouse, as the roles that own the tables."""
 
-from storehouse.core.databases import open_warehouse
+from storehouse.core.databases import Duty, open_warehouse
+from storehouse.core.queries import as_sql
 from storehouse.core.settings import settings
 
 # For a superuser: all tables, PostgreSQL's own too. For extract: those that raw_owner grants it, from PostgreSQL 17 on.
@@ -19,10 +20,13 @@ def vacuum() -> None:
 
     PostgreSQL's notices are printed.
     """
-    roles = {settings().extract_user or settings().warehouse_user: "extract", settings().warehouse_user: "transform"}
+    roles: dict[str, Duty] = {
+        settings().extract_user or settings().warehouse_user: "extract",
+        settings().warehouse_user: "transform",
+    }
     for duty in roles.values():
         with open_warehouse(duty) as warehouse, warehouse.speaking():
             warehouse.add_notice_handler(lambda notice: print(f"{notice.severity}: {notice.message_primary}"))
             if owned := [name for (name,) in warehouse.execute(OWNED)]:
-                warehouse.execute(f"vacuum (analyze) {', '.join(owned)}")
+                warehouse.execute(as_sql(f"vacuum (analyze) {', '.join(owned)}"))
                 print(f"{warehouse.info.user}: {len(owned)} tables vacuumed and analysed")

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,8 @@ from storehouse.core.settings import PROJECT, settings
 from storehouse.core.task_names import DBT
 from storehouse.core.transform import NOT_DAILY_TAGS, target_folder
 from storehouse.operate.summary import count_tests
+from storehouse.orchestrate.defaults import BUILDS_POOL, no_vain_retries
 from storehouse.orchestrate.notices import Told
-from storehouse.orchestrate.rules import BUILDS_POOL, no_vain_retries
-
-# Of a build, whatever its size: a full refresh reads all of raw, in a DAG without a large build too.
-LONGEST_BUILD = timedelta(hours=4)
 
 
 @dataclass(frozen=True)
@@ -35,6 +31,7 @@ class Storehouse(Site):
 
     tags_left_out = frozenset(NOT_DAILY_TAGS)
     AWAY = (psycopg.Error, TransientError)
+    QUIET = Told
 
     @classmethod
     def connect(cls, results: str) -> psycopg.Connection:
@@ -80,18 +77,6 @@ class Storehouse(Site):
         if not alone:
             shutil.copy(target / "run_results.json", self.manifest.parent)  # where `dbt build` by hand leaves it
 
-    def unreached(self, why: str) -> Exception:
-        """One that nobody is sent a notice of."""
-        return Told(why)
-
-    def refusal(self, dag_id: str, node: str) -> Exception:
-        """One that nobody is sent a notice of."""
-        return Told(
-            f"{node} waits in the triggerer for the build, which `airflow dags test` and `airflow tasks test` "
-            f"do not have: nothing was built. Run the DAG: airflow dags trigger {dag_id}, on a laptop `make run`; "
-            f"one node: dbt build --select {node}"
-        )
-
 
 def site() -> Storehouse:
     """Ours, as it stands.
@@ -121,5 +106,4 @@ def dbt_build(select: Sequence[str] = (), exclude: Sequence[str] = (), **more: A
     Raises:
         StorehouseError: the manifest is not there, or no key to mask personal data with.
     """
-    more = {"execution_timeout": LONGEST_BUILD} | more
     return build_by_node(site(), DBT, select=select, exclude=exclude, pool=BUILDS_POOL, **more)

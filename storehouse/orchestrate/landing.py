@@ -9,8 +9,8 @@ from airflow.sdk import Param, TriggerRule, task, task_group
 from extract_load import in_use, load, partitions
 from storehouse.core.settings import settings
 from storehouse.core.task_names import BUILD, LARGE_BUILD
+from storehouse.orchestrate.defaults import SOURCES_POOL, build_params, no_vain_retries
 from storehouse.orchestrate.readiness import WaitForSource
-from storehouse.orchestrate.rules import SOURCES_POOL, build_params, no_vain_retries
 
 
 def parts(*sources: str) -> list[str]:
@@ -36,7 +36,7 @@ def extract_load(
     part: str,
     data_interval_end: datetime | None = None,
     dag_run: Any = None,
-    params: dict[str, Any] | None = None,
+    params: Any = None,
 ) -> dict[str, int]:
     """Land a part; returns rows by table. Safe to repeat."""
     source, _, partition = part.partition("/")

@@ -7,6 +7,7 @@ several with spaces between. Without either nothing is sent. A service that is d
 import asyncio
 import logging
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -94,7 +95,7 @@ def recovered(context: Any) -> None:
 
 
 class RunStarts(BaseDeadlineReference):
-    """The deadline counts from the run's start. It is far in the future until plugins/house.py sets it at that moment.
+    """The deadline counts from the run's start: plugins/storehouse_plugin.py sets it then, and it is far ahead before.
 
     Airflow has no such reference, and counts a backfill's runs, queued for days, as late. `DAGRUN_QUEUED_AT` would be
     wrong in the same way, and in 3.3 no task of such a DAG can be cleared (apache/airflow#70368).
@@ -122,7 +123,7 @@ def send(title: str, lines: list[str]) -> bool:
         service = apprise.Apprise()
         # As text: the service must not take what an error quotes for markup.
         body = {"body": "\n".join(lines), "body_format": apprise.NotifyFormat.TEXT}
-        if not service.add(urls) or not service.notify(title=title, **body):
+        if not service.add([*urls]) or not service.notify(title=title, **body):
             logger.warning("The notice did not reach every service: %s", title)
     except Exception as error:
         # Without the error's message: all of a service's URL is secret, even its host.
@@ -165,7 +166,7 @@ def _where(context: Any, entry: str) -> list[str]:
     ]
 
 
-def _urls() -> list[str]:
+def _urls() -> Sequence[str]:
     if url := settings().notify_url:
         return url.split()
     from airflow.sdk import Connection

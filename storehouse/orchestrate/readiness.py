@@ -18,6 +18,7 @@ from extract_load.http_pages import Http
 from extract_load.tables import Table
 from storehouse.core.databases import open_shop
 from storehouse.core.errors import StorehouseError, TransientError, without_values
+from storehouse.core.queries import one_value
 from storehouse.core.settings import settings
 from storehouse.core.shown import first_line, shown
 from storehouse.core.stores import AWAY, open_store
@@ -61,12 +62,12 @@ def _shop(_: Table, until: datetime | None, from_: datetime | None) -> str | Non
     with open_shop() as shop, shop.speaking(), shop.snapshot():
         if not (until and from_ and from_ < until):
             return None
-        shop.execute(f"set local statement_timeout to '{READ_WITHIN}s'")
+        shop.execute(sql.SQL("set local statement_timeout to {}").format(f"{READ_WITHIN}s"))
         # A change after the interval will do: the database has passed its end, and nothing changed in it. A date in the
         # future will not do. The maximum is read from an index; a range might need the whole table.
         orders = sql.Identifier(settings().shop_schema, "orders")
         reached = sql.SQL("select max(updated_at) >= %s from {} where updated_at <= greatest(now(), %s)").format(orders)
-        if shop.execute(reached, [from_, until]).fetchone()[0]:
+        if one_value(shop, reached, [from_, until]):
             return None
     return f"the shop has no order that changed from {from_:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}, or later"
 

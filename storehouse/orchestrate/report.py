@@ -7,6 +7,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from one_build import results
 
 from storehouse.core.databases import connect_warehouse
+from storehouse.core.queries import one_value
 from storehouse.core.task_names import BUILD, DBT, LARGE_BUILD, TESTS
 from storehouse.operate.summary import summarise
 from storehouse.orchestrate import notices
@@ -36,9 +37,10 @@ def report(ti: Any = None, dag_run: Any = None) -> None:
 def has_landed_since(dag_id: str, run_id: str) -> bool:
     """True when a load of the run is beyond what its last build has read: its task was cleared, the build's was not."""
     with connect_warehouse("transform") as warehouse:
-        (later,) = warehouse.execute(
+        later = one_value(
+            warehouse,
             "select max(load_id) > (select max(bound) from converge.runs where starts_with(run_id, %(run)s || ' '))"
             " from raw.loads where run_id = %(run)s",
             {"run": f"{dag_id} {run_id}"},
-        ).fetchone()
+        )
     return bool(later)

@@ -47,10 +47,10 @@ def dag(notices: ModuleType) -> object:
     """A DAG with the rules of the house."""
     from airflow.sdk import DAG, BaseOperator
 
+    from storehouse.orchestrate.defaults import DAG_DEFAULTS
     from storehouse.orchestrate.report import report
-    from storehouse.orchestrate.rules import RULES
 
-    with DAG("shop_elt", **RULES) as dag:
+    with DAG("shop_elt", **DAG_DEFAULTS) as dag:
         BaseOperator(task_id="publish") >> report()
     return dag
 
@@ -199,16 +199,16 @@ def test_only_a_run_that_goes_on_is_late(notices: ModuleType, state: str, titles
 
 
 def test_a_deadline_counts_while_its_run_runs(notices: ModuleType) -> None:
-    from plugins import house
+    from plugins import storehouse_plugin
 
     made = notices.RunStarts()._evaluate_with()
     open_, missed = (SimpleNamespace(deadline_time=made, missed=is_missed) for is_missed in (False, True))
     run = SimpleNamespace(deadlines=[open_, missed])
     for _ in range(2):  # the second time it was cleared
-        house.Listener().on_dag_run_running(run, "started")
+        storehouse_plugin.Listener().on_dag_run_running(run, "started")
         assert abs(open_.deadline_time - datetime.now(UTC) - timedelta(hours=4)) < timedelta(minutes=1)
         assert missed.deadline_time == made
-        house.Listener().on_dag_run_failed(run, "task_failure")
+        storehouse_plugin.Listener().on_dag_run_failed(run, "task_failure")
         assert open_.deadline_time == made > datetime.now(UTC) + timedelta(days=365)
 
 

@@ -5,12 +5,20 @@ with found as (
 
 ),
 
-named as (
+refunded as (
 
     select refunds_payment_id as payment_id from found
     where
         is_refund
         and refunds_payment_id is not null
+    union all
+    -- A refund that names none is of the order's only payment.
+    select min(case when not is_refund then payment_id end) as payment_id from found
+    where status in ('captured', 'refunded')
+    group by order_id
+    having
+        sum(case when is_refund and refunds_payment_id is null then 1 else 0 end) > 0
+        and sum(case when is_refund then 0 else 1 end) = 1
 
 ),
 
@@ -21,7 +29,7 @@ payments as (
         sum(case when status in ('captured', 'refunded') and not is_refund then amount_usd end) as paid_usd,
         sum(
             case
-                when status = 'refunded' and (is_refund or payment_id not in (select payment_id from named)) then amount_usd
+                when status = 'refunded' and (is_refund or payment_id not in (select payment_id from refunded)) then amount_usd
             end
         ) as refunded_usd
     from found

@@ -6,5 +6,5 @@ select
     waiting_since,
     due_at,
     as_of_at
-from {{ ref('overdue_records') }}
+from {{ ref('waiting_ages') }}
 where is_overdue

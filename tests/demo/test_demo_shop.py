@@ -238,6 +238,12 @@ def test_a_shop_that_is_there_is_not_taken_for_another(new_house: House) -> None
         demo.advance(days=1, seed=8)
 
 
+@pytest.mark.parametrize("days", [1_000_001, 10**10])
+def test_days_beyond_the_calendar_are_one_message(new_house: House, days: int) -> None:
+    with pytest.raises(StorehouseError, match=f"can't be played on by {days:,} days"):
+        demo.advance(days=days)
+
+
 def test_tables_that_are_not_the_demos_are_left_alone(new_house: House) -> None:
     new_house.execute_in_shop("create table orders (mine integer)")
     with pytest.raises(StorehouseError, match=r"already has a table public.orders that the demo did not make"):

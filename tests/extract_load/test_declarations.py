@@ -145,7 +145,7 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
     "a version of a table that is read in full": (
         "shop",
         of_table("products", version="updated_at"),
-        "shop.products: version: leave it out: a table that is read in full is compared; what is gone is deleted",
+        "shop.products: version: leave it out: a table that is read in full is compared with what has landed",
     ),
     "a delete that is told by no column": (
         "stores",
@@ -187,7 +187,7 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
     ),
     "a column of raw's own": (
         "shop",
-        of_table("products", columns={"product_id": "text", "_load_id": "text"}),
+        of_table("products", deleted=None, optional=[], columns={"product_id": "text", "_load_id": "text"}),
         "shop.products: columns: _load_id is a name that raw uses for itself; read a view that names it otherwise",
     ),
     "a field that there is not": (

@@ -48,7 +48,7 @@ def told(
     """Load a source as Airflow's task does; returns the message, and all that was told anywhere."""
     from structlog.tracebacks import ExceptionDictTransformer
 
-    from storehouse.orchestrate.rules import no_vain_retries
+    from storehouse.orchestrate.defaults import no_vain_retries
 
     caplog.set_level(logging.INFO)  # as Airflow's is
     start = server.log.stat().st_size

@@ -578,3 +578,100 @@ def test_what_the_shop_calls_a_type_is_no_sql_of_the_warehouses(shop, run):
     finally:
         shop.execute_in_shop(POSTGRES_TYPES)
     assert shop.query("select to_regclass('public.pwned')") == [(None,)]
+
+
+SIZED = "insert into products (product_id, name, category, updated_at) values ('P-1', {}, {}, now());"
+
+
+@pytest.mark.parametrize(
+    ("name", "category"),
+    [("repeat('x', 34000000)", "null"), ("repeat('x', 17000000)", "repeat('y', 17000000)")],
+    ids=["in one value", "in two"],
+)
+def test_a_row_that_no_later_layer_can_hold_is_refused_in_words_and_other_tables_land(shop, name, category):
+    shop.execute_in_shop(SIZED.format(name, category) + order(1, "2026-01-01 10:00"))
+    with pytest.raises(StorehouseError, match=r"(?s)Row 1 of .* 32.4 MB.* shop.products: .*SHOP_SCHEMA") as refused:
+        extract_load.load("shop", tables=["products", "orders"])
+    assert shop.query("select table_name, rows from raw.loads") == [("orders", 1)]
+    found = str(refused.value).partition("at the shop: ")[2].partition(";")[0]
+    with psycopg.connect(shop.shop) as source:
+        assert source.execute(found).fetchall() == [("P-1",)], "the message's query finds it"
+    shop.execute_in_shop("update products set name = repeat('x', 15000000)")
+    assert load("products") == 1
+
+
+def test_a_row_that_its_server_cannot_send_is_refused_in_words(shop):
+    # What PostgreSQL says of a row of more than 1 GB; making one takes half a minute.
+    shop.execute_in_shop(
+        "create function large() returns text language plpgsql as $$ begin "
+        "raise 'string buffer exceeds maximum allowed length' using errcode = 'program_limit_exceeded'; end $$;"
+        "alter table products rename to narrow; insert into narrow (product_id) values ('P-1');"
+        "create view products as select product_id, large() as name, category, price, currency, is_active, created_at, "
+        "updated_at from narrow"
+    )
+    with pytest.raises(StorehouseError, match=r"string buffer .* larger than 32 MB, which no later layer can hold"):
+        load("products")
+
+
+def test_a_deleted_at_counts_in_a_table_that_is_read_in_full_too(shop):
+    shop.execute_in_shop(
+        "alter table products add column deleted_at timestamptz;"
+        "insert into products (product_id, name, deleted_at) values "
+        "('living', 'a', null), ('never seen alive', 'b', '2026-01-01'), ('not yet', 'c', '2999-01-01')"
+    )
+    ops = "select product_id, name, _op from raw_shop.products where _load_id = (select max(load_id) from raw.loads)"
+    assert load("products") == 3
+    assert sorted(shop.query(ops)) == [
+        ("living", "a", "u"),
+        ("never seen alive", "b", "d"),
+        ("not yet", "c", "u"),
+    ]
+    assert load("products") == 0
+    shop.execute_in_shop("update products set deleted_at = '2026-01-02' where product_id = 'living'")
+    assert load("products") == 1
+    assert shop.query(ops) == [("living", "a", "d")]
+    assert load("products") == 0
+    shop.execute_in_shop("update products set deleted_at = null where product_id = 'living'")
+    assert load("products") == 1
+    assert shop.query(ops) == [("living", "a", "u")]
+    shop.execute_in_shop("delete from products where product_id in ('living', 'never seen alive')")
+    assert load("products") == 1
+    assert shop.query(ops) == [("living", "a", "d")]
+
+
+def test_rows_that_live_again_because_deleted_at_is_gone_are_told_once(shop, run):
+    shop.execute_in_shop("alter table products add column deleted_at timestamptz")
+    shop.execute_in_shop("insert into products (product_id, deleted_at) values ('gone', '2026-01-01'), ('other', null)")
+    load("products")
+    shop.execute_in_shop("update products set name = 'new' where product_id = 'other'")
+    load("products")
+    shop.execute_in_shop("alter table products drop column deleted_at")
+    said = run("shop", "--tables", "products").stdout
+    assert "deleted_at is gone at the source; living again from load 3 on: 1 rows that it had deleted" in said
+    assert "living again" not in run("shop", "--tables", "products").stdout
+
+
+def test_deletes_that_were_landed_as_living_are_landed_as_deletes_by_the_next_load(shop):
+    shop.execute_in_shop("alter table products add column deleted_at timestamptz")
+    shop.execute_in_shop("insert into products (product_id, deleted_at) values ('gone', '2026-01-01')")
+    load("products")
+    with psycopg.connect(shop.warehouse) as warehouse:
+        warehouse.execute("update raw_shop.products set _op = 'u'")
+    assert load("products") == 1
+
+
+def test_two_rows_of_one_key_in_a_table_that_is_read_in_full_are_refused_in_words(shop):
+    shop.execute_in_shop(
+        "alter table products drop constraint products_pkey; alter table products alter product_id drop not null;"
+        "insert into products (product_id, name) values "
+        "('P-1', 'one'), ('P-1', 'other'), ('P-2', 'fine'), (null, 'a'), (null, 'b')"
+    )
+    with pytest.raises(
+        StorehouseError, match=r"keys \(product_id\) with more than one row in public.products: 1\."
+    ) as refused:
+        load("products")
+    found = str(refused.value).partition("See them: ")[2].partition(";")[0]
+    with psycopg.connect(shop.shop) as source:
+        assert ("P-1", 2) in source.execute(found).fetchall()
+    shop.execute_in_shop("delete from products where name = 'other'")
+    assert load("products") == 4

@@ -11,6 +11,7 @@ import extract_load
 from storehouse.core import transform
 from storehouse.core.transform import DAILY
 from tests.converge.histories import Landed, Record
+from tests.quality.test_deletes import sent
 
 NOW = datetime(2027, 2, 3, tzinfo=UTC)
 LONG_AGO = datetime(2005, 2, 3, tzinfo=UTC)
@@ -22,9 +23,15 @@ def order(name: str, currency: str = "USD", placed_at: datetime = NOW, **others:
     return Record("shop.orders", values | others)
 
 
-def payment(name: str, of: str, status: str) -> Record:
+def payment(name: str, of: str, status: str, **others: object) -> Record:
     values = {"payment_id": name, "order_id": of, "amount": 10, "currency": "USD", "status": status, "paid_at": NOW}
-    return Record("shop.payments", values | {"updated_at": NOW})
+    return Record("shop.payments", values | {"updated_at": NOW} | others)
+
+
+def sold(receipt: str, line: int, **others: object) -> Record:
+    values = {"store_id": "S-1", "receipt_id": receipt, "line_number": line, "sold_at": NOW.isoformat()}
+    values |= {"region": "eu", "country": "DE", "product_id": "P-1", "quantity": 1, "unit_price": 10, "currency": "USD"}
+    return sent("stores.sales", values | others)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +48,26 @@ def built(house):
     ]
     lines = [Record("shop.order_items", LINE | {"order_id": o.values["order_id"]}) for o in orders]
     waiting = Record("shop.order_items", LINE | {"order_id": "nowhere", "created_at": NOW - timedelta(days=9)})
-    payments = [payment("1", "paid and refunded", "captured"), payment("2", "paid and refunded", "refunded")]
+    payments = [
+        payment("1", "paid and refunded", "captured"),
+        payment("2", "paid and refunded", "refunded"),
+        payment("3", "agrees", "refunded"),
+        payment("4", "agrees", "refunded", refunds_payment_id="nobody's"),
+    ]
     landed = Landed()
+    receipts = [
+        sold("two currencies", 1),
+        sold("two currencies", 2, currency="EUR"),
+        sold("two customers", 1, customer_id="1"),
+        sold("two customers", 2, customer_id="2"),
+        sold("two regions", 1),
+        sold("two regions", 2, region="us", country="US"),
+        sold("customer said once", 1, customer_id="1"),
+        sold("customer said once", 2),
+        sold("wrong line taken back", 1),
+        sold("wrong line taken back", 2, currency="GBP", is_void=True),
+    ]
+    landed.land("stores.sales", receipts, (NOW - timedelta(days=1), NOW + timedelta(days=1)))
     for table, records in (("orders", orders), ("order_items", [*lines, waiting]), ("payments", payments)):
         landed.land(f"shop.{table}", records, (NOW - timedelta(days=30), NOW + timedelta(hours=1)))
     transform.build(DAILY)
@@ -54,10 +79,11 @@ def built(house):
     [
         ("stated_totals_are_those_of_the_lines", 1),
         ("every_amount_is_converted", 1),
-        ("no_rate_is_older_than_a_month", 1),
+        ("no_order_is_converted_with_an_old_rate", 1),
         ("every_credit_note_gives_back", 1),
         ("no_unmarked_refund_is_counted_as_paid", 1),
         ("no_record_waits_too_long_for_its_order", 1),
+        ("every_receipt_has_one_header", 3),
     ],
 )
 def test_a_run_warns_of_each(built, test: str, rows: int) -> None:
@@ -71,7 +97,7 @@ def test_an_amount_without_a_rate_is_not_made_up_and_is_counted(built) -> None:
         (Decimal(10), None, True)
     ]
     assert built.query("select sum(unconverted_orders), sum(orders), sum(guest_orders) from sales.agg_daily_sales") == [
-        (1, 6, 6)
+        (1, 11, 9)
     ]
 
 

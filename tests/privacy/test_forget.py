@@ -177,6 +177,17 @@ def test_a_buyer_of_the_marketplace_is_erased_from_orders_kept_whole(lived_in: H
     assert lived_in.query(kept, buyer) == [(orders,)]
 
 
+def test_ids_that_only_blanks_tell_apart_are_two_people(lived_in: House) -> None:
+    kept = "select payload #>> '{buyer,email}' from raw_marketplace.orders where payload ->> 'order_id' = %s"
+    for order, buyer in (("blank-1", "B 7"), ("blank-2", "B 7 ")):
+        record = {"order_id": order, "buyer": {"buyer_id": buyer, "email": f"{order}@example.net"}}
+        values = "(payload, _partition, _load_id, _row, _op) select %s, 'eu', load_id, 1, 'u' from load"
+        land(lived_in, "marketplace", "orders", values, json.dumps(record))
+    assert forget.forget(["mkt-B 7 "]) == 0
+    assert lived_in.query(kept, "blank-1") == [("blank-1@example.net",)]
+    assert lived_in.query(kept, "blank-2") == [("forgotten@example.invalid",)]
+
+
 def unreadable(house: House, source: str, table: str, text: str, row: int = 1) -> None:
     """A record that nobody could read."""
     extra = {"stores": ("_file, _line,", "'a.csv', 1,")}.get(source, ("", ""))
@@ -275,7 +286,10 @@ def test_what_forget_does_not_reach_is_named(lived_in: House, capsys: pytest.Cap
     assert f"{lived_in.home}/logs/dbt.log" in said and "Airflow's task logs" in said and "PostgreSQL's own log" in said
 
 
-def test_no_message_of_dbts_and_none_of_its_logs_has_a_row(lived_in: House, capfd: pytest.CaptureFixture) -> None:
+def test_no_message_of_dbts_and_none_of_its_logs_has_a_row(
+    lived_in: House, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DBT_LOG_LEVEL_FILE", "debug")
     with psycopg.connect(lived_in.warehouse, autocommit=True) as warehouse:
         warehouse.execute("alter table seeds.countries add constraint none check (country != 'BR') not valid")
         try:
@@ -285,6 +299,7 @@ def test_no_message_of_dbts_and_none_of_its_logs_has_a_row(lived_in: House, capf
     console = capfd.readouterr()
     results = (lived_in.home / "target" / "run_results.json").read_text()
     log = "".join(file.read_text() for file in (lived_in.home / "logs").glob("dbt.log*"))
+    assert "insert into" in log, "with dbt's statements"
     everywhere = "\n".join([*failures, console.out, console.err, results, log])
     assert 'violates check constraint "none"' in failures[0]
     assert "Failing row" not in everywhere and "CONTEXT" not in everywhere

@@ -9,7 +9,7 @@ from houses import House
 import extract_load
 from storehouse.core import transform
 from storehouse.core.errors import StorehouseError
-from storehouse.operate import forget
+from storehouse.operate.forget import erase, forget
 
 SPY = """
     create table public.seen (who text, pii_key text);
@@ -82,7 +82,7 @@ def odd(house: House, script: str) -> list[tuple[str, str]]:
     """What is out of place in raw after the script, which is not kept."""
     with psycopg.connect(house.warehouse) as warehouse:
         warehouse.execute(SPY + script)
-        found = warehouse.execute(forget._odd_in_raw()).fetchall()
+        found = warehouse.execute(erase.odd_in_raw()).fetchall()
         seen = warehouse.execute("select * from public.seen").fetchall()
         warehouse.rollback()
     assert seen == [], "asking ran it"
@@ -130,6 +130,6 @@ def test_forget_refuses_a_table_with_a_trigger_before_its_code_runs(raw: House, 
         "create trigger t before update on raw_shop.customers for each row execute function public.spy_on()"
     )
     with pytest.raises(StorehouseError, match=r"raw_shop\.customers has the trigger t.*Nothing was erased"):
-        forget.forget(["web-1"])
+        forget(["web-1"])
     assert spied_on.execute("select * from public.seen").fetchall() == []
     assert raw.query("select email from raw_shop.customers") == [("a.person@x.org",)]

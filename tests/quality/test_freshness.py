@@ -12,6 +12,9 @@ from tests.converge.histories import Landed, Record
 from tests.quality.test_deletes import MARKETPLACE_ORDER, MONDAY, ORDER, sent
 
 DAY = timedelta(days=1)
+# What judges freshness, what it reads, and the tests that warn and fail.
+FRESHNESS = ["build", "--indirect-selection", "empty", "--select", "+source_freshness"]
+FRESHNESS += ["no_source_is_late", "every_source_is_fresh_enough"]
 
 
 class Asked:
@@ -53,7 +56,7 @@ def asked(new_house) -> Asked:
     return Asked(new_house)
 
 
-def test_five_quiet_days_warn_and_eight_fail_with_table_hours_and_seed(asked: Asked) -> None:
+def test_five_quiet_days_warn_and_eight_fail_with_table_hours_and_file(asked: Asked) -> None:
     asked.days(0, 3, has_orders=True)
     asked.days(3, 8, has_orders=False)
     assert transform.build(DAILY) == []
@@ -61,17 +64,17 @@ def test_five_quiet_days_warn_and_eight_fail_with_table_hours_and_seed(asked: As
     asked.days(8, 12, has_orders=False)
     (failed,) = transform.build(DAILY)
     for words in (
-        "shop.orders has had nothing new for 216 hours",
-        "fails after 194",
+        "shop.orders is 216 hours behind (a test warns after 26)",
+        "was read for 216 hours without anything new (the run fails after 194)",
         "models/staging/shop/_shop__sources.yml",
     ):
         assert words in failed
     asked.days(12, 13, has_orders=True)
-    assert transform.build(DAILY) == []
+    assert transform.build(FRESHNESS) == []
     assert asked.verdict() == "ok"
     # It has rested so long before: the second time it is no news, and fails nothing.
     asked.days(13, 23, has_orders=False)
-    assert transform.build(DAILY) == []
+    assert transform.build(FRESHNESS) == []
     assert asked.verdict() == "ok"
 
 

@@ -110,4 +110,4 @@ def test_no_odd_row_or_column_stops_a_build(house) -> None:
     ]
     assert house.query("select item_count from core.fct_orders where order_id = 'mkt-pieces'") == [(2_200 * 999_999,)]
     assert house.query("select count(*) from core.fct_orders where order_id = 'mkt-worth'") == [(0,)]
-    assert house.query("select count(*) from quarantine.overdue_records where due_at > '2100-01-01'") == [(0,)]
+    assert house.query("select count(*) from quarantine.waiting_ages where due_at > '2100-01-01'") == [(0,)]

@@ -170,18 +170,21 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
 
 
 def test_everything_works_where_every_default_is_odd(odd: Command) -> None:
-    for days in ("3", "1"):
-        done = odd("run", "--days", days, "--size", "0.05") if days == "3" else odd("run", "--days", days)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert " 0 failed" in done.stdout
-    done = odd("audit")
+    done = odd("run", "--days", "3", "--size", "0.05")
     assert done.returncode == 0, done.stdout + done.stderr
-    done = odd("sales", module="publish")
-    assert done.returncode == 0 and "days written" in done.stdout + done.stderr, done.stderr
+    assert " 0 failed" in done.stdout
+    # The second build, of a day more, is that of `forget`.
+    for module, arguments in (("demo", ("advance", "--days", "1")), ("extract_load", ("all",))):
+        done = odd(*arguments, module=module)
+        assert done.returncode == 0, done.stdout + done.stderr
     newest = "select max(customer_id) from core.dim_customers where customer_id like 'web-%'"
     customer = odd("psql", "-At", given=newest).stdout.strip()
     done = odd("forget", customer)
     assert done.returncode == 0, done.stdout + done.stderr
+    done = odd("audit")
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = odd("sales", module="publish")
+    assert done.returncode == 0 and "days written" in done.stdout + done.stderr, done.stderr
     assert odd("summary").returncode == 0
     done = subprocess.run(
         [sys.executable, "-c", "from storehouse.operate.vacuum import vacuum; vacuum()"],

@@ -1,6 +1,9 @@
 """`make run`, `make psql` and the rest, as a person uses them: in an empty home, and with servers of one's own."""
 
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from hashlib import md5
 from pathlib import Path
@@ -9,6 +12,7 @@ import psycopg
 import pytest
 from houses import Command, command
 
+from storehouse.core.settings import PROJECT
 from storehouse.laptop.server import Server
 
 LAYERS = {
@@ -80,7 +84,7 @@ def test_an_audit_of_a_fresh_run_finds_nothing_and_of_a_hand_made_change_names_t
     assert spoilt.returncode == 1
     # By a hash of the key and lengths: a log of an audit keeps no value.
     assert f"{md5(b'P-000007').hexdigest()}: name has 7 characters, in raw " in spoilt.stdout
-    home("run", "--days", "0")
+    home("dbt", "run", "--select", "+dim_products")
     mended = home("psql", "-At", given="select count(*) from core.dim_products where name = 'by hand'")
     assert mended.stdout.strip() == "1", "a plain run does not look for what was written by hand"
     assert (
@@ -91,6 +95,31 @@ def test_an_audit_of_a_fresh_run_finds_nothing_and_of_a_hand_made_change_names_t
 def test_every_unit_test_of_the_models_passes(home: Command) -> None:
     done = home("dbt", "test", "--select", "test_type:unit")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+DOUBLED = """
+    {{ config(unique_key='name', contract={'enforced': false}) }}
+    {% call converge.touched('name') %}
+        select product_id as name from {{ converge.changes(ref('dim_products')) }}
+    {% endcall %}
+    select product_id as name from {{ converge.touched_rows(ref('dim_products'), 'product_id') }} as one
+    union all
+    select product_id as name from {{ ref('dim_products') }}
+"""
+
+
+def test_what_converge_refuses_is_one_message_of_the_run_in_its_own_words(home: Command, tmp_path: Path) -> None:
+    ours = shutil.ignore_patterns(".*", "target", "logs", "__pycache__", "uv.lock")
+    project = Path(shutil.copytree(PROJECT, tmp_path / "project", symlinks=True, ignore=ours))
+    (project / "models" / "intermediate" / "orders" / "doubled.sql").write_text(DOUBLED)
+    environment = home.environment | {"DBT_TARGET_PATH": str(project / "target")}
+    command = [sys.executable, "-m", "storehouse", "run", "--days", "0"]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 1
+    (said,) = [line for line in done.stdout.splitlines() if line.startswith("  doubled: ")]
+    assert "The key of doubled (name) must be in every row, and unique. (could not create unique index" in said
+    assert "P-0" not in done.stdout + done.stderr, "no message quotes a row"
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_stop_stops_only_its_own(home: Command, server: Server) -> None:

@@ -199,7 +199,7 @@ def test_a_notice_that_cannot_be_sent_is_logged_without_its_url(
 
 def test_airflow_masks_in_its_logs_what_a_librarys_error_might_quote(tmp_path: Path) -> None:
     script = (
-        "from storehouse.orchestrate import rules; from airflow.sdk._shared.secrets_masker import redact; "
+        "from storehouse.orchestrate import defaults; from airflow.sdk._shared.secrets_masker import redact; "
         "print(redact('got hunter2hunter2 of it'))"
     )
 

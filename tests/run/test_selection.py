@@ -81,7 +81,7 @@ def test_a_run_by_hand_may_not_give_dbt_flags(tmp_path: Path, monkeypatch: pytes
     from one_build.tasks import DbtTask
 
     from storehouse.orchestrate.dbt_tasks import Storehouse
-    from storehouse.orchestrate.rules import build_params
+    from storehouse.orchestrate.defaults import build_params
 
     with pytest.raises(ParamValidationError):
         build_params()["selection"].resolve("fct_orders --full-refresh")

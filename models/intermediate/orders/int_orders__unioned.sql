@@ -115,7 +115,7 @@ store_lines as (
 
 ),
 
--- The first line gives the receipt's store, customer, currency and time: they are the same on all lines.
+-- The first line gives the receipt's store, customer, currency and time. A test warns where customer or currency differ.
 stores as (
 
     select

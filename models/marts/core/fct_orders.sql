@@ -42,13 +42,30 @@ of_payments as (
 
 ),
 
+received as (
+
+    -- An order's one payment, which a refund that names none can only be of.
+    select
+        order_id,
+        min(payment_id) as payment_id
+    from of_payments
+    where
+        status in ('captured', 'refunded')
+        and not is_refund
+    group by order_id
+    having count(*) = 1
+
+),
+
 refunds as (
 
     select distinct
-        order_id,
-        refunds_payment_id
+        of_payments.order_id,
+        coalesce(of_payments.refunds_payment_id, received.payment_id) as refunds_payment_id
     from of_payments
-    where is_refund
+    left join received
+        on of_payments.order_id = received.order_id
+    where of_payments.is_refund
 
 ),
 
@@ -57,7 +74,7 @@ payments as (
     select
         of_payments.order_id,
         sum(case when status in ('captured', 'refunded') and not is_refund then amount_usd end) as paid_usd,
-        -- A refunded payment was refunded in full, unless other refunds name it: then those say how much.
+        -- A refunded payment was refunded in full, unless there are refunds of it: then those say how much.
         sum(case when status = 'refunded' and (is_refund or refunds.order_id is null) then amount_usd end) as refunded_usd,
         -- If one of them has no rate, the sum is null.
         sum(case when status in ('captured', 'refunded') and amount_usd is null then 1 else 0 end) = 0 as is_converted

@@ -25,7 +25,7 @@ def plain_dbt() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def built_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """The shop with three orders, landed and built, in a database that is copied from then on."""
-    server = Server(tmp_path_factory.mktemp("corner_shop_server")).start()
+    server = Server(tmp_path_factory.mktemp("corner_shop_server"), options={"fsync": "off"}).start()
     folder = tmp_path_factory.mktemp("corner_shop") / "project"
     shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("target", "logs", "dbt_packages"))
     server.ensure_database(DATABASE)

@@ -300,8 +300,9 @@ def test_the_view_of_lag_tells_of_an_input_that_is_another_or_is_gone(shop: Shop
     assert behind(shop) == []
 
 
-def test_a_state_without_the_view_of_lag_gets_it(shop: Shop) -> None:
-    shop.execute("drop view main_converge.lag")
+@pytest.mark.parametrize("before", ["", "create view main_converge.lag as select 1 as consumed, 2 as of_another_name"])
+def test_a_state_of_before_gets_the_view_of_lag_as_it_is_now(shop: Shop, before: str) -> None:
+    shop.execute(f"drop view main_converge.lag; {before}")
     assert shop.run("--select", "orders")["orders"] == "UNCHANGED"
     assert behind(shop) == []
 

@@ -8,15 +8,16 @@ failed test about several nodes too: that test is in `tests`, which is drawn bel
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from airflow.listeners import hookimpl
+from airflow.models import DagRun, TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.plugins_manager import AirflowPlugin
 from sqlalchemy import select
 from sqlalchemy.orm import Session, object_session
 
-NODE, BUILD = "DbtNodeTask", "DbtBuild"  # as Airflow stores the names of the operators
+NODE = "DbtNodeTask"  # as Airflow stores the name of the operator
 TESTS, TIMING = "tests", "dbt_timing"
 BROKEN = {"failed", "upstream_failed"}
 
@@ -25,24 +26,25 @@ class Listener:
     """Called in the scheduler, whose own session is used: another one would take its objects away from it."""
 
     @hookimpl
-    def on_dag_run_success(self, dag_run: object, msg: str) -> None:
+    def on_dag_run_success(self, dag_run: DagRun, msg: str) -> None:
         """Give the nodes' tasks the dates of their nodes."""
         _date(dag_run, _tasks(dag_run))
 
     @hookimpl
-    def on_dag_run_failed(self, dag_run: object, msg: str) -> None:
+    def on_dag_run_failed(self, dag_run: DagRun, msg: str) -> None:
         """Mark what was not reached, and date likewise."""
         tasks = _tasks(dag_run)
         _mark(dag_run, tasks)
         _date(dag_run, tasks)
 
 
-def _tasks(dag_run: object) -> dict[str, object]:
-    found = dag_run.get_task_instances(session=object_session(dag_run))
+def _tasks(dag_run: DagRun) -> dict[str, TaskInstance]:
+    session: Any = object_session(dag_run)
+    found = dag_run.get_task_instances(session=session)
     return {task.task_id: task for task in found if task.map_index < 0}
 
 
-def _date(dag_run: object, tasks: dict[str, object]) -> None:
+def _date(dag_run: DagRun, tasks: dict[str, TaskInstance]) -> None:
     """Set start, end and duration of the nodes' tasks whose timing is known, and of this try."""
     nodes = {name for name, task in tasks.items() if task.operator == NODE}
     session: Session | None = object_session(dag_run)
@@ -55,8 +57,8 @@ def _date(dag_run: object, tasks: dict[str, object]) -> None:
     )
     for row in timings:
         name, timing = row.task_id, XComModel.deserialize_value(row)
-        task = tasks.get(name)
-        if name not in nodes or not task.start_date or not task.end_date:
+        task = tasks[name] if name in nodes else None
+        if not task or not task.start_date or not task.end_date:
             continue
         began = datetime.fromtimestamp(timing["began_ms"] / 1000, UTC)
         # Else it is of a try before: the task was cleared, and ended without a word about its node.
@@ -65,7 +67,7 @@ def _date(dag_run: object, tasks: dict[str, object]) -> None:
             task.set_duration()
 
 
-def _mark(dag_run: object, tasks: dict[str, object]) -> None:
+def _mark(dag_run: DagRun, tasks: dict[str, TaskInstance]) -> None:
     groups = {name.removesuffix(TESTS) for name, task in tasks.items() if task.operator == NODE and _is_tests(name)}
     if not groups:
         return
@@ -76,8 +78,10 @@ def _mark(dag_run: object, tasks: dict[str, object]) -> None:
             for name, task in tasks.items():
                 if name.startswith(group) and task.operator == NODE and task.state == "skipped":
                     task.state = "upstream_failed"
-    upstream = {name: dag_run.dag.get_task(name).upstream_task_ids for name in tasks}
-    while below := {name for name in tasks if tasks[name].state == "skipped" and upstream[name] & broken}:
+    dag: Any = dag_run.dag
+    # A run of before may have tasks that the DAG has not any more.
+    upstream = {name: dag.get_task(name).upstream_task_ids for name in tasks if dag.has_task(name)}
+    while below := {name for name in upstream if tasks[name].state == "skipped" and upstream[name] & broken}:
         for name in below:
             tasks[name].state = "upstream_failed"
         broken |= below

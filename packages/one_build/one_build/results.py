@@ -9,10 +9,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
+from psycopg import sql
 
-from one_build.site import Site
+from one_build.site import WENT_WRONG, Site
 
 SUCCESS, FAILED, SKIPPED = "success", "failed", "skipped"
 TESTS = "tests"  # the tests that are about several nodes
@@ -35,8 +37,6 @@ WRITE = (
     " recorded_at = excluded.recorded_at, started_at = excluded.started_at, finished_at = excluded.finished_at"
 )
 BUILT = {"model", "seed", "snapshot", "test"}  # and not an exposure, which is skipped when what it shows is
-WENT_WELL = {"success", "pass", "warn", "no-op", "reused"}
-WENT_WRONG = {"error", "fail", "runtime error", "partial success"}
 
 logger = logging.getLogger(__name__)
 
@@ -68,9 +68,9 @@ def begin(connect: Connect, dag_id: str, run_id: str) -> None:
     """
     with _session(connect) as database:
         if not database.execute(
-            "select exists (select from pg_attribute where attname = 'finished_at' and not attisdropped"
-            " and attrelid = to_regclass('orchestration.node_results'))"
-        ).fetchone()[0]:
+            "select from pg_attribute where attname = 'finished_at' and not attisdropped"
+            " and attrelid = to_regclass('orchestration.node_results')"
+        ).fetchone():
             with database.transaction():
                 database.execute("select pg_advisory_xact_lock(%s)", [TABLE_LOCK])
                 database.execute(TABLE)
@@ -133,7 +133,7 @@ class Recorder:
         self.lock = threading.Lock()  # dbt's threads call at the same time
         self.database: psycopg.Connection | None = None
 
-    def __call__(self, event: object) -> None:
+    def __call__(self, event: Any) -> None:
         """Take one event."""
         if event.info.name != "NodeFinished":
             return
@@ -162,12 +162,15 @@ class Recorder:
             self._send(is_last=True)
         return self.counts
 
-    def _take(self, info: object, result: object) -> None:
+    def _take(self, info: Any, result: Any) -> None:
         unique_id, kind, name = info.unique_id, info.resource_type, info.node_name
-        words = f"{name}: {self.site.shown(result.message) or result.status} in {result.execution_time:.2f} s"
+        said = self.site.shown(result.message) or result.status
         went_wrong = result.status in WENT_WRONG
         if went_wrong:
-            words += self._where_the_sql_is(name)
+            words = f"{name} failed in {result.execution_time:.2f} s: {said}"
+            words += "" if "compiled code at" in said else self._where_the_sql_is(name)
+        else:
+            words = f"{name}: {said} in {result.execution_time:.2f} s"
         if kind == "test":
             node = self.parent_of.get(unique_id, TESTS)
             self._open(node).discard(unique_id)
@@ -178,7 +181,9 @@ class Recorder:
         if went_wrong:
             self.failed.add(node)
         if went_wrong or kind != "test":
-            self.messages.setdefault(node, []).append(words)
+            # First what went wrong: a notice quotes the first lines.
+            said = self.messages.setdefault(node, [])
+            said.insert(0 if went_wrong else len(said), words)
         if kind != "test" and result.status == SKIPPED:
             self.messages[node] = [f"{name}: not built, a parent or its test failed"]
             self._settle(node, SKIPPED)
@@ -191,10 +196,10 @@ class Recorder:
         self.settled.add(node)
         status = FAILED if node in self.failed else status
         self.counts[status] += node != TESTS
-        times = self.times.get(node, (None, None))
-        self.unsent.append((node, status, "\n".join(self.messages.get(node, [])), *times))
+        began, ended = self.times.get(node, (None, None))
+        self.unsent.append((node, status, "\n".join(self.messages.get(node, [])), began, ended))
 
-    def _time(self, node: str, info: object) -> None:
+    def _time(self, node: str, info: Any) -> None:
         """Keep when dbt began and ended it; of the tests about several nodes, the first and the last."""
         if not info.node_started_at or not info.node_finished_at:
             return  # it was skipped
@@ -225,17 +230,18 @@ class Recorder:
                 self.database = None
             if is_last:
                 raise
-        if is_last:
+        if is_last and self.database:
             self.database.close()
 
 
 def _tests_about_one_node(manifest: Mapping, tags_left_out: Collection[str]) -> dict[str, str]:
-    """The tests of a build that have one parent, and that parent."""
+    """The tests of a build that have one parent, and that parent. A source has no task that could wait for its test."""
     return {
         unique_id: node["depends_on"]["nodes"][0]
         for unique_id, node in manifest["nodes"].items()
         if node["resource_type"] == "test"
         and len(set(node["depends_on"]["nodes"])) == 1
+        and not node["depends_on"]["nodes"][0].startswith("source.")
         and not set(tags_left_out) & set(node["tags"])
     }
 
@@ -248,5 +254,5 @@ def _utc(said: str) -> datetime:
 
 def _session(connect: Connect) -> psycopg.Connection:
     database = connect()
-    database.execute(f"set statement_timeout to '{STATEMENT_WITHIN}s'")
+    database.execute(sql.SQL("set statement_timeout to {}").format(f"{STATEMENT_WITHIN}s"))
     return database

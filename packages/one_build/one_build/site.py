@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import psycopg
 from airflow.sdk import Connection
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from psycopg.conninfo import make_conninfo
 
 if TYPE_CHECKING:  # the triggerer imports this module, and has no use for Cosmos
     from cosmos import ProfileConfig, ProjectConfig
@@ -28,7 +29,7 @@ _PERMANENT = re.compile(
     r"password authentication|no password supplied|no pg_hba|does not exist|certificate|startup parameter",
     re.IGNORECASE,
 )
-_FAILED = ("error", "fail", "runtime error", "partial success")
+WENT_WRONG = {"error", "fail", "runtime error", "partial success"}  # a result's status
 
 
 class DbtError(Exception):
@@ -61,6 +62,8 @@ class Site:
     tags_left_out: ClassVar[frozenset[str]] = frozenset()
     # What `connect` raises while the database is away for a while.
     AWAY: ClassVar[tuple[type[Exception], ...]] = (psycopg.Error,)
+    # The error of a task that needs no notice: another task's says what happened, or a person looks on.
+    QUIET: ClassVar[type[Exception]] = AirflowFailException
 
     @property
     def manifest(self) -> Path:
@@ -139,13 +142,14 @@ class Site:
             common += ["--profiles-dir", str(profiles.parent), "--profile", profile.profile_name]
             common += ["--target", profile.target_name, "--target-path", str(target), "--log-path", str(target)]
             done = dbtRunner(callbacks=[listen] if listen else []).invoke([*arguments, *common])
-        if not hasattr(done.result, "results"):
+        results = getattr(done.result, "results", None)
+        if results is None:
             interrupt = done.exception if isinstance(done.exception, KeyboardInterrupt) else None
             raise DbtError(f"dbt {arguments[0]}: {self.shown(str(done.exception or done.result))}") from interrupt
         return [
             f"{result.node.name}: {self.shown(result.message or result.status)}"
-            for result in done.result.results
-            if result.status in _FAILED
+            for result in results
+            if result.status in WENT_WRONG
         ]
 
     @contextmanager
@@ -160,21 +164,11 @@ class Site:
     def built(self, context: Mapping[str, Any], target: Path, alone: bool) -> None:
         """Do something with dbt's `run_results.json` in `target`, after a build and after the tests ran alone."""
 
-    def unreached(self, why: str) -> Exception:
-        """The error of the task `tests` when a node failed, whose own task says why."""
-        return AirflowFailException(why)
-
-    def refusal(self, dag_id: str, node: str) -> Exception:
-        """The error of a node's task where there is no triggerer."""
-        return AirflowFailException(
-            f"{node} waits in the triggerer for the build, which `airflow dags test` and `airflow tasks test` do not "
-            f"have: nothing was built. Run the DAG: airflow dags trigger {dag_id}; one node: dbt build --select {node}"
-        )
-
 
 @cache
 def _conninfo(results: str) -> str:
     found = Connection.get(results)
-    return psycopg.conninfo.make_conninfo(
-        host=found.host, port=found.port, user=found.login, password=found.password, dbname=found.schema
+    tls = {name: value for name, value in found.extra_dejson.items() if name.startswith("ssl")}
+    return make_conninfo(
+        host=found.host, port=found.port, user=found.login, password=found.password, dbname=found.schema, **tls
     )

@@ -29,8 +29,8 @@ from one_build.results import TESTS
 from one_build.site import Site
 from one_build.watch import TIMING, timing_of
 
-UNIT_TESTS = "resource_type:unit_test"  # they test the code, not the day
-NO_TASKS = ["resource_type:operation", "resource_type:exposure"]
+# A unit test tests the code, not the day.
+NO_TASKS = ["resource_type:unit_test", "resource_type:operation", "resource_type:exposure"]
 # Of a build, whatever its size: a full refresh reads everything.
 LONGEST_BUILD = timedelta(hours=4)
 LONGEST_WAIT = timedelta(hours=12)  # of a node's task, the waiting for what comes before the build included
@@ -58,8 +58,9 @@ def dbt_build(
 
     Raises:
         FileNotFoundError: the manifest is not there.
+        ValueError: the DAG has such a group already.
     """
-    shown = dict.fromkeys((DbtResourceType.MODEL, DbtResourceType.SEED, DbtResourceType.SNAPSHOT), _converter(site))
+    shown = {DbtResourceType(kind): _converter(site) for kind in ("model", "seed", "snapshot")}
     left_out = _left_out(site)
     site.manifest  # noqa: B018  for its error
     group = DbtTaskGroup(
@@ -77,6 +78,8 @@ def dbt_build(
             node_converters=shown,
         ),
     )
+    if any(isinstance(task, DbtBuild) for task in group.dag.tasks):
+        raise ValueError(f"{group.dag.dag_id} has a dbt_build already. Two in one DAG would take each other's results.")
     chosen = {"site": site, "select": list(select), "exclude": [*left_out, *exclude], "task_group": group}
     leaves = list(group.get_leaves())
     # In the builds' pool too: when they run alone they end the run, as a build does. A node that runs alone ends none,
@@ -96,7 +99,7 @@ def _name(node: DbtNode) -> str:
 
 
 def _left_out(site: Site) -> list[str]:
-    return [UNIT_TESTS, *(f"tag:{tag}" for tag in sorted(site.tags_left_out))]
+    return [f"tag:{tag}" for tag in sorted(site.tags_left_out)]
 
 
 def _converter(site: Site) -> Callable[..., BaseOperator]:
@@ -241,7 +244,12 @@ class DbtNodeTask(DbtTask):
         Raises:
             Exception: always.
         """
-        raise self.site.refusal(self.dag_id, self.task_id.rpartition(".")[2])
+        node = self.task_id.rpartition(".")[2]
+        raise self.site.QUIET(
+            f"{node} waits in the triggerer for the build, which `airflow dags test` and `airflow tasks test` do not "
+            f"have: this task built nothing. Run the DAG: airflow dags trigger {self.dag_id}; "
+            f"one node: dbt build --select {node}"
+        )
 
     def resume(self, context: Any, event: dict[str, Any]) -> None:
         """Fail with what the build said, or run the node alone: after the build, or when the trouble may be past.
@@ -253,7 +261,7 @@ class DbtNodeTask(DbtTask):
         message, timing = event["message"], event["timing"]
         if event.get("is_unreached"):
             context["ti"].xcom_push(TIMING, timing_of())
-            raise self.site.unreached(message)
+            raise self.site.QUIET(message)
         if not message or self.site.is_transient(message):
             if message:
                 self.log.warning("%s", message)
@@ -283,6 +291,7 @@ class DbtNodeTask(DbtTask):
         if self.node == TESTS:
             self.site.built(context, target, alone=True)
         if not failures:
+            self.log.info("%s succeeded.", self.node)
             results.record(self.connect, run.dag_id, run.run_id, self.node)
         return "\n".join(failures)
 
@@ -294,7 +303,6 @@ def _selection(select: list[str], also: list[str], exclude: list[str], tests: st
     """
     both = [f"{one},{other}" for one in select for other in also] if select and also else select or also
     arguments = ["--exclude-resource-type", "unit_test"]
-    exclude = [what for what in exclude if what != UNIT_TESTS]
     arguments += ["--select", *both] if both else []
     arguments += ["--indirect-selection", tests] if select else []
     return arguments + (["--exclude", *exclude] if exclude else [])

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import psycopg
 from airflow.sdk.exceptions import AirflowRuntimeError
@@ -67,7 +67,7 @@ class Look:
     async def __aexit__(self, *_: object) -> None:
         """The last one out ends it."""
         self.waiting -= 1
-        if not self.waiting:
+        if not self.waiting and self.looking:
             self.looking.cancel()
             self.shared.pop(self.run, None)
 
@@ -77,7 +77,7 @@ class Look:
         Raises:
             RuntimeError: the looking ended in an error.
         """
-        if self.looking.done():
+        if self.looking and self.looking.done():
             raise RuntimeError(f"The results of {self.run} can't be looked up") from self.looking.exception()
         async with self.news:
             await self.news.wait()
@@ -144,6 +144,11 @@ class Look:
 class NodeResult(BaseTrigger):
     """Ends a node's task with its result, or sends it to a worker: to fail there, or to run the node alone."""
 
+    if TYPE_CHECKING:  # the triggerer sets them
+        task_instance: Any
+        task: Any
+        timeout_after: datetime
+
     def __init__(self, node: str, group: str, site: str = "one_build.site.Site", results: str = "") -> None:
         """`node`: its unique id, or `tests`; `group`: the task group; `site`: the class; `results`: as there."""
         super().__init__()
@@ -179,7 +184,7 @@ class NodeResult(BaseTrigger):
         result = self._fresh(look, self.node)
         if not result or result.status == SKIPPED:
             return None
-        self.log.info("%s", result.message)
+        self.log.info("%s", result.message or "No test is about several nodes.")
         if self.node == TESTS and self._is_transient(result):
             return None  # tried again when all nodes are well: what follows asks for no more than these tests
         timing = timing_of(result.started_at, result.finished_at)
@@ -204,8 +209,8 @@ class NodeResult(BaseTrigger):
         if is_skipped and look.results[TESTS].status == FAILED and not self._is_transient(look.results[TESTS]):
             return self._skipped(f"Not built: a test about several nodes failed. See the log of {self.group}.{TESTS}.")
         states = {name: look.states.get(name) for name in self._ancestors()}
-        if BROKEN & set(states.values()):
-            return self._unreached("Not built: something that it stands on failed.")
+        if broken := sorted(name for name, state in states.items() if state in BROKEN):
+            return self._unreached(f"Not built, because these failed: {', '.join(broken)}.")
         if not set(states.values()) <= TERMINAL:
             return None
         # A second build, after a kill, may have failed at a node whose task had ended well. But who clears a task is
@@ -244,7 +249,7 @@ class NodeResult(BaseTrigger):
         return result if result and result.at >= began else None
 
 
-def timing_of(began: datetime | None = None, ended: datetime | None = None) -> dict[str, int]:
+def timing_of(began: datetime | None = None, ended: datetime | None = None) -> dict[str, Any]:
     """What `one_build.plugin` makes the task's dates of; without times: this moment, for what did not run."""
     began = began or datetime.now(UTC)
     took = (ended - began) / timedelta(milliseconds=1) if ended else 0

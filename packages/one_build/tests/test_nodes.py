@@ -179,7 +179,11 @@ def test_no_node_is_built_past_a_test_that_failed_but_past_one_that_could_not_ru
 def test_tests_that_were_skipped_or_met_trouble_run_alone_when_every_node_is_well_and_only_then(
     watch: ModuleType, status: str
 ) -> None:
-    unreached = {"message": "Not built: something that it stands on failed.", "timing": None, "is_unreached": True}
+    unreached = {
+        "message": "Not built, because these failed: dbt.fct_payments.",
+        "timing": None,
+        "is_unreached": True,
+    }
     for orders, becomes in (("success", {"message": None, "timing": None}), ("running", None), ("failed", unreached)):
         results = after_a_build("success", "success", status, "deadlock detected")
         decided = decide(watch, build="success", results=results, orders=orders, parent=orders, node="tests")
@@ -210,6 +214,7 @@ MANIFEST = {
     "nodes": {
         "test.one": {"resource_type": "test", "depends_on": {"nodes": [ORDERS]}, "tags": []},
         "test.both": {"resource_type": "test", "depends_on": {"nodes": [ORDERS, "model.other"]}, "tags": []},
+        "test.source": {"resource_type": "test", "depends_on": {"nodes": ["source.raw.orders"]}, "tags": []},
         "test.audit": {"resource_type": "test", "depends_on": {"nodes": [ORDERS]}, "tags": ["audit"]},
     }
 }
@@ -233,6 +238,7 @@ def finished(unique_id: str, status: str, message: str = "") -> SimpleNamespace:
         ([("success", ORDERS), ("pass", "test.one"), ("pass", "test.both")], ("success", "success")),
         ([("success", ORDERS), ("fail", "test.one"), ("skipped", "test.both")], ("failed", "skipped")),
         ([("success", ORDERS), ("pass", "test.one"), ("fail", "test.both")], ("success", "failed")),
+        ([("fail", "test.source"), ("skipped", ORDERS), ("skipped", "test.one")], ("skipped", "failed")),
         ([("error", ORDERS), ("skipped", "test.one"), ("skipped", "test.both")], ("failed", "skipped")),
         ([("skipped", ORDERS), ("skipped", "test.one"), ("skipped", "test.both")], ("skipped", "skipped")),
     ],
@@ -250,6 +256,15 @@ def test_a_nodes_result_is_its_own_and_that_of_the_tests_about_it_alone(
     assert set(results) == {ORDERS, "tests", "build"}
     node_results.begin(connect, "jaffle_shop", "a run")
     assert node_results.read(connect, "jaffle_shop", "a run") == {}
+
+
+def test_what_failed_is_told_first(connect: Connect, tmp_path: Path) -> None:
+    recorder = recorder_at(tmp_path)
+    recorder(finished(ORDERS, "success", "SELECT 99"))
+    recorder(finished("test.one", "fail", "Got 3 results"))
+    recorder.finish()
+    message = node_results.read(connect, "jaffle_shop", "a run")[ORDERS].message
+    assert message.splitlines() == ["one failed in 0.50 s: Got 3 results", "fct_orders: SELECT 99 in 0.50 s"]
 
 
 def test_trouble_that_may_pass_is_not_told_beside_a_failed_test(connect: Connect, tmp_path: Path) -> None:
@@ -354,6 +369,8 @@ async def look_twice(watch: ModuleType, within: float = 60) -> None:
 def test_what_a_failed_test_about_several_nodes_kept_from_being_built_shows_it(
     watch: ModuleType, monkeypatch: pytest.MonkeyPatch, conf: dict, shown: str
 ) -> None:
+    from airflow.sdk import DAG, BaseOperator
+
     monkeypatch.setattr(plugin, "object_session", lambda _: None)
     states = {"dbt.build_large": "skipped", "dbt.fct_orders": "skipped", "dbt.tests": "failed", "publish": "skipped"}
     operators = {"dbt.build_large": "DbtBuild", "publish": "PythonOperator"}
@@ -362,10 +379,43 @@ def test_what_a_failed_test_about_several_nodes_kept_from_being_built_shows_it(
         for name, state in states.items()
     ]
     upstream = {"publish": {"dbt.tests"}, "dbt.fct_orders": {"dbt.build_large"}, "dbt.tests": {"dbt.fct_orders"}}
-    dag = SimpleNamespace(get_task=lambda name: SimpleNamespace(upstream_task_ids=upstream.get(name, set())))
+    with DAG("jaffle_shop", schedule=None) as dag:
+        drawn = {name: BaseOperator(task_id=name) for name in states}
+        for name, parents in upstream.items():
+            drawn[name].set_upstream([drawn[parent] for parent in parents])
+    # A task of a run of before, which the DAG has not any more.
+    tasks.append(SimpleNamespace(task_id="dbt.gone", map_index=-1, state="skipped", operator="DbtNodeTask"))
     run = SimpleNamespace(conf=conf, dag=dag, deadlines=[], get_task_instances=lambda session: tasks)
     plugin.Listener().on_dag_run_failed(run, "")
     assert {task.task_id: task.state for task in tasks} == states | {
         "dbt.fct_orders": shown,
+        "dbt.gone": shown,
         "publish": "upstream_failed",
     }
+
+
+def test_a_second_group_in_a_dag_is_refused_in_words(watch: ModuleType, tmp_path: Path) -> None:
+    from airflow.sdk import DAG, TaskGroup
+    from cosmos import ProfileConfig, ProjectConfig
+    from one_build.tasks import DbtBuild, dbt_build
+
+    project = Path(__file__).parent.parent / "integration"
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text('{"nodes": {}, "sources": {}, "exposures": {}}')
+    site = Site(
+        ProjectConfig(project, manifest_path=manifest),
+        ProfileConfig("jaffle_shop", "dev", profiles_yml_filepath=project / "profiles.yml"),
+    )
+    with DAG("jaffle_shop", schedule=None), TaskGroup("dbt"):
+        DbtBuild(task_id="build", site=site, select=[], exclude=[])
+        with pytest.raises(ValueError, match="jaffle_shop has a dbt_build already"):
+            dbt_build(site, "again")
+
+
+def test_the_results_are_reached_by_tls_as_the_connection_says(
+    watch: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from one_build import site
+
+    monkeypatch.setenv("AIRFLOW_CONN_RESULTS", "postgres://me:secret@db:5432/results?sslmode=verify-full")
+    assert "sslmode=verify-full" in site._conninfo("results").split()

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
@@ -102,12 +104,13 @@ def airflow(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
             time.sleep(1)
         yield running
     finally:
+        parts = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(60)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+        for part in (process, *parts):
+            with suppress(psutil.NoSuchProcess):
+                part.kill()
 
 
 def _is_healthy(airflow: Airflow) -> bool:

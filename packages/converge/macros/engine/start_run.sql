@@ -3,7 +3,14 @@
     {#- Decides how far this run reads: up to the last load of the ledger. The first run creates the state's tables. -#}
     {%- set runs, inputs, lag = converge.state_table('runs'), converge.state_table('inputs'), converge.state_table('lag') -%}
     {%- set ledger = var('converge_ledger', 'raw.loads') -%}
-    {%- set there = run_query("select to_regnamespace('" ~ inputs.include(identifier=false) ~ "'), to_regclass('" ~ lag ~ "'), to_regclass('" ~ ledger ~ "')").rows[0] -%}
+    {#- The view says what it was made from: that of an earlier version of this package is made anew. -#}
+    {%- set made_from = 'converge ' ~ local_md5(converge.lag()) -%}
+    {%- set there = run_query("
+        select
+            to_regnamespace('" ~ inputs.include(identifier=false) ~ "'),
+            coalesce(obj_description(to_regclass('" ~ lag ~ "'), 'pg_class') = '" ~ made_from ~ "', false),
+            to_regclass('" ~ ledger ~ "')
+    ").rows[0] -%}
     {%- if not there[1] -%}
         {#- Two first runs at once must not both create: the lock makes the second wait and find everything there. -#}
         {%- do converge.take_lock('converge.start_run', 'the state of converge') -%}
@@ -23,8 +30,10 @@
                 bound bigint not null,
                 primary key (relation, input)
             );
-            create or replace view {{ lag }} as
+            drop view if exists {{ lag }} cascade;
+            create view {{ lag }} as
             {{ converge.lag() }};
+            comment on view {{ lag }} is '{{ made_from }}';
         {%- endcall -%}
         {%- do adapter.commit() -%}
     {%- endif -%}

@@ -1,4 +1,4 @@
-"""The rules of every DAG: its intervals, what is tried again, when it is late, who is told, and its pools."""
+"""What every DAG has in common: its intervals, what is tried again, when it is late, who is told, and its pools."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
-from airflow.sdk import AsyncCallback, CronDataIntervalTimetable, DeadlineAlert, Param
+from airflow.sdk import CronDataIntervalTimetable, Param
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.log import mask_secret
 
@@ -24,7 +26,7 @@ for _secret in secrets():
     mask_secret(_secret)
 LATE_AFTER = timedelta(hours=settings().late_hours)
 
-DEFAULTS = {
+TASK_DEFAULTS = {
     "owner": "data-engineering",
     # Not tried again: an error of ours that is not transient. It raises AirflowFailException (`no_vain_retries`).
     "retries": 2,
@@ -37,12 +39,12 @@ DEFAULTS = {
     "on_retry_callback": notices.stopped,
 }
 # A DAG's own arguments. Old intervals are safe to run too: a load starts where the ledger ends, whatever the interval.
-RULES: dict[str, Any] = {
+DAG_DEFAULTS: dict[str, Any] = {
     "start_date": datetime(2026, 1, 1),
     "catchup": False,
     "max_active_runs": 1,
     "dagrun_timeout": timedelta(hours=12),
-    "default_args": DEFAULTS,
+    "default_args": TASK_DEFAULTS,
     "deadline": DeadlineAlert(
         reference=notices.RunStarts(),
         interval=LATE_AFTER,

@@ -1,4 +1,4 @@
-"""What the house adds to Airflow's own processes.
+"""What this project adds to Airflow's own processes.
 
 The deadline's reference is registered, and a run's deadline counts while it runs.
 And `make airflow`, where whoever reaches the port is an administrator, answers to the names of this machine only: else
@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from airflow.listeners import hookimpl
+from airflow.models import DagRun
 from airflow.plugins_manager import AirflowPlugin
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -21,23 +22,23 @@ class Listener:
     """Called in the scheduler."""
 
     @hookimpl
-    def on_dag_run_running(self, dag_run: object, msg: str) -> None:
+    def on_dag_run_running(self, dag_run: DagRun, msg: str) -> None:
         """From now on it may become late."""
         _set_deadline(dag_run, datetime.now(UTC) + timedelta(hours=settings().late_hours))
 
     @hookimpl
-    def on_dag_run_failed(self, dag_run: object, msg: str) -> None:
+    def on_dag_run_failed(self, dag_run: DagRun, msg: str) -> None:
         """Until it is cleared and starts again it can't become late."""
         _set_deadline(dag_run, NEVER)
 
 
-def _set_deadline(dag_run: object, when: datetime) -> None:
+def _set_deadline(dag_run: DagRun, when: datetime) -> None:
     for deadline in dag_run.deadlines:
         if not deadline.missed:
             deadline.deadline_time = when
 
 
-class House(AirflowPlugin):
+class Storehouse(AirflowPlugin):
     """The plugin."""
 
     name = "storehouse"
