@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 
 from extract_load import ledger, tables
+from extract_load.connectors import Asked, connector
 from extract_load.ledger import Interval, LoadResult
 from extract_load.tables import Table, tables_of
 from storehouse.core import databases
@@ -85,19 +86,8 @@ def load(
 
     with databases.open_warehouse() as warehouse:
         ledger.prepare(warehouse)
-        # The connectors' modules late: a DAG file that asks for names shall not import pyarrow.
-        if chosen[0].connector == "postgres":
-            from extract_load import shop_db
-
-            return shop_db.load(warehouse, chosen, interval, run_id, allow_empty)
-        (table,) = chosen
-        if table.connector == "files":
-            from extract_load import store_files
-
-            return store_files.load(warehouse, table, interval, run_id)
-        from extract_load import paged_api
-
-        return paged_api.load(warehouse, table, [partition] if partition else table.partitions, interval, run_id)
+        asked = Asked(interval, partition, run_id, allow_empty)
+        return connector(chosen[0].connector).load(warehouse, chosen, asked)
 
 
 def _known(source: str) -> list[Table]:

@@ -1,7 +1,7 @@
-"""Waiting for a source: a check for each, and the operator that repeats it without keeping a worker busy."""
+"""Waiting for a source: the operator that asks its connector again and again without keeping a worker busy."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,22 +10,13 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import NoCredentialsError
-from psycopg import sql
 
 from extract_load import tables
-from extract_load.declarations import Connector
-from extract_load.http_pages import Http
-from extract_load.tables import Table
-from storehouse.core.databases import open_shop
+from extract_load.connectors import connector
 from storehouse.core.errors import StorehouseError, TransientError, without_values
-from storehouse.core.queries import one_value
-from storehouse.core.settings import settings
-from storehouse.core.shown import first_line, shown
-from storehouse.core.stores import AWAY, open_store
+from storehouse.core.shown import first_line
+from storehouse.core.stores import AWAY
 
-WELL = ("ok", "up", "pass", "healthy")  # the status that healthy APIs report
-ANSWER_WITHIN = 10  # seconds, an API
-READ_WITHIN = 40  # seconds, the shop's statement, which might wait for a lock for ever
 LOOK_WITHIN = 60  # seconds, a look at any source
 MINUTE = timedelta(minutes=1)
 # So long after the deadline Airflow itself ends a wait, if the triggerer has not.
@@ -47,7 +38,7 @@ def why_not_ready(source: str, until: datetime | None, from_: datetime | None = 
     """
     table = next(table for table in tables.TABLES if table.source == source)
     try:
-        missing = CHECKS[table.connector](table, until, from_)
+        missing = connector(table.connector).ready(table, until, from_)
     except (PermissionError, NoCredentialsError) as error:
         raise StorehouseError(f"{source} can't be read: {first_line(error)}. Check its credentials.") from None
     except OverflowError:
@@ -56,59 +47,6 @@ def why_not_ready(source: str, until: datetime | None, from_: datetime | None = 
         said = without_values(first_line(error))
         missing = str(error) if isinstance(error, TransientError) else f"{type(error).__name__}: {said}"
     return missing
-
-
-def _shop(_: Table, until: datetime | None, from_: datetime | None) -> str | None:
-    with open_shop() as shop, shop.speaking(), shop.snapshot():
-        if not (until and from_ and from_ < until):
-            return None
-        shop.execute(sql.SQL("set local statement_timeout to {}").format(f"{READ_WITHIN}s"))
-        # A change after the interval will do: the database has passed its end, and nothing changed in it. A date in the
-        # future will not do. The maximum is read from an index; a range might need the whole table.
-        orders = sql.Identifier(settings().shop_schema, "orders")
-        reached = sql.SQL("select max(updated_at) >= %s from {} where updated_at <= greatest(now(), %s)").format(orders)
-        if one_value(shop, reached, [from_, until]):
-            return None
-    return f"the shop has no order that changed from {from_:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}, or later"
-
-
-def _api(table: Table, *_: datetime | None) -> str | None:
-    setting = table.connection
-    with Http(settings().place(setting), setting) as api:
-        answer = api.ask(api.request("/health"), ANSWER_WITHIN)
-    if answer.status_code == 200:
-        if _is_well(answer):
-            return None
-        return f'{shown(str(answer.request.url))} answers 200, but not the {{"status": "ok"}} of one that is well'
-    said = f"{shown(str(answer.request.url))} answers {answer.status_code}"
-    # As extract-load decides it.
-    if answer.status_code == 429 or answer.status_code >= 500:
-        return said
-    raise StorehouseError(f"{said}. Check {setting}, with user and password if it needs them (docs/sources.md).")
-
-
-def _is_well(answer: httpx.Response) -> bool:
-    """True if the answer says so. A sign-in page, an empty answer or `down` does not."""
-    try:
-        status = answer.json()["status"]
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
-        return False
-    return isinstance(status, str) and status.lower() in WELL
-
-
-def _files(table: Table, until: datetime | None, _: datetime | None) -> str | None:
-    files, root = open_store(settings().place(table.connection), table.connection)
-    wanted = f"{root}/sales"
-    if until:
-        wanted += f"/{until.astimezone(UTC) - timedelta(days=1):year=%Y/month=%m/day=%d}/complete.flag"
-    return None if files.exists(wanted) else f"{shown(files.unstrip_protocol(wanted))} is not there"
-
-
-CHECKS: dict[Connector, Callable[[Table, datetime | None, datetime | None], str | None]] = {
-    "postgres": _shop,
-    "api": _api,
-    "files": _files,
-}
 
 
 class SourceReady(BaseTrigger):

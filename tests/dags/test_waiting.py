@@ -226,7 +226,7 @@ def test_a_source_that_hangs_holds_nobody_up(
     new_house.execute_in_shop("create table orders (updated_at timestamptz)")
     with psycopg.connect(new_house.shop) as other:
         other.execute("lock table orders")
-        monkeypatch.setattr(readiness, "READ_WITHIN", 1)
+        monkeypatch.setattr("extract_load.connectors.postgres.READ_WITHIN", 1)
         says(readiness.why_not_ready("shop", END_OF_DAY, END_OF_DAY - HOUR), "statement timeout")
         monkeypatch.setattr(readiness, "LOOK_WITHIN", 0.2)
         assert asyncio.run(one_event(readiness, "shop")) == {"missing": "shop gave no answer within 0.2 s"}

@@ -15,7 +15,7 @@ import pytest
 from extract_scene import FLAG, HEADER, write_day
 
 import extract_load
-from extract_load import store_files
+from extract_load.connectors import files as store_files
 from storehouse.core.errors import StorehouseError, TransientError
 
 DAY = "2026-01-05"

@@ -10,8 +10,8 @@ import pytest
 from extract_scene import order, wait_until
 
 import extract_load
+from extract_load.connectors.postgres import SNAPSHOT_LOCK
 from extract_load.ledger import LEDGER_LOCK
-from extract_load.shop_db import SNAPSHOT_LOCK
 from publish.warehouse import EXPORT_LOCK, snapshot
 from storehouse.core import databases
 from storehouse.core.errors import TransientError

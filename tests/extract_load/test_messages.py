@@ -194,7 +194,7 @@ def test_an_error_that_nobody_expected_keeps_its_words_to_itself(house, api, tol
     def broken(record: str) -> str:
         raise KeyError(record)
 
-    monkeypatch.setattr("extract_load.paged_api.payload", broken)
+    monkeypatch.setattr("extract_load.connectors.api.payload", broken)
     api.put("/reviews", REVIEW)
     message, everywhere = told("reviews")
     assert re.search(r"unexpected KeyError at test_messages.py, line \d+, in broken", message)

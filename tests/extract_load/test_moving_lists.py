@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import extract_load
-from extract_load import paged_api
+from extract_load.connectors import api as paged_api
 from storehouse.core.errors import StorehouseError, TransientError
 
 REVIEWS = ("/reviews", None)

@@ -12,20 +12,25 @@ load.
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import httpx
 import psycopg
 
+from extract_load.connectors import Asked
 from extract_load.http_pages import Http, Page, PagesMovedError, Record
-from extract_load.ledger import NO_TIME_BEFORE, Interval, Load, LoadResult, append_rows, each, land, starting_point
+from extract_load.ledger import NO_TIME_BEFORE, Load, LoadResult, append_rows, each, land, starting_point
 from extract_load.payload import payload
 from extract_load.tables import Table
 from storehouse.core.databases import Database
 from storehouse.core.errors import StorehouseError, TransientError
 from storehouse.core.settings import settings
+from storehouse.core.shown import shown
 
+WELL = ("ok", "up", "pass", "healthy")  # the status that healthy APIs report
+ANSWER_WITHIN = 10  # seconds, the question whether it is well
 # How often an interval is read before it is read in halves, or given up.
 READINGS = 3
 # A longer interval is read in halves: short ones change less while they are read, and are held in memory.
@@ -43,9 +48,32 @@ class Stretch(NamedTuple):
     until: datetime
 
 
-def load(
-    warehouse: Database, table: Table, partitions: Iterable[str | None], asked: Interval, run_id: str | None
-) -> list[LoadResult]:
+def ready(table: Table, *_: datetime | None) -> str | None:
+    """None when the API says that it is well."""
+    setting = table.connection
+    with Http(settings().place(setting), setting) as api:
+        answer = api.ask(api.request("/health"), ANSWER_WITHIN)
+    if answer.status_code == 200:
+        if _is_well(answer):
+            return None
+        return f'{shown(str(answer.request.url))} answers 200, but not the {{"status": "ok"}} of one that is well'
+    said = f"{shown(str(answer.request.url))} answers {answer.status_code}"
+    # As extract-load decides it.
+    if answer.status_code == 429 or answer.status_code >= 500:
+        return said
+    raise StorehouseError(f"{said}. Check {setting}, with user and password if it needs them (docs/sources.md).")
+
+
+def _is_well(answer: httpx.Response) -> bool:
+    """True if the answer says so. A sign-in page, an empty answer or `down` does not."""
+    try:
+        status = answer.json()["status"]
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return False
+    return isinstance(status, str) and status.lower() in WELL
+
+
+def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadResult]:
     """Land the records of an interval of `updated_at`, a load for each partition.
 
     It is asked up to now at most. What the ledger records ends after the last `updated_at` that came, or where
@@ -54,17 +82,17 @@ def load(
     Raises:
         StorehouseError: what failed, a line each.
     """
-    return each(lambda partition: _load_partition(warehouse, table, partition, asked, run_id), partitions)
+    (table,) = tables
+    partitions = [asked.partition] if asked.partition else table.partitions
+    return each(lambda partition: _load_partition(warehouse, table, partition, asked), partitions)
 
 
-def _load_partition(
-    warehouse: Database, table: Table, partition: str | None, asked: Interval, run_id: str | None
-) -> LoadResult:
-    from_, until = starting_point(warehouse, table, asked, partition)
+def _load_partition(warehouse: Database, table: Table, partition: str | None, asked: Asked) -> LoadResult:
+    from_, until = starting_point(warehouse, table, asked.interval, partition)
     # What is dated in the future can change on and on while it is read: the next load takes it.
     now = datetime.now(UTC)
     until = max(min(until or now, now), from_ or BEGINNING)
-    load = Load(table, partition, from_, from_, run_id)
+    load = Load(table, partition, from_, from_, asked.run_id)
 
     def feed(copy: psycopg.Copy) -> None:
         if from_ == until:

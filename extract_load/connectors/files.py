@@ -27,6 +27,7 @@ from fsspec.exceptions import FSTimeoutError
 from fsspec.implementations.local import LocalFileSystem
 
 from extract_load import parquet
+from extract_load.connectors import Asked
 from extract_load.ledger import Interval, Load, LoadResult, Progress, append_rows, each, land, logger
 from extract_load.payload import payload, unreadable
 from extract_load.tables import Table
@@ -67,7 +68,16 @@ class File(NamedTuple):
     is_file: bool
 
 
-def load(warehouse: Database, table: Table, asked: Interval, run_id: str | None) -> list[LoadResult]:
+def ready(table: Table, until: datetime | None, _: datetime | None) -> str | None:
+    """None when the day folder before `until` has its flag."""
+    files, root = open_store(settings().place(table.connection), table.connection)
+    wanted = f"{root}/sales"
+    if until:
+        wanted += f"/{until.astimezone(UTC) - timedelta(days=1):year=%Y/month=%m/day=%d}/{FLAG}"
+    return None if files.exists(wanted) else f"{shown(files.unstrip_protocol(wanted))} is not there"
+
+
+def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadResult]:
     """Land the files of flagged day folders that were not landed with these contents before.
 
     An interval bounds the days. Without `from`, a day without its flag is left for later; with it, it is an error.
@@ -75,8 +85,9 @@ def load(warehouse: Database, table: Table, asked: Interval, run_id: str | None)
     Raises:
         StorehouseError: what failed, a line each, after the other files were landed.
     """
+    (table,) = tables
     files = _Files(settings().place(table.connection))
-    found, waiting = files.of(asked)
+    found, waiting = files.of(asked.interval)
     with warehouse.speaking():
         landed = dict(
             warehouse.execute(
@@ -85,7 +96,7 @@ def load(warehouse: Database, table: Table, asked: Interval, run_id: str | None)
                 [table.source, table.name],
             ).fetchall()
         )
-    if waiting and not asked.from_:
+    if waiting and not asked.interval.from_:
         logger.info("%s  not read, no %s yet: %s", table.label, FLAG, ", ".join(waiting))
         waiting = []
 
@@ -103,7 +114,9 @@ def load(warehouse: Database, table: Table, asked: Interval, run_id: str | None)
             checksum = checksum or _hash(stream)
             if landed.get(item.name) == checksum:
                 return None
-            load = Load(table, item.name, item.day, item.day + timedelta(days=1), run_id, checksum, is_one_of_many=True)
+            load = Load(
+                table, item.name, item.day, item.day + timedelta(days=1), asked.run_id, checksum, is_one_of_many=True
+            )
             results.append(_load_file(warehouse, f"{files.root}/{printable(item.name)}", stream, stamp, load))
         progress.tell("%s  %d of %d files so far", table.label, len(results), len(found))
         return results[-1]
@@ -151,7 +164,9 @@ class _Files:
                 left[_HIDDEN].append(name)
             elif not base_name.lower().endswith((".parquet", ".csv")):
                 left[_OTHER_ENDING].append(name)
-            elif (asked.from_ and day + timedelta(days=1) <= asked.from_) or (asked.until and day >= asked.until):
+            elif (asked.interval.from_ and day + timedelta(days=1) <= asked.interval.from_) or (
+                asked.until and day >= asked.until
+            ):
                 continue
             elif path.rpartition("/")[0] in flagged:
                 files.append(File(path, name, day, entry.get("size"), entry.get("ETag"), entry["type"] == "file"))

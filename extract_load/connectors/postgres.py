@@ -9,10 +9,10 @@ from typing import NamedTuple
 import psycopg
 from psycopg import errors, sql
 
+from extract_load.connectors import Asked
 from extract_load.ledger import (
     NO_TIME_BEFORE,
     UPSERT,
-    Interval,
     Load,
     LoadResult,
     append_rows,
@@ -55,6 +55,7 @@ _TIMES = ("timestamp", {WITH_ZONE, "timestamp without time zone", "date"})
 _NUMBERS = ("number", {"smallint", "integer", "bigint", "numeric", "real", "double precision"})
 _MUST_BE = {"timestamptz": _TIMES, "numeric": _NUMBERS, "integer": _NUMBERS, "boolean": ("boolean", {"boolean"})}
 
+READ_WITHIN = 40  # seconds, the question whether it is ready, which might wait for a lock for ever
 # The source answers row by row; the warehouse is fed in blocks.
 BLOCK_BYTES = 64 * 1024
 
@@ -75,9 +76,22 @@ class Column(NamedTuple):
     is_nullable: bool
 
 
-def load(
-    warehouse: Database, tables: list[Table], asked: Interval, run_id: str | None, allow_empty: bool
-) -> list[LoadResult]:
+def ready(table: Table, until: datetime | None, from_: datetime | None) -> str | None:
+    """None when the database answers and, given an interval, has orders that changed in it or later."""
+    with open_shop() as shop, shop.speaking(), shop.snapshot():
+        if not (until and from_ and from_ < until):
+            return None
+        shop.execute(sql.SQL("set local statement_timeout to {}").format(f"{READ_WITHIN}s"))
+        # A change after the interval will do: the database has passed its end, and nothing changed in it. A date in the
+        # future will not do. The maximum is read from an index; a range might need the whole table.
+        orders = sql.Identifier(settings().shop_schema, "orders")
+        reached = sql.SQL("select max(updated_at) >= %s from {} where updated_at <= greatest(now(), %s)").format(orders)
+        if one_value(shop, reached, [from_, until]):
+            return None
+    return f"the shop has no order that changed from {from_:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}, or later"
+
+
+def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadResult]:
     """Land these tables, each in its own load, all from one snapshot of the shop.
 
     `updated_at` tables: without `until`, all rows from the watermark on. The interval that the ledger records ends
@@ -89,19 +103,17 @@ def load(
         StorehouseError: what failed, a line each.
     """
     with open_shop() as shop, _one_at_a_time(tables), shop.speaking(), shop.snapshot():
-        return each(lambda table: _load_table(shop, warehouse, table, asked, run_id, allow_empty), tables)
+        return each(lambda table: _load_table(shop, warehouse, table, asked), tables)
 
 
-def _load_table(
-    shop: Database, warehouse: Database, table: Table, asked: Interval, run_id: str | None, allow_empty: bool
-) -> LoadResult:
+def _load_table(shop: Database, warehouse: Database, table: Table, asked: Asked) -> LoadResult:
     with shop.speaking(), shop.transaction():
         columns = _source_columns(shop, table)
         columns = _as_raw_holds_them(warehouse, table, columns)
-        load = Load(table, run_id=run_id)
+        load = Load(table, run_id=asked.run_id)
         condition = sql.SQL("true")
         if table.kind == "updated_at":
-            from_, until = starting_point(warehouse, table, asked)
+            from_, until = starting_point(warehouse, table, asked.interval)
             load.interval_from = from_
             load.interval_until = _end_of_data(shop, table, from_, until)
             condition = _condition(table, from_, until, columns[_version(table)].is_nullable)
@@ -134,7 +146,7 @@ def _load_table(
                 _tell_of_odd_deletes(warehouse, table)
             op = sql.SQL("_op") if has_deletes else UPSERT
             if table.kind == "full":
-                return _append_differences(warehouse, table, columns, load_id, op, allow_empty)
+                return _append_differences(warehouse, table, columns, load_id, op, asked.allow_empty)
             return append_rows(warehouse, table, columns, load_id, op)
 
         return land(warehouse, load, types, feed, append, binary=True)
