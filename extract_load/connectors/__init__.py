@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from extract_load.ledger import Interval, LoadResult
 from extract_load.tables import Table
@@ -34,6 +34,22 @@ class Asked(NamedTuple):
     allow_empty: bool = False
 
 
+class Found(NamedTuple):
+    """A table that `discover` or `check` has seen at a source.
+
+    Attributes:
+        name: what it may be called in the warehouse.
+        meta: its declaration, as far as the source tells it: what `config.meta` of its entry would hold.
+        personal: columns (of a record: paths) that look personal, and the kind of each, such as email.
+        unsure: what a person must decide, in words, by the field that it is about.
+    """
+
+    name: str
+    meta: dict[str, Any]
+    personal: dict[str, str]
+    unsure: dict[str, str]
+
+
 class Connector(Protocol):
     """What a connector's module has."""
 
@@ -51,6 +67,22 @@ class Connector(Protocol):
 
         Raises:
             StorehouseError: what failed, a line each; whatever did not fail was landed.
+        """
+        ...
+
+    def discover(self, connection: str, meta: dict[str, Any]) -> list[Found]:
+        """What the source behind this variable looks like: all its tables, or what `meta` (path, files, auth) narrows.
+
+        Raises:
+            StorehouseError: it can't be read, or has nothing to land.
+        """
+        ...
+
+    def check(self, table: Table) -> list[str]:
+        """Read one page, row or file of a declared table as a load would; what differs from its declaration, in words.
+
+        Raises:
+            StorehouseError: it can't be read at all.
         """
         ...
 
