@@ -68,8 +68,9 @@ class File(NamedTuple):
     is_file: bool
 
 
-def ready(table: Table, until: datetime | None, _: datetime | None) -> str | None:
+def ready(tables: list[Table], until: datetime | None, _: datetime | None) -> str | None:
     """None when the day folder before `until` has its flag."""
+    (table,) = tables
     files, root = open_store(settings().place(table.connection), table.connection)
     wanted = f"{root}/sales"
     if until:
