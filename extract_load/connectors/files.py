@@ -164,9 +164,7 @@ class _Files:
                 left[_HIDDEN].append(name)
             elif not base_name.lower().endswith((".parquet", ".csv")):
                 left[_OTHER_ENDING].append(name)
-            elif (asked.interval.from_ and day + timedelta(days=1) <= asked.interval.from_) or (
-                asked.until and day >= asked.until
-            ):
+            elif (asked.from_ and day + timedelta(days=1) <= asked.from_) or (asked.until and day >= asked.until):
                 continue
             elif path.rpartition("/")[0] in flagged:
                 files.append(File(path, name, day, entry.get("size"), entry.get("ETag"), entry["type"] == "file"))
