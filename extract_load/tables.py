@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
-from extract_load.declarations import STAGING, Api, Connector, Declared, Postgres, read_declarations
+from extract_load.declarations import STAGING, Api, Connector, Declaration, Declared, Postgres, read_declarations
 
 Kind = Literal["updated_at", "interval", "full"]  # `change_log` (logical decoding) will be the fourth.
 
@@ -31,6 +31,7 @@ class Table:
         members: what a record of an API or a file should have; records with others land too, with a message.
         partitions: what is read, and has its watermark, on its own.
         partition_by: the parameter with which an API is asked for a partition.
+        declaration: what else its connector needs, such as how its files are written.
     """
 
     source: str
@@ -47,6 +48,7 @@ class Table:
     members: frozenset[str] = frozenset()
     partitions: tuple[str | None, ...] = (None,)
     partition_by: str | None = None
+    declaration: Declaration | None = field(default=None, compare=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -106,5 +108,6 @@ def _table(declared: Declared) -> Table:
         said.read,
         said.version,
         said.deleted,
+        declaration=said,
         **shape,
     )
