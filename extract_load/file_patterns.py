@@ -56,6 +56,11 @@ class Pattern(NamedTuple):
     folder_words: str
     name_words: str
 
+    @property
+    def is_one_folder(self) -> bool:
+        """True if all its files lie in one folder: `start`."""
+        return self.folder_words == self.start
+
     def day_of(self, values: dict[str, str]) -> datetime | None:
         """Midnight, UTC, of the day that these values say; None: there is no such day, or they say none."""
         try:

@@ -69,12 +69,10 @@ class Entry(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The files that can be read, in order; those (or their folders) that are not ready; the folders that are; how many
-    there are of all kinds."""
+    """The files that can be read, in order; those (or their folders) that are not ready; how many are there in all."""
 
     files: list[File]
     waiting: list[str]
-    flagged: set[str]
     seen: int
 
 
@@ -83,7 +81,7 @@ class Place:
 
     def __init__(self, label: str, connection: str, start: str = "") -> None:
         """`label`: whose files they are, for messages; `start`: the folder there that they lie below."""
-        root = settings().place(connection)
+        root = settings().place(connection, label.partition(".")[0])
         self.system, self.base = open_store(root, connection, is_new=True, is_source=True)
         self.is_local = isinstance(self.system, LocalFileSystem)
         self.root = printable(self.base) if self.is_local else shown(root.rstrip("/"))  # for people
@@ -138,7 +136,7 @@ class Place:
         for why, names in left.items():
             news = "%s: %d files are not read: %s; such as %s"
             logger.warning(news, self.label.partition(".")[0], len(names), why, printable(names[0]))
-        return Found(files, sorted(waiting), flagged, len(entries))
+        return Found(files, sorted(waiting), len(entries))
 
     def exists(self, name: str) -> bool:
         """True if there is a file or folder of this name."""

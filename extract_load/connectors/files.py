@@ -28,25 +28,34 @@ from storehouse.core.settings import settings
 from storehouse.core.shown import first_line, printable
 
 
-def ready(table: Table, until: datetime | None, _: datetime | None) -> str | None:
-    """None when the files of the day before `until` can be read.
+def ready(tables: list[Table], until: datetime | None, _: datetime | None) -> str | None:
+    """None when the files of the day before `until` can be read, of all tables.
 
     Where the paths say no day, when the folder is there; where no flag says that a day is written, when it has a file.
     """
+    return next(filter(None, (_missing(table, until) for table in tables)), None)
+
+
+def _missing(table: Table, until: datetime | None) -> str | None:
     said = _said(table)
     pattern = read_pattern(said.files)
-    if until and pattern.has_day:
-        day = until.astimezone(UTC) - timedelta(days=1)
-        pattern = read_pattern(on_day(said.files, day.date()))
-    place = Place(table.label, table.connection, pattern.start)
-    is_one_folder = pattern.folder_words == pattern.start
-    if until is None or not read_pattern(said.files).has_day or (said.ready.flag and is_one_folder):
-        wanted = "/".join(filter(None, (pattern.start, said.ready.flag if until and is_one_folder else None)))
-        return None if place.exists(wanted) else f"{place.root}/{wanted} is not there"
-    found = place.of(said, Interval(day, day + timedelta(days=1)))
+    if until is None or not pattern.has_day:
+        place = Place(table.label, table.connection, pattern.start)
+        return None if place.exists(pattern.start) else f"{place.where} is not there"
+    day = until.astimezone(UTC) - timedelta(days=1)
+    of_day = read_pattern(on_day(said.files, day.date()))
+    place = Place(table.label, table.connection, of_day.start)
+    if said.ready.flag and of_day.is_one_folder:
+        return (
+            None
+            if place.exists(f"{of_day.start}/{said.ready.flag}")
+            else f"{place.where}/{said.ready.flag} is not there"
+        )
+    midnight = datetime.combine(day.date(), datetime.min.time(), UTC)
+    found = place.of(said, Interval(midnight, midnight + timedelta(days=1)))
     if found.waiting:
-        return f"{place.root}/{printable(found.waiting[0])} is not ready: it {_why_waiting(said)}"
-    return None if found.files or found.flagged else f"{place.root} has no file of {day:%Y-%m-%d} that can be read"
+        return f"{place.root}/{printable(found.waiting[0])} {_why_waiting(said)}"
+    return None if found.files else f"{place.where} has no file of {day:%Y-%m-%d} that can be read"
 
 
 def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadResult]:
