@@ -5,22 +5,29 @@ import csv
 import io
 import itertools
 import json
+import resource
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from io import BufferedReader
 from json.encoder import encode_basestring as quoted
+from pathlib import Path
 
+import psycopg
 import pyarrow as pa
 
 from extract_load import parquet
 from extract_load.declarations import Csv, Files
 from extract_load.file_patterns import Compression, Form
-from extract_load.file_places import too_slow
+from extract_load.file_places import File, Place, stamp, too_slow
 from extract_load.ledger import Load
 from extract_load.payload import payload, unreadable
+from storehouse.core.errors import StorehouseError, TransientError, unexpected, without_values
 from storehouse.core.settings import settings
+from storehouse.core.shown import first_line
 
 BATCH_ROWS = 10_000
 BUFFER_BYTES = 1 << 18
@@ -49,7 +56,7 @@ def records(
     values = {name: value for name, value in values.items() if name in said.columns}
     load.members.update(values)
     if form.compression:
-        stream = _unpacked(stream, form.compression)
+        stream = unpacked(stream, form.compression)
     match form.format:
         case "csv":
             found = csv_records(stream, load, said, values)
@@ -130,6 +137,39 @@ def parquet_records(stream: BufferedReader, load: Load, values: dict[str, str]) 
             yield next(numbers), text
 
 
+@contextmanager
+def reading(place: Place, file: File, stream: BufferedReader, as_opened: tuple[int, int]) -> Iterator[None]:
+    """Within, whatever breaks is an error that names the file.
+
+    Raises:
+        StorehouseError: it can't be read.
+        TransientError: it changed meanwhile, or takes too long.
+    """
+    try:
+        with _memory_limit():
+            yield
+    except psycopg.Error:
+        raise
+    except Exception as error:
+        # The file breaks while it is read, in whatever way: the others land.
+        raise (place.changed(file) if stamp(stream) != as_opened else _broken(place, file, error)) from None
+    if stamp(stream) != as_opened:
+        raise place.changed(file)
+
+
+def _broken(place: Place, file: File, error: Exception) -> StorehouseError:
+    match error:
+        case MemoryError():
+            limit = f"STORE_MEMORY_MB ({settings().store_memory_mb:g} MB)"
+            return place.unread(file, f"it takes more memory than {limit}")
+        case TimeoutError():
+            return TransientError(str(place.unread(file, str(error))))
+        case ValueError() | csv.Error() | OSError():  # Arrow's errors are of these kinds
+            return place.unread(file, without_values(first_line(error)))
+        case _:
+            return place.unread(file, unexpected(error))
+
+
 @cache
 def is_read_by_line(encoding: str) -> bool:
     """True if a line of this encoding ends where its bytes say so: not in UTF-16."""
@@ -150,7 +190,7 @@ class _CsvLines:
     def __init__(self, stream: BufferedReader, said: Csv, longest: int) -> None:
         encoding = said.encoding
         if not is_read_by_line(encoding):
-            stream, encoding = BufferedReader(_Recoded(stream, encoding), BUFFER_BYTES), "utf-8"
+            stream, encoding = recoded(stream, encoding), "utf-8"
         self.decode = codecs.getdecoder(encoding)
         self.encoding = encoding
         self.lines = _lines(stream, longest)
@@ -247,7 +287,8 @@ class _Unpacked(io.RawIOBase):
         return size
 
 
-def _unpacked(stream: BufferedReader, compression: Compression) -> BufferedReader:
+def unpacked(stream: BufferedReader, compression: Compression) -> BufferedReader:
+    """The bytes that a packed file holds, within the limits of size and time."""
     return BufferedReader(_Unpacked(stream, compression), BUFFER_BYTES)
 
 
@@ -298,3 +339,24 @@ def _check_columns(names: list[str], load: Load, where: str, values: dict[str, s
         raise ValueError(f"its {where} lacks {', '.join(missing)}")
     if len(set(names)) < len(names):
         raise ValueError(f"its {where} names a column twice")
+
+
+@contextmanager
+def _memory_limit() -> Iterator[None]:
+    """Within, this process can take `STORE_MEMORY_MB` more: what would need more raises MemoryError.
+
+    On Linux only: macOS has no /proc and does not enforce RLIMIT_AS, so that there a file is limited by its size alone.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    most = taken + int(settings().store_memory_mb * 1e6)
+    if soft != resource.RLIM_INFINITY:
+        most = min(most, soft)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

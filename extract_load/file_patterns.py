@@ -61,6 +61,12 @@ class Pattern(NamedTuple):
         """True if all its files lie in one folder: `start`."""
         return self.folder_words == self.start
 
+    def values_of(self, path: str) -> dict[str, str] | None:
+        """What a file's path says; None: it is not of the pattern."""
+        folder, slash, name = path.rpartition("/")
+        in_folder, in_name = self.folders.fullmatch(folder + slash), self.name.fullmatch(name)
+        return in_folder.groupdict() | in_name.groupdict() if in_folder and in_name else None
+
     def day_of(self, values: dict[str, str]) -> datetime | None:
         """Midnight, UTC, of the day that these values say; None: there is no such day, or they say none."""
         try:

@@ -131,7 +131,7 @@ class Place:
             elif said.ready.minutes and self._is_fresh(name, entry, said.ready.minutes):
                 waiting.add(name)
             else:
-                path = self._path(name)
+                path = self.path_of(name)
                 files.append(File(path, name, form, day, values, entry.size, entry.etag, entry.kind == "file"))
         for why, names in left.items():
             news = "%s: %d files are not read: %s; such as %s"
@@ -140,11 +140,11 @@ class Place:
 
     def exists(self, name: str) -> bool:
         """True if there is a file or folder of this name."""
-        return self.system.exists(self._path(name))
+        return self.system.exists(self.path_of(name))
 
     def entries(self) -> dict[str, Entry]:
         """Everything below the start that is no folder, by its path below the place, in order."""
-        start, most = self._path(self.start), settings().store_files_max
+        start, most = self.path_of(self.start), settings().store_files_max
         try:
             if not self.is_local:
                 self.system.invalidate_cache()
@@ -224,7 +224,7 @@ class Place:
             "into its place."
         )
 
-    def _path(self, name: str) -> str:
+    def path_of(self, name: str) -> str:
         """Where the file system has what lies under this name."""
         if isinstance(self.system, HTTPFileSystem):
             return self._urls.get(name) or f"{self.base}/{name}".rstrip("/")
@@ -274,9 +274,9 @@ class Place:
         changed_at = entry.changed_at
         try:
             if self.is_local:
-                changed_at = datetime.fromtimestamp(Path(self._path(name)).stat().st_mtime, UTC)
+                changed_at = datetime.fromtimestamp(Path(self.path_of(name)).stat().st_mtime, UTC)
             elif changed_at is None and isinstance(self.system, HTTPFileSystem):
-                said = self._in_time(name, "info", self._path(name)).get("Last-Modified")
+                said = self._in_time(name, "info", self.path_of(name)).get("Last-Modified")
                 changed_at = parsedate_to_datetime(said) if said else None
         except AWAY as error:
             raise self._away(error, name) from None

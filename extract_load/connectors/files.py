@@ -1,31 +1,25 @@
 """Files in a folder, a bucket or on a server, read once they are ready; a load a file, a payload a record."""
 
-import csv
 import hashlib
-import resource
-import sys
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from io import BufferedReader
-from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import psycopg
 
-from extract_load.connectors import Asked
+from extract_load import file_looks
+from extract_load.connectors import Asked, Found
 from extract_load.declarations import Files
-from extract_load.file_formats import records
+from extract_load.file_formats import reading, records
 from extract_load.file_patterns import on_day, read_pattern
 from extract_load.file_places import File, Place, stamp
 from extract_load.ledger import Interval, Load, LoadResult, Progress, append_rows, each, land, logger
 from extract_load.tables import Table
 from storehouse.core.databases import Database
-from storehouse.core.errors import StorehouseError, TransientError, unexpected, without_values
-from storehouse.core.settings import settings
-from storehouse.core.shown import first_line, printable
+from storehouse.core.errors import TransientError
+from storehouse.core.shown import printable
 
 
 def ready(tables: list[Table], until: datetime | None, _: datetime | None) -> str | None:
@@ -129,7 +123,7 @@ def _load_file(
     """Land what a file holds, as it was when it had this stamp."""
 
     def feed(copy: psycopg.Copy) -> None:
-        with _reading(place, file, stream, as_opened):
+        with reading(place, file, stream, as_opened):
             for line, text in records(stream, load, _said(load.table), file.form, file.values):
                 copy.write_row((text, line))
         load.bytes = as_opened[0]
@@ -140,37 +134,14 @@ def _load_file(
     return land(warehouse, load, {"payload": "jsonb", "_line": "bigint"}, feed, append)
 
 
-@contextmanager
-def _reading(place: Place, file: File, stream: BufferedReader, as_opened: tuple[int, int]) -> Iterator[None]:
-    """Within, whatever breaks is an error that names the file.
-
-    Raises:
-        StorehouseError: it can't be read.
-        TransientError: it changed meanwhile, or takes too long.
-    """
-    try:
-        with _memory_limit():
-            yield
-    except psycopg.Error:
-        raise
-    except Exception as error:
-        # The file breaks while it is read, in whatever way: the others land.
-        raise (place.changed(file) if stamp(stream) != as_opened else _broken(place, file, error)) from None
-    if stamp(stream) != as_opened:
-        raise place.changed(file)
+def discover(connection: str, meta: dict[str, Any]) -> list[Found]:
+    """What the files of a place look like: a table for each pattern that they have in common."""
+    return file_looks.discover(connection, meta)
 
 
-def _broken(place: Place, file: File, error: Exception) -> StorehouseError:
-    match error:
-        case MemoryError():
-            limit = f"STORE_MEMORY_MB ({settings().store_memory_mb:g} MB)"
-            return place.unread(file, f"it takes more memory than {limit}")
-        case TimeoutError():
-            return TransientError(str(place.unread(file, str(error))))
-        case ValueError() | csv.Error() | OSError():  # Arrow's errors are of these kinds
-            return place.unread(file, without_values(first_line(error)))
-        case _:
-            return place.unread(file, unexpected(error))
+def check(table: Table) -> list[str]:
+    """Read one file as a load would, and say what differs from its declaration."""
+    return file_looks.check(table)
 
 
 def _said(table: Table) -> Files:
@@ -206,24 +177,3 @@ def _hash(stream: BufferedReader) -> str:
     digest = hashlib.file_digest(stream, "sha256").hexdigest()
     stream.seek(0)
     return f"sha256:{digest}"
-
-
-@contextmanager
-def _memory_limit() -> Iterator[None]:
-    """Within, this process can take `STORE_MEMORY_MB` more: what would need more raises MemoryError.
-
-    On Linux only: macOS has no /proc and does not enforce RLIMIT_AS, so that there a file is limited by its size alone.
-    """
-    if sys.platform != "linux":
-        yield
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    most = taken + int(settings().store_memory_mb * 1e6)
-    if soft != resource.RLIM_INFINITY:
-        most = min(most, soft)
-    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

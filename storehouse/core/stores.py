@@ -43,7 +43,7 @@ def open_store(
         is_source: it is only read.
 
     Raises:
-        StorehouseError: it can't be used. But for SFTP nothing was asked of it yet, so whether it is there is not known.
+        StorehouseError: it can't be used. Nothing was asked of it yet, but for SFTP: it may still not be there.
     """
     named = _SCHEME.match(url)
     scheme = (named and named[1]) or ""

@@ -1,4 +1,4 @@
-"""What a file holds lands as it is written, whatever its delimiter, encoding or packing; a broken record costs itself."""
+"""What a file holds lands as it is written, whatever its delimiter, encoding or packing; a broken record is kept."""
 
 import gzip
 import json

@@ -9,14 +9,6 @@ from extract_load.file_patterns import form_of, read_pattern
 pytestmark = pytest.mark.quick
 
 
-def said(pattern: str, path: str) -> dict[str, str] | None:
-    """What the path says; None: it is not of the pattern."""
-    read = read_pattern(pattern)
-    folder, _, name = path.rpartition("/")
-    in_folder, in_name = read.folders.fullmatch(f"{folder}/" if folder else ""), read.name.fullmatch(name)
-    return in_folder.groupdict() | in_name.groupdict() if in_folder and in_name else None
-
-
 @pytest.mark.parametrize(
     ("pattern", "path", "values"),
     [
@@ -44,7 +36,7 @@ def said(pattern: str, path: str) -> dict[str, str] | None:
     ],
 )
 def test_a_path_is_of_a_pattern_or_not(pattern: str, path: str, values: dict | None) -> None:
-    assert said(pattern, path) == values
+    assert read_pattern(pattern).values_of(path) == values
 
 
 @pytest.mark.parametrize(
@@ -58,7 +50,7 @@ def test_a_path_is_of_a_pattern_or_not(pattern: str, path: str, values: dict | N
     ],
 )
 def test_the_day_of_a_file(pattern: str, path: str, day: datetime | None) -> None:
-    assert read_pattern(pattern).day_of(said(pattern, path) or {}) == day
+    assert read_pattern(pattern).day_of(read_pattern(pattern).values_of(path) or {}) == day
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a", "a.parquet.gz", "a.gz", ".csv.bak"])

@@ -256,7 +256,7 @@ def test_two_tables_of_one_folder_and_a_failing_one_does_not_stop_the_other(new_
     both["sources"][0]["tables"].insert(0, fees)
     declared(yaml.safe_dump(both))
     (folder / "payments_20260105.csv").write_bytes(LIST.encode("latin-1"))
-    with pytest.raises(StorehouseError, match="There is no file below .*/fees. Check BANK_FOLDER"):
+    with pytest.raises(StorehouseError, match=r"There is no file below .*/fees\. Check BANK_FOLDER"):
         extract_load.load("bank")
     assert len(rows(new_house, "raw_bank.payments")) == 3
     assert "files/fees is not there" in str(files.ready(tables_of("bank"), None, None))
