@@ -27,6 +27,8 @@ SAMPLE_ROWS, SAMPLE_BYTES = 10_000, 1_000_000
 TABLES_IN_A_FOLDER = 4
 ALWAYS = Interval(None, None)
 DELIMITERS = ",;\t|"
+# Names that writers of files give to their parts.
+NO_NAMES = ("part", "data", "file", "export", "dump")
 # What was said of the files is kept as it is.
 KEPT = ("format", "compression", "csv", "ready")
 
@@ -376,8 +378,7 @@ def _name(files: str) -> str:
     """What a table of these files may be called."""
     parts = re.sub(r"\{[a-z_]+\}|[a-z0-9_]+=\*|\*", " ", files).split("/")
     words = [re.sub(r"[^a-z0-9]+", "_", part.partition(".")[0].lower()).strip("_") for part in reversed(parts)]
-    name = next((word for word in words if word[:1].isalpha()), "rows")
-    return name
+    return next((word for word in words if len(word) > 1 and word[0].isalpha() and word not in NO_NAMES), "rows")
 
 
 def check(table: Table) -> list[str]:
