@@ -190,7 +190,7 @@ class _CsvLines:
     def __init__(self, stream: BufferedReader, said: Csv, longest: int) -> None:
         encoding = said.encoding
         if not is_read_by_line(encoding):
-            stream, encoding = recoded(stream, encoding), "utf-8"
+            stream, encoding = _recoded(stream, encoding), "utf-8"
         self.decode = codecs.getdecoder(encoding)
         self.encoding = encoding
         self.lines = _lines(stream, longest)
@@ -264,6 +264,10 @@ class _Recoded(io.RawIOBase):
         part, self.rest = self.rest[: len(buffer)], self.rest[len(buffer) :]
         buffer[: len(part)] = part
         return len(part)
+
+
+def _recoded(stream: BufferedReader, encoding: str) -> BufferedReader:
+    return BufferedReader(_Recoded(stream, encoding), BUFFER_BYTES)
 
 
 class _Unpacked(io.RawIOBase):

@@ -149,7 +149,7 @@ def test_a_csv_without_a_header_with_line_breaks_and_escapes(folder: Path) -> No
 def test_a_place_without_files_of_rows_is_told(folder: Path, content: str) -> None:
     if content:
         write(folder, "read me.txt", content)
-    with pytest.raises(StorehouseError, match="There is no file .*Check TILLS_URL"):
+    with pytest.raises(StorehouseError, match=r"There is no file .*Check TILLS_URL"):
         files.discover("TILLS_URL", {})
 
 
