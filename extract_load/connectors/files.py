@@ -9,12 +9,11 @@ from typing import Any, cast
 
 import psycopg
 
-from extract_load import file_looks
-from extract_load.connectors import Asked, Found
+from extract_load.connectors import Asked, Found, files_looks
+from extract_load.connectors.files_formats import reading, records
+from extract_load.connectors.files_places import File, Place, stamp
 from extract_load.declarations import Files
-from extract_load.file_formats import reading, records
 from extract_load.file_patterns import on_day, read_pattern
-from extract_load.file_places import File, Place, stamp
 from extract_load.ledger import Interval, Load, LoadResult, Progress, append_rows, each, land, logger
 from extract_load.tables import Table
 from storehouse.core.databases import Database
@@ -136,12 +135,12 @@ def _load_file(
 
 def discover(connection: str, meta: dict[str, Any]) -> list[Found]:
     """What the files of a place look like: a table for each pattern that they have in common."""
-    return file_looks.discover(connection, meta)
+    return files_looks.discover(connection, meta)
 
 
 def check(table: Table) -> list[str]:
     """Read one file as a load would, and say what differs from its declaration."""
-    return file_looks.check(table)
+    return files_looks.check(table)
 
 
 def _said(table: Table) -> Files:

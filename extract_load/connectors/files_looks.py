@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, cast
 
 from extract_load import parquet, personal
 from extract_load.connectors import Found
+from extract_load.connectors.files_formats import reading, records, unpacked
+from extract_load.connectors.files_places import Entry, File, Place, stamp
 from extract_load.declarations import OWN_COLUMNS, UNREADABLE, Files
-from extract_load.file_formats import reading, records, unpacked
 from extract_load.file_patterns import OF_DAY, Compression, Form, form_of, read_pattern
-from extract_load.file_places import Entry, File, Place, stamp
 from extract_load.ledger import Interval, Load
 from extract_load.tables import Table
 from storehouse.core.errors import StorehouseError, without_values
@@ -61,7 +61,8 @@ def discover(connection: str, meta: Mapping[str, Any]) -> list[Found]:
     place = Place("the source", connection)
     entries = place.entries()
     patterns = {meta["files"]: {}} if "files" in meta else patterns_of(entries)
-    found = [table for files, unsure in patterns.items() if (table := _table(place, entries, files, meta, unsure))]
+    looks = (_table(place, entries, files, meta, unsure) for files, unsure in patterns.items())
+    found = _named_apart([table for table in looks if table])
     if not found:
         raise StorehouseError(
             f"There is no file of rows below {place.root}: none that looks like Parquet, CSV or JSON lines. "
@@ -70,11 +71,23 @@ def discover(connection: str, meta: Mapping[str, Any]) -> list[Found]:
     return found
 
 
+def _named_apart(found: list[Found]) -> list[Found]:
+    """The tables, with a number behind each name that stands twice."""
+    seen = Counter()
+    for at, table in enumerate(found):
+        seen[table.name] += 1
+        if seen[table.name] > 1:
+            found[at] = table._replace(name=f"{table.name}_{seen[table.name]}")
+    return found
+
+
 def patterns_of(names: Iterable[str]) -> dict[str, dict[str, str]]:
     """The patterns that the files of these names have in common, each with what is not sure of it."""
     groups: dict[tuple[str, str], set[str]] = defaultdict(set)
     for name in names:
         *folders, base = name.split("/")
+        if set(name) & set("*?{}"):
+            continue  # no pattern can name it
         if form_of(base, None, None) and not any(part.startswith((".", "_")) for part in (*folders, base)):
             folder = "/".join(_folders(folders))
             stem, dot, ending = base.partition(".")
@@ -147,6 +160,8 @@ def _table(
         raise failed or StorehouseError(f"{place.root}/{printable(name)} has no rows to look at.")
     unsure = unsure | sample.unsure
     columns = [name for name in sample.columns if name not in OWN_COLUMNS]
+    if not columns:
+        return None
     from_path = sorted(pattern.values - OF_DAY.keys() - set(columns))
     meta: dict[str, Any] = {"files": files, **sample.fields, **_ready(entries, days, given, unsure), "read": "interval"}
     meta["key"] = _key(sample, columns, unsure)

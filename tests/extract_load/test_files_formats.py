@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from extract_load.connectors.files_formats import records
 from extract_load.declarations import Files
-from extract_load.file_formats import records
 from extract_load.file_patterns import form_of
 from extract_load.ledger import Load
 from extract_load.tables import Table
@@ -34,7 +34,9 @@ def landed(content: bytes, name: str = "a.csv", values: dict | None = None, **fi
     table = Table("bank", "payments", "files", "BANK_URL", "*", tuple(said.key), "interval", said)
     form = form_of(name, said.format, said.compression)
     assert form
-    found = records(BufferedReader(BytesIO(content)), Load(table), said, form, values or {})  # type: ignore[arg-type]
+    stream = BufferedReader(BytesIO(content))  # type: ignore[arg-type]
+    found = list(records(stream, Load(table), said, form, values or {}))
+    assert not stream.closed, "the loader looks whether the file has changed"
     return [(line, json.loads(text, parse_float=str)) for line, text in found]
 
 

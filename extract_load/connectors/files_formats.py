@@ -20,9 +20,9 @@ import psycopg
 import pyarrow as pa
 
 from extract_load import parquet
+from extract_load.connectors.files_places import File, Place, stamp, too_slow
 from extract_load.declarations import Csv, Files
 from extract_load.file_patterns import Compression, Form
-from extract_load.file_places import File, Place, stamp, too_slow
 from extract_load.ledger import Load
 from extract_load.payload import payload, unreadable
 from storehouse.core.errors import StorehouseError, TransientError, unexpected, without_values
@@ -270,11 +270,24 @@ def _recoded(stream: BufferedReader, encoding: str) -> BufferedReader:
     return BufferedReader(_Recoded(stream, encoding), BUFFER_BYTES)
 
 
+class _Borrowed(io.RawIOBase):
+    """A stream that stays open when its reader, such as Arrow's, is gone."""
+
+    def __init__(self, stream: BufferedReader) -> None:
+        self.stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        return self.stream.readinto(buffer)
+
+
 class _Unpacked(io.RawIOBase):
     """What a packed file holds, until it is too much or takes too long, whether or not there are lines in it."""
 
     def __init__(self, stream: BufferedReader, compression: Compression) -> None:
-        self.stream = pa.CompressedInputStream(stream, compression)
+        self.stream = pa.CompressedInputStream(_Borrowed(stream), compression)
         self.left = settings().store_file_max_mb * 1e6 * 10
         self.until = time.monotonic() + settings().store_file_seconds
 

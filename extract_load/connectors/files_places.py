@@ -86,7 +86,6 @@ class Place:
         self.is_local = isinstance(self.system, LocalFileSystem)
         self.root = printable(self.base) if self.is_local else shown(root.rstrip("/"))  # for people
         self.label, self.connection, self.start = label, connection, start
-        self.name = start or "."
         self._urls: dict[str, str] = {}  # of a web server: what it calls a file
 
     def of(self, said: Files, asked: Interval) -> Found:
@@ -234,7 +233,7 @@ class Place:
         return "http" in self.system.protocol or "sftp" in self.system.protocol
 
     def _listed(self, start: str) -> Iterator[tuple[str, Entry]]:
-        for path, entry in self._in_time(self.name, "find", start, detail=True).items():
+        for path, entry in self._in_time(self.start, "find", start, detail=True).items():
             yield path.removeprefix(self.base).lstrip("/"), _entry(entry)
 
     def _walked(self, start: str) -> Iterator[tuple[str, Entry]]:
@@ -248,7 +247,7 @@ class Place:
             if looks > settings().store_files_max:
                 raise ValueError(f"it has more folders than STORE_FILES_MAX ({settings().store_files_max:,})")
             try:
-                listed = self._in_time(self.name, "ls", folder, detail=True)
+                listed = self._in_time(self.start, "ls", folder, detail=True)
             except FileNotFoundError:
                 if folder.rstrip("/") != start:
                     raise
@@ -350,7 +349,7 @@ class Place:
     def _away(self, error: Exception, name: str | None = None) -> StorehouseError:
         kind = StorehouseError if isinstance(error, PermissionError | NoCredentialsError) else TransientError
         return kind(
-            f"{self.root}/{printable(name or self.name)} can't be read: {first_line(error)}. "
+            f"{f'{self.root}/{printable(name or self.start)}'.rstrip('/')} can't be read: {first_line(error)}. "
             f"Check {self.connection} and, for s3://, AWS_ENDPOINT_URL and the AWS credentials."
         )
 
