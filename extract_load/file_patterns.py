@@ -44,6 +44,7 @@ class Pattern(NamedTuple):
         values: the names of the values that a path gives.
         named: those of them that were written as `{name}`, and make no day.
         has_day: True if a path says of which day its file is.
+        is_one_file: True if it is the path of a file.
         folder_words, name_words: for people.
     """
 
@@ -53,6 +54,7 @@ class Pattern(NamedTuple):
     values: frozenset[str]
     named: frozenset[str]
     has_day: bool
+    is_one_file: bool
     folder_words: str
     name_words: str
 
@@ -111,6 +113,7 @@ def read_pattern(text: str) -> Pattern:
         frozenset(values),
         frozenset(named - OF_DAY.keys()),
         "date" in values or {"year", "month", "day"} <= set(values),
+        not _TOKEN.search(text),
         _words("/".join(folders)),
         _name_words(name),
     )

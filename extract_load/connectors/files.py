@@ -15,7 +15,7 @@ from extract_load.connectors.files_places import File, Place, stamp
 from extract_load.declarations import Files
 from extract_load.file_patterns import on_day, read_pattern
 from extract_load.ledger import Interval, Load, LoadResult, Progress, append_rows, each, land, logger
-from extract_load.tables import Table
+from extract_load.tables import Table, tables_of
 from storehouse.core.databases import Database
 from storehouse.core.errors import TransientError
 from storehouse.core.shown import printable
@@ -34,7 +34,8 @@ def _missing(table: Table, until: datetime | None) -> str | None:
     pattern = read_pattern(said.files)
     if until is None or not pattern.has_day:
         place = Place(table.label, table.connection, pattern.start)
-        return None if place.exists(pattern.start) else f"{place.where} is not there"
+        wanted = said.files if pattern.is_one_file else pattern.start
+        return None if place.exists(wanted) else f"{'/'.join(filter(None, (place.root, wanted)))} is not there"
     day = until.astimezone(UTC) - timedelta(days=1)
     of_day = read_pattern(on_day(said.files, day.date()))
     place = Place(table.label, table.connection, of_day.start)
@@ -68,7 +69,8 @@ def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadRes
 def _load_table(warehouse: Database, table: Table, asked: Asked) -> list[LoadResult]:
     said = _said(table)
     place = Place(table.label, table.connection, read_pattern(said.files).start)
-    found = place.of(said, asked.interval)
+    others = [read_pattern(_said(other).files) for other in tables_of(table.source) if other != table]
+    found = place.of(said, asked.interval, others)
     if not found.seen:
         raise place.is_empty()
     waiting = found.waiting

@@ -60,7 +60,12 @@ def discover(connection: str, meta: Mapping[str, Any]) -> list[Found]:
     """
     place = Place("the source", connection)
     entries = place.entries()
-    patterns = {meta["files"]: {}} if "files" in meta else patterns_of(entries)
+    if "files" in meta:
+        try:
+            read_pattern(str(meta["files"]))
+        except ValueError as error:
+            raise StorehouseError(f"files: {error}.") from None
+    patterns = {str(meta["files"]): {}} if "files" in meta else patterns_of(entries)
     looks = (_table(place, entries, files, meta, unsure) for files, unsure in patterns.items())
     found = _named_apart([table for table in looks if table])
     if not found:

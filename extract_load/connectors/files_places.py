@@ -7,7 +7,7 @@ import stat
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from io import BufferedReader
@@ -23,7 +23,7 @@ from fsspec.implementations.http import HTTPFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from extract_load.declarations import Files
-from extract_load.file_patterns import FORM_WORDS, Form, form_of, read_pattern
+from extract_load.file_patterns import FORM_WORDS, Form, Pattern, form_of, read_pattern
 from extract_load.ledger import Interval, logger
 from storehouse.core.errors import StorehouseError, TransientError, without_values
 from storehouse.core.settings import settings
@@ -88,17 +88,18 @@ class Place:
         self.label, self.connection, self.start = label, connection, start
         self._urls: dict[str, str] = {}  # of a web server: what it calls a file
 
-    def of(self, said: Files, asked: Interval) -> Found:
+    def of(self, said: Files, asked: Interval, others: Collection[Pattern] = ()) -> Found:
         """The files that the declaration asks for, and what of them is not ready.
 
-        Files that are not read are reported: how many, why, and the name of one. An interval bounds the days; a file
-        without a day is in every interval.
+        Files that are not read are reported, but for those of the `others`: how many, why, and the name of one. An
+        interval bounds the days; a file without a day is in every interval.
         """
         pattern, flag = read_pattern(said.files), said.ready.flag
         what = "the days in" if pattern.has_day else "files in"
         other_folder = f"only {what} {pattern.folder_words or 'the folder itself'} are read"
         other_name = f"only {pattern.name_words} are read"
-        entries = self.entries()
+        is_asked_for = pattern.is_one_file and not flag and isinstance(self.system, HTTPFileSystem)
+        entries = self._one(said.files) if is_asked_for else self.entries()
         flagged = {name.rpartition("/")[0] for name in entries if name.rpartition("/")[2] == flag}
         files, waiting, left = [], set(), defaultdict(list)
         for name, entry in entries.items():
@@ -133,6 +134,9 @@ class Place:
                 path = self.path_of(name)
                 files.append(File(path, name, form, day, values, entry.size, entry.etag, entry.kind == "file"))
         for why, names in left.items():
+            names = [name for name in names if not any(other.values_of(name) is not None for other in others)]
+            if not names:
+                continue
             news = "%s: %d files are not read: %s; such as %s"
             logger.warning(news, self.label.partition(".")[0], len(names), why, printable(names[0]))
         return Found(files, sorted(waiting), len(entries))
@@ -228,6 +232,16 @@ class Place:
         if isinstance(self.system, HTTPFileSystem):
             return self._urls.get(name) or f"{self.base}/{name}".rstrip("/")
         return f"{self.base}/{name}" if name else self.base
+
+    def _one(self, name: str) -> dict[str, Entry]:
+        """A file of a web server, which need not list what it has."""
+        try:
+            found = self._in_time(name, "info", self.path_of(name))
+        except FileNotFoundError:
+            return {}
+        except AWAY as error:
+            raise self._away(error, name) from None
+        return {name: _entry(found)}
 
     def _is_server(self) -> bool:
         return "http" in self.system.protocol or "sftp" in self.system.protocol

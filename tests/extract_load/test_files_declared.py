@@ -249,6 +249,20 @@ def test_a_file_lands_again_when_it_is_to_be_read_in_another_way(new_house, decl
     assert new_house.query(latest) == [(1,)]
 
 
+def test_a_file_of_another_table_is_none_that_is_not_read(new_house, declared, folder, caplog) -> None:
+    both = yaml.safe_load(BANK)
+    meta = both["sources"][0]["tables"][0]["config"]["meta"]
+    both["sources"][0]["tables"].append({"name": "fees", "config": {"meta": meta | {"files": "fees_{date}.csv"}}})
+    declared(yaml.safe_dump(both))
+    for name in ("payments_20260105.csv", "fees_20260105.csv", "read me.txt"):
+        (folder / name).write_bytes(LIST.encode("latin-1"))
+    assert sorted(result.table for result in extract_load.load("bank")) == ["fees", "payments"]
+    assert [text for text in caplog.messages if "not read" in text] == [
+        "bank: 1 files are not read: only payments_YYYY-MM-DD.csv are read; such as read me.txt",
+        "bank: 1 files are not read: only fees_YYYY-MM-DD.csv are read; such as read me.txt",
+    ]
+
+
 def test_two_tables_of_one_folder_and_a_failing_one_does_not_stop_the_other(new_house, declared, folder) -> None:
     both = yaml.safe_load(BANK)
     meta = both["sources"][0]["tables"][0]["config"]["meta"]
