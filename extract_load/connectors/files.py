@@ -1,94 +1,79 @@
-"""Store files: day folders in a folder or bucket, read once their flag is there; a load a file, a payload a line."""
+"""Files in a folder, a bucket or on a server, read once they are ready; a load a file, a payload a record."""
 
-import csv
 import hashlib
-import itertools
-import json
-import os
-import re
-import resource
-import stat
-import sys
-import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+import zlib
+from datetime import UTC, datetime, timedelta
 from io import BufferedReader
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 import psycopg
-from botocore.exceptions import NoCredentialsError
-from fsspec.asyn import AsyncFileSystem, sync
-from fsspec.callbacks import Callback
-from fsspec.exceptions import FSTimeoutError
-from fsspec.implementations.local import LocalFileSystem
 
-from extract_load import parquet
-from extract_load.connectors import Asked
+from extract_load.connectors import Asked, Found, files_looks
+from extract_load.connectors.files_formats import reading, records
+from extract_load.connectors.files_places import File, Place, stamp
+from extract_load.declarations import Files
+from extract_load.file_patterns import on_day, read_pattern
 from extract_load.ledger import Interval, Load, LoadResult, Progress, append_rows, each, land, logger
-from extract_load.payload import payload, unreadable
-from extract_load.tables import Table
+from extract_load.tables import Table, tables_of
 from storehouse.core.databases import Database
-from storehouse.core.errors import StorehouseError, TransientError, unexpected, without_values
-from storehouse.core.settings import settings
-from storehouse.core.shown import first_line, printable, shown
-from storehouse.core.stores import AWAY, open_store
-
-FLAG = "complete.flag"
-BATCH_ROWS = 10_000
-_DAY_FOLDER = re.compile(r"sales/year=([0-9]{4})/month=([0-9]{1,2})/day=([0-9]{1,2})")
-# Why a file is not read.
-_HIDDEN = "a name that begins with _ or . is one that is still written, or no data"
-_OTHER_ENDING = "only .csv and .parquet are read"
-_OTHER_FOLDER = "only the days in sales/year=YYYY/month=MM/day=DD are read"
-_LINKED_FOLDER = "a folder that is a link is not followed"
-_OTHER_FLAG = f"the flag is {FLAG}, in these letters"
-
-
-class File(NamedTuple):
-    """A file of a flagged day.
-
-    Attributes:
-        path: where it is.
-        name: in the ledger, and for people: its path below the folder or bucket.
-        day: midnight, UTC.
-        size: in bytes, where the list says so.
-        etag: if the store has one.
-        is_file: False for a pipe, a device, a socket, and a link that leads out of the folder or nowhere.
-    """
-
-    path: str
-    name: str
-    day: datetime
-    size: int | None
-    etag: str | None
-    is_file: bool
+from storehouse.core.errors import TransientError
+from storehouse.core.shown import printable
 
 
 def ready(tables: list[Table], until: datetime | None, _: datetime | None) -> str | None:
-    """None when the day folder before `until` has its flag."""
-    (table,) = tables
-    files, root = open_store(settings().place(table.connection), table.connection)
-    wanted = f"{root}/sales"
-    if until:
-        wanted += f"/{until.astimezone(UTC) - timedelta(days=1):year=%Y/month=%m/day=%d}/{FLAG}"
-    return None if files.exists(wanted) else f"{shown(files.unstrip_protocol(wanted))} is not there"
+    """None when the files of the day before `until` can be read, of all tables.
+
+    Where the paths say no day, when the folder is there; where no flag says that a day is written, when it has a file.
+    """
+    return next(filter(None, (_missing(table, until) for table in tables)), None)
+
+
+def _missing(table: Table, until: datetime | None) -> str | None:
+    said = _said(table)
+    pattern = read_pattern(said.files)
+    if until is None or not pattern.has_day:
+        place = Place(table.label, table.connection, pattern.start)
+        wanted = said.files if pattern.is_one_file else pattern.start
+        return None if place.exists(wanted) else f"{'/'.join(filter(None, (place.root, wanted)))} is not there"
+    day = until.astimezone(UTC) - timedelta(days=1)
+    of_day = read_pattern(on_day(said.files, day.date()))
+    place = Place(table.label, table.connection, of_day.start)
+    if said.ready.flag and of_day.is_one_folder:
+        return (
+            None
+            if place.exists(f"{of_day.start}/{said.ready.flag}")
+            else f"{place.where}/{said.ready.flag} is not there"
+        )
+    midnight = datetime.combine(day.date(), datetime.min.time(), UTC)
+    found = place.of(said, Interval(midnight, midnight + timedelta(days=1)))
+    if found.waiting:
+        return f"{place.root}/{printable(found.waiting[0])} {_why_waiting(said)}"
+    return None if found.files else f"{place.where} has no file of {day:%Y-%m-%d} that can be read"
 
 
 def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadResult]:
-    """Land the files of flagged day folders that were not landed with these contents before.
+    """Land the files that are ready and were not landed with these contents, read in this way, before.
 
-    An interval bounds the days. Without `from`, a day without its flag is left for later; with it, it is an error.
+    An interval bounds the days that paths say; a file without one is in every interval. Without `from`, a file that is
+    not ready is left for later; with it, it is an error.
 
     Raises:
         StorehouseError: what failed, a line each, after the other files were landed.
     """
-    (table,) = tables
-    files = _Files(settings().place(table.connection))
-    found, waiting = files.of(asked.interval)
+    results: list[LoadResult] = []
+    each(lambda table: results.extend(_load_table(warehouse, table, asked)), tables)
+    return results
+
+
+def _load_table(warehouse: Database, table: Table, asked: Asked) -> list[LoadResult]:
+    said = _said(table)
+    place = Place(table.label, table.connection, read_pattern(said.files).start)
+    others = [read_pattern(_said(other).files) for other in tables_of(table.source) if other != table]
+    found = place.of(said, asked.interval, others)
+    if not found.seen:
+        raise place.is_empty()
+    waiting = found.waiting
     with warehouse.speaking():
         landed = dict(
             warehouse.execute(
@@ -98,297 +83,51 @@ def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadRes
             ).fetchall()
         )
     if waiting and not asked.interval.from_:
-        logger.info("%s  not read, no %s yet: %s", table.label, FLAG, ", ".join(waiting))
+        logger.info("%s  not read, %s: %s", table.label, _not_ready(said), ", ".join(waiting))
         waiting = []
+    way = _way_of_reading(said)
 
     def load_one(item: File | str) -> LoadResult | None:
         if isinstance(item, str):
             raise TransientError(
-                f"{table.label}: {files.root}/{item} has no {FLAG}: the day is not written yet, and was not read. "
-                "Wait for the flag, or write it."
+                f"{table.label}: {place.root}/{printable(item)} {_why_waiting(said)}, and was not read. {_advice(said)}"
             )
-        checksum = item.etag and f"etag:{item.etag.strip(chr(34))}"
+        item = item._replace(etag=place.etag_of(item))
+        checksum = item.etag and f"etag:{item.etag.strip(chr(34))}{way}"
         if checksum and landed.get(item.name) == checksum:
             return None
-        with files.open(item) as stream:
-            stamp = _stamp(stream)
-            checksum = checksum or _hash(stream)
+        with place.open(item) as stream:
+            as_opened = stamp(stream)
+            checksum = checksum or _hash(stream) + way
             if landed.get(item.name) == checksum:
                 return None
-            load = Load(
-                table, item.name, item.day, item.day + timedelta(days=1), asked.run_id, checksum, is_one_of_many=True
-            )
-            results.append(_load_file(warehouse, f"{files.root}/{printable(item.name)}", stream, stamp, load))
-        progress.tell("%s  %d of %d files so far", table.label, len(results), len(found))
+            until = item.day and item.day + timedelta(days=1)
+            load = Load(table, item.name, item.day, until, asked.run_id, checksum, is_one_of_many=True)
+            results.append(_load_file(warehouse, place, item, stream, as_opened, load))
+        progress.tell("%s  %d of %d files so far", table.label, len(results), len(found.files))
         return results[-1]
 
     results: list[LoadResult] = []
     progress = Progress()
     started = time.monotonic()
     try:
-        return each(load_one, [*found, *waiting])
+        return each(load_one, [*found.files, *waiting])
     finally:
         rows, seconds = f"{sum(result.rows for result in results):,}", time.monotonic() - started
         news = "%-24s %12s rows   %d of %d files new or changed   %.1f s"
-        logger.info(news, table.label, rows, len(results), len(found), seconds)
-
-
-class _Files:
-    """The folder or bucket above `sales/`, with its errors as messages."""
-
-    def __init__(self, root: str) -> None:
-        self.system, self.base = open_store(root, "STORES_URL", is_new=True)
-        self.is_local = isinstance(self.system, LocalFileSystem)
-        self.root = printable(self.base) if self.is_local else shown(root.rstrip("/"))  # for people
-
-    def of(self, asked: Interval) -> tuple[list[File], list[str]]:
-        """The files of the flagged days in the interval, and the day folders there that have no flag, in order.
-
-        Files that are not read are reported: how many, why, and the name of one.
-        """
-        entries = self._entries()
-        flagged = {path.rpartition("/")[0] for path in entries if path.endswith(f"/{FLAG}")}
-        files, waiting, left = [], set(), defaultdict(list)
-        for path, entry in sorted(entries.items()):
-            name = path.removeprefix(self.base).lstrip("/")
-            folder, _, base_name = name.rpartition("/")
-            day = _day(folder)
-            if base_name == FLAG:
-                continue
-            if entry["type"] == "linked folder":
-                left[_LINKED_FOLDER].append(name)
-            elif day is None:
-                left[_OTHER_FOLDER].append(name)
-            elif base_name.lower() == FLAG:
-                left[_OTHER_FLAG].append(name)
-            elif base_name.startswith((".", "_")):
-                left[_HIDDEN].append(name)
-            elif not base_name.lower().endswith((".parquet", ".csv")):
-                left[_OTHER_ENDING].append(name)
-            elif (asked.from_ and day + timedelta(days=1) <= asked.from_) or (asked.until and day >= asked.until):
-                continue
-            elif path.rpartition("/")[0] in flagged:
-                files.append(File(path, name, day, entry.get("size"), entry.get("ETag"), entry["type"] == "file"))
-            else:
-                waiting.add(folder)
-        for why, names in left.items():
-            logger.warning("stores: %d files are not read: %s; such as %s", len(names), why, printable(names[0]))
-        return files, sorted(waiting)
-
-    def _entries(self) -> dict[str, dict]:
-        """Everything below `sales/` that is no folder, by its path."""
-        sales, most = f"{self.base}/sales", settings().store_files_max
-        try:
-            if not self.is_local:
-                self.system.invalidate_cache()
-                entries = self._in_time("sales", "find", sales, detail=True)
-            elif not self._is_within(sales):
-                raise StorehouseError(
-                    f"{self.root}/sales leads out of its folder. "
-                    "Set STORES_URL to the folder above the one that it leads to."
-                )
-            else:
-                found = self._below(sales) if Path(sales).is_dir() else ()
-                entries = {entry.path: {"type": self._type(entry)} for entry in itertools.islice(found, most + 1)}
-        except ValueError as error:
-            raise StorehouseError(f"STORES_URL={self.root}: {without_values(first_line(error))}.") from None
-        except AWAY as error:
-            raise self._away(error) from None
-        if not entries:
-            raise StorehouseError(f"There is no file below {self.root}/sales. Check STORES_URL (docs/sources.md).")
-        if len(entries) > most:
-            raise StorehouseError(
-                f"{self.root}/sales holds more than STORE_FILES_MAX ({most:,}) files. "
-                "Move old days away, or allow more."
-            )
-        return entries
-
-    def open(self, file: File) -> BufferedReader:
-        """The file's bytes, to read and to seek in: the file itself, or a copy of what is in the bucket.
-
-        Raises:
-            StorehouseError: it is no file of this folder, or too large.
-            TransientError: it is away, or is replaced meanwhile.
-        """
-        if not file.is_file:
-            raise self._is_no_file(file)
-        try:
-            if file.size is not None:
-                _check_size(file.size)
-            stream = self._opened(file) if self.is_local else self._fetched(file)
-            _check_size(_stamp(stream)[0])
-        except ValueError as error:
-            raise _unread(f"{self.root}/{printable(file.name)}", str(error)) from None
-        except AWAY as error:
-            raise self._away(error, file.name) from None
-        return stream
-
-    def _opened(self, file: File) -> BufferedReader:
-        path = os.path.realpath(file.path)
-        if not self._is_within(path):
-            raise self._is_no_file(file)
-        # A pipe that took the file's place meanwhile would not open before somebody writes to it.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            os.close(handle)
-            raise self._is_no_file(file)
-        return os.fdopen(handle, "rb")
-
-    def _fetched(self, file: File) -> BufferedReader:
-        with tempfile.NamedTemporaryFile(prefix="storehouse-") as copy:
-            self._in_time(file.name, "get_file", file.path, copy.name, callback=_Limit())
-            if file.etag:
-                self.system.invalidate_cache()
-                if self._in_time(file.name, "info", file.path).get("ETag") != file.etag:
-                    raise _changed(f"{self.root}/{printable(file.name)}")
-            # It stays readable after its name is gone.
-            return Path(copy.name).open("rb")
-
-    def _in_time(self, name: str, method: str, *args: Any, **kwargs: Any) -> Any:
-        """What the store answers, within `STORE_FILE_SECONDS` if it is one that can be left."""
-        seconds = settings().store_file_seconds
-        if not isinstance(self.system, AsyncFileSystem):
-            return getattr(self.system, method)(*args, **kwargs)
-        try:
-            return sync(self.system.loop, getattr(self.system, f"_{method}"), *args, timeout=seconds, **kwargs)
-        except FSTimeoutError:
-            raise self._away(TimeoutError(_too_slow()), name) from None
-
-    def _below(self, folder: str) -> Iterator[os.DirEntry]:
-        """Not by fsspec, for which a folder that may not be read is an empty one."""
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    yield from self._below(entry.path)
-                else:
-                    yield entry
-
-    def _type(self, entry: os.DirEntry) -> str:
-        if not entry.is_symlink():
-            return "file" if entry.is_file() else "other"
-        try:
-            if entry.is_dir():
-                return "linked folder"
-            return "file" if entry.is_file() and self._is_within(entry.path) else "other"
-        except OSError:  # it leads back to itself
-            return "other"
-
-    def _is_within(self, path: str) -> bool:
-        return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.base))
-
-    def _is_no_file(self, file: File) -> StorehouseError:
-        return StorehouseError(
-            f"stores.sales: {self.root}/{printable(file.name)} is no file of this folder, but a pipe, a device, "
-            "a socket, or a link that leads out of it or nowhere. It was not read. "
-            "Put the file itself there, or remove it."
-        )
-
-    def _away(self, error: Exception, name: str = "sales") -> StorehouseError:
-        kind = StorehouseError if isinstance(error, PermissionError | NoCredentialsError) else TransientError
-        return kind(
-            f"{self.root}/{printable(name)} can't be read: {first_line(error)}. "
-            "Check STORES_URL and, for s3://, AWS_ENDPOINT_URL and the AWS credentials."
-        )
-
-
-class _Limit(Callback):
-    """Stops the copying of a file that is larger than it was said to be."""
-
-    def relative_update(self, inc: int = 1) -> None:
-        """Count bytes that came."""
-        super().relative_update(inc)
-        _check_size(self.value)
-
-
-def _check_size(size: int) -> None:
-    if not size:
-        raise ValueError("it is empty")
-    if size > settings().store_file_max_mb * 1e6:
-        raise ValueError(f"it is larger than STORE_FILE_MAX_MB ({settings().store_file_max_mb:g} MB)")
-
-
-def _stamp(stream: BufferedReader) -> tuple[int, int]:
-    """What changes when a file is written to."""
-    now = os.fstat(stream.fileno())
-    return now.st_size, now.st_mtime_ns
-
-
-def _hash(stream: BufferedReader) -> str:
-    digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    stream.seek(0)
-    return f"sha256:{digest}"
-
-
-def _unread(place: str, why: str) -> StorehouseError:
-    return StorehouseError(
-        f"stores.sales: {place} can't be read: {why}. Nothing of it was landed. Write it again; the next load takes it."
-    )
-
-
-def _changed(place: str) -> TransientError:
-    return TransientError(
-        f"stores.sales: {place} changed while it was read. Nothing of it was landed; the next load takes it. "
-        f"Write a day's files before its {FLAG}, and move a file that is corrected into its place."
-    )
-
-
-def _too_slow() -> str:
-    return f"it takes longer than STORE_FILE_SECONDS ({settings().store_file_seconds:g} s)"
-
-
-@contextmanager
-def _memory_limit() -> Iterator[None]:
-    """Within, this process can take `STORE_MEMORY_MB` more: what would need more raises MemoryError.
-
-    On Linux only: macOS has no /proc and does not enforce RLIMIT_AS, so that there a file is limited by its size alone.
-    """
-    if sys.platform != "linux":
-        yield
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    most = taken + int(settings().store_memory_mb * 1e6)
-    if soft != resource.RLIM_INFINITY:
-        most = min(most, soft)
-    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-
-
-def _day(folder: str) -> datetime | None:
-    named = _DAY_FOLDER.fullmatch(folder)
-    if named is None:
-        return None
-    try:
-        year, month, day = map(int, named.groups())
-        midnight = datetime.combine(date(year, month, day), datetime.min.time(), UTC)
-        # The last day of the calendar has no end.
-        return midnight if midnight + timedelta(days=1) else None
-    except (ValueError, OverflowError):
-        return None
+        logger.info(news, table.label, rows, len(results), len(found.files), seconds)
 
 
 def _load_file(
-    warehouse: Database, place: str, stream: BufferedReader, stamp: tuple[int, int], load: Load
+    warehouse: Database, place: Place, file: File, stream: BufferedReader, as_opened: tuple[int, int], load: Load
 ) -> LoadResult:
-    """Land what a file holds, as it was when it had this stamp; `place` is where it is, for messages."""
+    """Land what a file holds, as it was when it had this stamp."""
 
     def feed(copy: psycopg.Copy) -> None:
-        lines = _csv_lines if (load.partition or "").lower().endswith(".csv") else _parquet_lines
-        try:
-            with _memory_limit():
-                for line, text in _within_limits(lines(stream, load)):
-                    copy.write_row((text, line))
-        except psycopg.Error:
-            raise
-        except Exception as error:
-            # The file breaks while it is read, in whatever way: the others land.
-            raise (_changed(place) if _stamp(stream) != stamp else _broken(place, error)) from None
-        if _stamp(stream) != stamp:
-            raise _changed(place)
-        load.bytes = stamp[0]
+        with reading(place, file, stream, as_opened):
+            for line, text in records(stream, load, _said(load.table), file.form, file.values):
+                copy.write_row((text, line))
+        load.bytes = as_opened[0]
 
     def append(load_id: int) -> int:
         return append_rows(warehouse, load.table, ["payload", "_line"], load_id, _file=load.partition)
@@ -396,93 +135,46 @@ def _load_file(
     return land(warehouse, load, {"payload": "jsonb", "_line": "bigint"}, feed, append)
 
 
-def _broken(place: str, error: Exception) -> StorehouseError:
-    match error:
-        case MemoryError():
-            return _unread(place, f"it takes more memory than STORE_MEMORY_MB ({settings().store_memory_mb:g} MB)")
-        case TimeoutError():
-            return TransientError(str(_unread(place, str(error))))
-        case ValueError() | csv.Error() | OSError():  # Arrow's errors are of these kinds
-            return _unread(place, without_values(first_line(error)))
-        case _:
-            return _unread(place, unexpected(error))
+def discover(connection: str, meta: dict[str, Any]) -> list[Found]:
+    """What the files of a place look like: a table for each pattern that they have in common."""
+    return files_looks.discover(connection, meta)
 
 
-def _within_limits(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """The lines of a file, until they are too many, too long, or too slow.
-
-    Raises:
-        ValueError, TimeoutError: which limit it was.
-    """
-    limits = settings()
-    until, most, longest = time.monotonic() + limits.store_file_seconds, limits.store_file_max_mb * 1e6, _longest()
-    unpacked = 0
-    for number, text in lines:
-        unpacked += len(text)
-        if len(text) > longest:
-            raise ValueError(_too_long("row", number))
-        # A line of CSV grows by its members' names.
-        if unpacked > most * 10:
-            raise ValueError(f"it unpacks to more than ten times STORE_FILE_MAX_MB ({limits.store_file_max_mb:g} MB)")
-        if time.monotonic() > until:
-            raise TimeoutError(_too_slow())
-        yield number, text
+def check(table: Table) -> list[str]:
+    """Read one file as a load would, and say what differs from its declaration."""
+    return files_looks.check(table)
 
 
-def _longest() -> int:
-    return int(settings().store_line_max_mb * 1e6)
+def _said(table: Table) -> Files:
+    """The table's declaration."""
+    return cast(Files, table.declaration)
 
 
-def _too_long(what: str, number: int) -> str:
-    return f"{what} {number} is longer than STORE_LINE_MAX_MB ({settings().store_line_max_mb:g} MB)"
+def _way_of_reading(said: Files) -> str:
+    """For the checksum: a file that is to be read in another way than by its name is landed again in that way."""
+    way = said.model_dump(include={"format", "compression", "csv"}, exclude_defaults=True)
+    if not said.csv.header:
+        way["columns"] = said.columns
+    if values := sorted(read_pattern(said.files).values.intersection(said.columns)):
+        way["values"] = values
+    return f" read:{zlib.crc32(repr(way).encode()):08x}" if way else ""
 
 
-def _csv_lines(stream: BufferedReader, load: Load) -> Iterator[tuple[int, str]]:
-    """Line number (the header is 1) and payload, values as text. A field can't hold a line break."""
-    lines = _raw_lines(stream)
-    header = _fields(next(lines).decode("utf-8-sig").rstrip("\r\n"))
-    _check_columns(header, load, "header line")
-    for number, line in enumerate(lines, start=2):
-        try:
-            text = line.decode().rstrip("\r\n")
-            if not text:
-                continue
-            record = dict(zip(header, _fields(text), strict=True))
-        except (csv.Error, ValueError):
-            yield number, unreadable(line.decode(errors="backslashreplace").rstrip("\r\n"))
-        else:
-            yield number, payload(json.dumps(record, ensure_ascii=False))
+def _not_ready(said: Files) -> str:
+    return f"no {said.ready.flag} yet" if said.ready.flag else f"changed less than {said.ready.minutes:g} minutes ago"
 
 
-def _raw_lines(stream: BufferedReader) -> Iterator[bytes]:
-    longest = _longest()
-    for number in itertools.count(1):
-        line = stream.readline(longest + 1)
-        if len(line) > longest:
-            raise ValueError(_too_long("line", number))
-        if not line:
-            return
-        yield line
+def _why_waiting(said: Files) -> str:
+    if said.ready.flag:
+        return f"has no {said.ready.flag}: it is not written yet"
+    return f"changed less than {said.ready.minutes:g} minutes ago: it may not be written yet"
 
 
-def _fields(line: str) -> list[str]:
-    return next(csv.reader((line,), strict=True))
+def _advice(said: Files) -> str:
+    return "Wait for the flag, or write it." if said.ready.flag else "The next load takes it."
 
 
-def _parquet_lines(stream: BufferedReader, load: Load) -> Iterator[tuple[int, str]]:
-    """Row number from 1 and payload."""
-    file = parquet.read(stream)
-    _check_columns(file.schema_arrow.names, load, "schema")
-    numbers = itertools.count(1)
-    # With threads of Arrow's own, a process may abort when it ends (apache/arrow#34314).
-    for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
-        for text in parquet.payloads(batch):
-            yield next(numbers), text
-
-
-def _check_columns(names: list[str], load: Load, where: str) -> None:
-    load.members.update(names)
-    if missing := [name for name in load.table.key if name not in names]:
-        raise ValueError(f"its {where} lacks {', '.join(missing)}")
-    if len(set(names)) < len(names):
-        raise ValueError(f"its {where} names a column twice")
+def _hash(stream: BufferedReader) -> str:
+    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    stream.seek(0)
+    return f"sha256:{digest}"

@@ -95,10 +95,101 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
         of_table("orders", path="https://api.example.com/orders"),
         "marketplace.orders: path: it has another form; it is the path below the connection, such as /orders",
     ),
-    "another pattern of files": (
+    "a pattern above the connection": (
         "stores",
-        of_table("sales", files="sales/*.csv"),
-        "stores.sales: files: it must be 'sales/year=*/month=*/day=*/*'; it is the pattern of the files",
+        of_table("sales", files="../sales/*.csv"),
+        "stores.sales: files: it must be a path below the connection without .., ending in a file: sales/{date}/*.csv",
+    ),
+    "a pattern with two folders in one": (
+        "stores",
+        of_table("sales", files="sales/a**/*.csv"),
+        "stores.sales: files: ** stands for folders, between two /; write * for a part of a name",
+    ),
+    "a pattern with strange braces": (
+        "stores",
+        of_table("sales", files="sales/{Year}/*.csv"),
+        "stores.sales: files: braces hold the name of a value, such as {region}, or words, such as {csv,parquet}",
+    ),
+    "a pattern with a value twice": (
+        "stores",
+        of_table("sales", files="{region}/{region}/*.csv"),
+        "stores.sales: files: the value region stands twice; write * in one of its places",
+    ),
+    "a value of the path that is not among the columns": (
+        "stores",
+        of_table("sales", files="{regoin}/*.csv"),
+        "stores.sales: files: the value regoin is not among its columns; add it there, or write * in its place",
+    ),
+    "a pattern of files that nobody can read": (
+        "stores",
+        of_table("sales", files="sales/*.xlsx"),
+        "stores.sales: files: it must end in .parquet, .csv, .jsonl, .ndjson or .json, all but the first also with "
+        ".gz or .zst; or say format and compression",
+    ),
+    "a format that there is not": (
+        "stores",
+        of_table("sales", format="xlsx"),
+        "stores.sales: format: it must be 'parquet', 'csv' or 'json'; "
+        "it is how the files are written, where their ending does not say it",
+    ),
+    "a packed Parquet": (
+        "stores",
+        of_table("sales", files="*", format="parquet", compression="gzip"),
+        "stores.sales: compression: leave it out: a Parquet file is packed within itself",
+    ),
+    "how a CSV is written that is none": (
+        "stores",
+        of_table("sales", files="*.jsonl", format="json", csv={"delimiter": ";"}),
+        "stores.sales: csv: leave it out: the files are json",
+    ),
+    "an encoding that there is not": (
+        "stores",
+        of_table("sales", csv={"encoding": "latin-99"}),
+        "stores.sales: csv.encoding: there is no such encoding; "
+        "it is as Python names it, such as latin-1, cp1252 or utf-16",
+    ),
+    "an encoding of no text": (
+        "stores",
+        of_table("sales", csv={"encoding": "base64"}),
+        "stores.sales: csv.encoding: there is no such encoding; "
+        "it is as Python names it, such as latin-1, cp1252 or utf-16",
+    ),
+    "a delimiter of two characters": (
+        "stores",
+        of_table("sales", csv={"delimiter": "||"}),
+        'stores.sales: csv.delimiter: it is too long; it is one character, such as ";" or "\\t"',
+    ),
+    "an escape that ends the line": (
+        "stores",
+        of_table("sales", csv={"escape": "\n"}),
+        "stores.sales: csv.escape: it must be a character of its own, and no line break",
+    ),
+    "a text for no value that never comes": (
+        "stores",
+        of_table("sales", csv={"escape": "\\", "null_text": "\\N"}),
+        "stores.sales: csv.null_text: write it without the escape, which is gone when values are compared with it",
+    ),
+    "a word of a CSV that there is not": (
+        "stores",
+        of_table("sales", csv={"separator": ";"}),
+        "stores.sales: csv.separator: there is no such field here; there are delimiter, quote, escape, encoding, "
+        "header, null_text, line_breaks",
+    ),
+    "ready by flag and by age": (
+        "stores",
+        of_table("sales", ready={"flag": "done", "minutes": 5}),
+        "stores.sales: ready: it must have one of flag and minutes",
+    ),
+    "a flag in another folder": (
+        "stores",
+        of_table("sales", ready={"flag": "flags/done"}),
+        "stores.sales: ready.flag: it has another form; it is the name of a file that says that its folder is written",
+    ),
+    "an age of nothing": (
+        "stores",
+        of_table("sales", ready={"minutes": 0}),
+        "stores.sales: ready.minutes: it must be greater than 0; "
+        "it is for how long nobody has changed the file, such as 30",
     ),
     "no key": (
         "shop",

@@ -104,13 +104,12 @@ def test_a_store_that_cannot_be_read_or_written_is_told_without_its_secrets(
 ) -> None:
     url = f"{scheme}://{place}"
     configure(AIRFLOW_HOME=tmp_path, STORES_URL=url, SALES_EXPORT_URL=url)
-    from extract_load.connectors.files import _Files
-    from extract_load.ledger import Interval
+    from extract_load.connectors.files_places import Place
     from publish.sales import _Target
     from storehouse.orchestrate.readiness import why_not_ready
 
     looks = (
-        lambda: _Files(url).of(Interval(None, None)),
+        lambda: Place("stores.sales", "STORES_URL", "sales").entries(),
         lambda: _Target(url).sizes(),
         lambda: why_not_ready("stores", None),
     )
