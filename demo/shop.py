@@ -9,14 +9,13 @@ from psycopg import sql
 
 from demo import stores
 from demo.database import PLACE, Clock, connect, read_clock
-from demo.statements import statement
+from demo.statements import filled_by, shop_tables, statement
 from storehouse.core.databases import take_lock
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import settings
 
 START = date(2026, 1, 1)
 ADVANCE_LOCK = 0x5EED_0007  # an advisory lock of the shop's database
-TABLES = ("customers", "products", "orders", "order_items", "payments")
 
 # Days after which nothing more can happen to an order: sql/lives.sql draws at most 38.
 LIFE = timedelta(days=40)
@@ -32,7 +31,6 @@ class Channel:
     name: str
     key: int  # what the keys of its draws leave over, divided by 3; the stores' leave 2
     faults: str  # what can be wrong in an order's head
-    tables: tuple[str, ...]  # what its orders fill
 
 
 CHANNELS = (
@@ -40,14 +38,12 @@ CHANNELS = (
         "web",
         0,
         "no_status negative_total absurd_total unknown_currency untidy_currency unknown_status far_future",
-        ("orders", "order_items", "payments", "reviews"),
     ),
     Channel(
         "marketplace",
         1,
         "no_order_id no_buyer no_lines negative_total absurd_total unknown_currency untidy_currency unknown_status "
         "far_future unreadable_date malformed_product zero_quantity",
-        ("marketplace_orders",),
     ),
 )
 
@@ -138,7 +134,10 @@ def _play(
     }
 
     def run(name: str, **more: object) -> int:
-        return connection.execute(statement(name, **values, **more)).rowcount
+        cursor = connection.execute(statement(name, **values, **more))
+        while cursor.nextset():
+            pass
+        return cursor.rowcount
 
     if is_new:
         _check_empty(connection)
@@ -147,13 +146,14 @@ def _play(
         run("schema")
     # Orders that went out wrong on purpose, until the shop plays on. A shop may be older than this table.
     connection.execute("create table if not exists demo.spoiled (order_id bigint primary key)")
-    if corrected := run("orders_corrected"):
+    if not is_new and (corrected := run("orders_corrected")):
         report(f"web: {corrected:,} orders corrected that went out wrong")
     run("days")
     rows = {name: run(name) for name in ("products", "products_gone", "customers")}
     report(f"shop: {rows['products']:,} products and {rows['customers']:,} customers new or changed")
     for channel in CHANNELS:
-        rows |= dict.fromkeys(channel.tables, 0)
+        tables = filled_by(channel.name)
+        rows |= dict.fromkeys(tables, 0)
         for first, end in _chunks(connection, channel, clock.day - LIFE, last):
             connection.execute("drop table if exists pg_temp.lives, pg_temp.lines, pg_temp.pays")
             run(
@@ -169,14 +169,14 @@ def _play(
             for name in ("lines", "pays"):
                 run(name)
                 connection.execute(f"analyze {name}")
-            for table in channel.tables:
-                rows[table] += run(table)
-            made = ", ".join(f"{rows[table]:,} {table.replace('_', ' ')}" for table in channel.tables)
+            for table in tables:
+                rows[table] += run(f"{channel.name}/{table}")
+            made = ", ".join(f"{rows[table]:,} {table.replace('_', ' ')}" for table in tables)
             report(f"{channel.name}: orders recorded through {end - timedelta(days=1)}: {made} new or changed")
     if bad_orders:
         report(f"web: {run('orders_spoiled'):,} orders go out with a negative total")
     if is_new:
-        names = sql.SQL(", ").join(sql.Identifier(settings().shop_schema, table) for table in TABLES)
+        names = sql.SQL(", ").join(sql.Identifier(settings().shop_schema, table) for table in shop_tables())
         connection.execute(sql.SQL("analyze {}, demo.marketplace_orders, demo.reviews").format(names))
     connection.execute("delete from demo.clock")
     connection.execute(
@@ -221,7 +221,7 @@ def _check_empty(connection: psycopg.Connection) -> None:
     schema = settings().shop_schema
     taken = connection.execute(
         "select table_name from information_schema.tables where table_schema = %s and table_name = any(%s)",
-        [schema, list(TABLES)],
+        [schema, list(shop_tables())],
     ).fetchone()
     if taken:
         raise StorehouseError(

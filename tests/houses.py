@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psycopg
 
+from extract_load.tables import tables_of
 from storehouse.core.settings import PROJECT, settings
 from storehouse.laptop.server import Server
 
@@ -50,6 +51,20 @@ class House:
         """Run a script of statements on the shop database, in one transaction."""
         with psycopg.connect(self.shop) as connection:
             connection.execute(script)
+
+
+def whole_shop(script: str) -> str:
+    """A script that makes a shop, with what it lacks of the declared tables and columns: a scene names only its own."""
+    lacking = [
+        f"create table if not exists {table.place} ();"
+        + "".join(
+            f"alter table {table.place} add column if not exists {column} {kind};"
+            for column, kind in table.columns.items()
+            if column not in table.optional
+        )
+        for table in tables_of("shop")
+    ]
+    return script + "".join(lacking)
 
 
 def build_house(server: Server, home: Path, shop_server: Server | None = None) -> Iterator[House]:

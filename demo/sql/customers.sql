@@ -1,3 +1,18 @@
+create table if not exists {shop}.customers (
+    customer_id bigint primary key,
+    email text,
+    full_name text,
+    address text,
+    postal_code text,
+    city text,
+    region text,
+    country text,
+    created_at timestamptz not null,
+    updated_at timestamptz not null
+);
+
+create index if not exists customers_by_updated_at on {shop}.customers (updated_at);
+
 -- Grain: one row per customer who changed in [previous, until).
 with recent as (
 

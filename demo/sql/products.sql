@@ -1,3 +1,16 @@
+create table if not exists {shop}.products (
+    product_id text primary key,
+    name text,
+    category text,
+    price numeric(14, 2),
+    currency text,
+    is_active boolean not null,
+    created_at timestamptz not null,
+    updated_at timestamptz not null
+);
+
+create index if not exists products_by_updated_at on {shop}.products (updated_at);
+
 -- Grain: one row per product that changed in [previous, until).
 with born as materialized (
 

@@ -4,6 +4,10 @@
         refused is put right when its file is, by its key or without it: the key itself may have been wrong. One that is
         still wrong has landed, and counts, again.
     -#}
+    {%- set sources = [] -%}
+    {%- for landed in landed_tables() if landed.meta.get('connector') == 'files' -%}
+        {%- do sources.append("'" ~ landed.source ~ "'") -%}
+    {%- endfor -%}
     select
         loads.load_id,
         max(later.load_id) as last_load_id
@@ -14,6 +18,6 @@
             and loads.table_name = later.table_name
             and loads.partition = later.partition
             and loads.load_id < later.load_id
-    where loads.source = 'stores'
+    where loads.source in ({{ sources | unique | join(', ') or "''" }})
     group by loads.load_id
 {%- endmacro %}

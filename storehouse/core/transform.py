@@ -4,6 +4,7 @@ import gc
 import io
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -110,13 +111,25 @@ def document(folder: Path) -> Path:
     if not done.success:
         raise as_error(f"dbt's documentation could not be written: {without_rows(str(done.exception or done.result))}")
     page = (folder / "index.html").read_text()
-    for name in ("manifest", "catalog"):
+    manifest, catalog = (json.loads((folder / f"{name}.json").read_text()) for name in ("manifest", "catalog"))
+    _describe(manifest, catalog)
+    for name, content in (("manifest", manifest), ("catalog", catalog)):
         # dbt's own --static writes it into a script as it is, and a column of a source may be named `</script>`.
-        data = (folder / f"{name}.json").read_text().replace("<", "\\u003c")
-        page = page.replace(f'"{name.upper()}.JSON INLINE DATA"', data)
+        page = page.replace(f'"{name.upper()}.JSON INLINE DATA"', json.dumps(content).replace("<", "\\u003c"))
     file = folder / "static_index.html"
     file.write_text(page)
     return file
+
+
+def _describe(manifest: dict, catalog: dict) -> None:
+    """A column without a description gets the doc block of its name: of orders `order__status`, else `status`."""
+    blocks = {block["name"]: block["block_contents"] for block in manifest["docs"].values()}
+    for unique_id, table in catalog["nodes"].items():
+        model = manifest["nodes"][unique_id]
+        domains = [word.rstrip("s") + "__" for word in re.split("_+", model["name"])]
+        for column in table["columns"].keys() - model["columns"].keys():
+            if found := next((domain + column for domain in [*domains, ""] if domain + column in blocks), None):
+                model["columns"][column] = {"name": column, "description": blocks[found]}
 
 
 def names(arguments: list[str]) -> set[str]:

@@ -5,9 +5,10 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from extract_load import ledger
-from extract_load.tables import TABLES
+from extract_load.tables import TABLES, Table
 from storehouse.core import databases
 
 DAY_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -24,6 +25,8 @@ TEXTS = [
     ("", "en"),
     (None, None),
 ]
+# What a column of a table that this file does not speak of may hold, where no other table has one of its name.
+ANY = {"text": ["x", " x ", "\u200b", ""], "boolean": [True, False], "integer": [-1, 0, 2], "numeric": [-0.5, 0, 12.5]}
 PAYLOAD = {"payload": "jsonb"}
 FILES = {"payload": "jsonb", "_file": "text", "_line": "bigint"}
 
@@ -63,6 +66,14 @@ class World:
             *self._lives(orders // 2, lambda key, at: self._review(key, at, orders)),
             *self._lives(orders // 2, self._store_line),
         ]
+        spoken_of = {record.table for record in self.records}
+        self.seen: dict[str, list] = {}
+        for record in self.records:
+            for name, value in record.values.items():
+                self.seen.setdefault(name, []).append(value)
+        for table in TABLES:
+            if table.label not in spoken_of:
+                self.records += self._lives(orders // 2, partial(self._declared, table))
         for record in self.records:
             # Mostly once; sometimes again, later, or before the version that it replaces.
             record.arrives = sorted(self.dice.choices(range(batches), k=self.dice.choice([1, 1, 1, 2, 3])))
@@ -248,6 +259,23 @@ class World:
         }
         return Record("stores.sales", {"payload": json.dumps(payload), "_file": "f.csv", "_line": key})
 
+    def _declared(self, table: Table, key: int, at: datetime) -> Record:
+        """A record of a table that this file does not speak of: of its declaration, and of what other tables hold."""
+        kinds = table.columns or dict.fromkeys(sorted(table.members), "text")
+        values = {name: self.dice.choice([None, *self._any(name, kind)]) for name, kind in kinds.items()}
+        values |= {name: key if kinds[name] in ("integer", "numeric") else str(key) for name in table.key}
+        values |= {name: at for name in [table.version] if name} | {name: None for name in [table.deleted] if name}
+        if table.columns:
+            return Record(table.label, values, op="d" if self._sometimes(0.1) else "u")
+        values |= {table.deleted: self._sometimes(0.1)} if table.deleted else {}
+        return Record(table.label, {"payload": json.dumps(values, default=str), "_file": "f", "_line": key})
+
+    def _any(self, name: str, kind: str) -> list:
+        """Values for a column: of the columns of its name, else of its type."""
+        if name in self.seen:
+            return self.dice.choices(self.seen[name], k=4)
+        return [self._moment()] if kind == "timestamptz" else ANY[kind]
+
 
 class Landed:
     """What has really been landed, with the load ids that it got: the truth that an oracle starts from."""
@@ -259,7 +287,7 @@ class Landed:
     def land(self, table_name: str, records: list[Record], interval: tuple[datetime, datetime]) -> None:
         """Land records as one load of an interval, through extract-load's own transaction."""
         (table,) = (t for t in TABLES if t.label == table_name)
-        columns = dict(table.columns) or (FILES if table.source == "stores" else PAYLOAD)
+        columns = dict(table.columns) or (FILES if table.connector == "files" else PAYLOAD)
         order = list(columns)
 
         def feed(copy: object) -> None:

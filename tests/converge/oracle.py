@@ -177,10 +177,10 @@ class Oracle:
         return {name: content(record) for name, (_, record) in best.items() if not is_deleted(record)}
 
     def loads(self) -> dict[int, tuple[int, int]]:
-        """Accepted and refused rows of each load."""
+        """Accepted and refused rows of each load of the tables whose rules are known here."""
         counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
-        for table, rows in self.landed.rows.items():
-            for load_id, _, record in rows:
+        for table in ACCEPTS.keys() & self.landed.rows.keys():
+            for load_id, _, record in self.landed.rows[table]:
                 counts[load_id][0 if self.accepts(table, load_id, record) else 1] += 1
         return {load_id: tuple(count) for load_id, count in counts.items()}
 

@@ -7,11 +7,14 @@ with lines as (
         line_number
     from {{ ref('stg_shop__order_items') }}
     where not _is_deleted
+    {% for channel, lines in channels('lines') %}
     union all
     select
         order_id,
         line_number
-    from {{ ref('stg_marketplace__order_lines') }}
+    from {{ ref(lines) }}
+    where _is_deleted is not true
+    {% endfor %}
     union all
     select
         order_id,

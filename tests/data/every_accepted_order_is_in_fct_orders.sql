@@ -5,10 +5,12 @@ with accepted as (
     select order_id
     from {{ ref('stg_shop__orders') }}
     where not _is_deleted
+    {% for channel, orders in channels('orders') %}
     union all
     select order_id
-    from {{ ref('stg_marketplace__orders') }}
+    from {{ ref(orders) }}
     where not _is_deleted
+    {% endfor %}
     union all
     select distinct order_id
     from {{ ref('stg_stores__sales') }}

@@ -2,7 +2,8 @@
 
 A block is named for the column that it describes (`customer_id`). Where one name means different things, it is named
 `<domain>__<column>`, and only models about that domain use it: `order__status` in `fct_orders`, `payment__status` in
-`fct_payments`. Marts and operations have enforced contracts, so their YAML names every column that a reader sees.
+`fct_payments`. Marts and operations have enforced contracts, so their YAML names every column that a reader sees. In
+staging and intermediate models a column has its block by its name (`make docs` shows it): the YAML does not repeat it.
 """
 
 import re
@@ -21,8 +22,22 @@ Described = tuple[str, str, str]  # model, column (empty: the model itself), des
 
 def test_every_doc_block_is_used() -> None:
     used = {block for _, _, description in described() for block in blocks_of(description)}
-    assert defined() - used == set(), "doc blocks that no description uses: delete them"
+    by_name = {word for path in (PROJECT / "models").rglob("*.sql") if not_read(path) for word in words_of(path)}
+    unused = {block for block in defined() - used if block.rpartition("__")[2] not in by_name}
+    assert unused == set(), "doc blocks that no description uses: delete them"
     assert used - defined() == set(), "descriptions name doc blocks that do not exist"
+
+
+def test_a_column_that_nobody_reads_does_not_repeat_its_block() -> None:
+    repeated = [
+        f"{path.name}: {node['name']}.{column['name']}"
+        for path in (PROJECT / "models").rglob("*__models.yml")
+        if not_read(path)
+        for node in yaml.safe_load(path.read_text())["models"]
+        for column in node.get("columns", [])
+        if column.keys() == {"name", "description"} and blocks_of(column["description"])
+    ]
+    assert repeated == [], "these say no more than the doc block of their name: leave them out"
 
 
 def test_doc_blocks_describe_columns_of_their_domain() -> None:
@@ -65,6 +80,16 @@ def fits(block: str, model: str, column: str, all_blocks: set[str]) -> bool:
         return (name == column and domain.rstrip("s") in words) or column == f"{domain}_{name}"
     has_one_of_its_domain = any(f"{word}__{column}" in all_blocks for word in words)
     return block == column and not has_one_of_its_domain
+
+
+def not_read(path: Path) -> bool:
+    """Whether a file is of a layer that only other models read."""
+    return path.relative_to(PROJECT / "models").parts[0] in ("staging", "intermediate")
+
+
+def words_of(path: Path) -> list[str]:
+    """The words of a file, column names among them."""
+    return re.findall(r"\w+", path.read_text())
 
 
 def defined() -> set[str]:

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from extract_scene import SHOP, Api, command
 
-from storehouse.core.settings import PROJECT, settings
+from extract_load.tables import TABLES
+from storehouse.core.settings import DEMO, PROJECT, settings
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def run() -> Callable[..., subprocess.CompletedProcess]:
 
 @pytest.fixture
 def api(configure: Callable[..., None]) -> Iterator[Api]:
-    """The API behind MARKETPLACE_URL and REVIEWS_URL."""
+    """The API behind the variables that the declarations name."""
     api = Api()
 
     class Handler(BaseHTTPRequestHandler):
@@ -73,7 +74,8 @@ def api(configure: Callable[..., None]) -> Iterator[Api]:
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     api.url = f"http://127.0.0.1:{server.server_port}"
-    configure(MARKETPLACE_URL=f"{api.url}/marketplace", REVIEWS_URL=api.url, HTTP_RETRIES=2, HTTP_TIMEOUT_SECONDS=5)
+    places = {t.connection: api.url + DEMO.get(t.connection, "") for t in TABLES if t.connector == "api"}
+    configure(**places, HTTP_RETRIES=2, HTTP_TIMEOUT_SECONDS=5)
     yield api
     server.shutdown()
     server.server_close()

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-SHOP = """
+from houses import whole_shop
+
+SHOP = whole_shop("""
     create type order_status as enum ('created', 'approved', 'shipped');
     create domain money_amount as numeric(18, 2);
     create table customers (
@@ -34,7 +36,7 @@ SHOP = """
         payment_id uuid primary key, order_id bigint, method text, installments integer, amount numeric,
         currency text, status text, paid_at timestamptz, created_at timestamptz, updated_at timestamptz
     );
-"""
+""")
 
 FLAG = "complete.flag"
 

@@ -11,6 +11,7 @@ from extract_scene import SHOP, at, order, wait_until
 from houses import build_house
 
 import extract_load
+from extract_load.tables import tables_of
 from storehouse.core.errors import StorehouseError
 from storehouse.laptop.server import Server
 
@@ -223,7 +224,7 @@ def test_all_tables_of_a_load_come_from_one_snapshot(shop):
         shop.execute_in_shop("insert into payments (payment_id, order_id) values (gen_random_uuid(), 1)")
         other.rollback()
         rows = {result.table: result.rows for result in landing.result()}
-    assert rows == {"customers": 0, "products": 0, "orders": 1, "order_items": 0, "payments": 0}
+    assert rows == dict.fromkeys((table.name for table in tables_of("shop")), 0) | {"orders": 1}
 
 
 def test_a_table_that_fails_does_not_keep_the_others_from_landing(shop):

@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import psycopg
 import pytest
-from houses import MODELS_ALONE
+from houses import MODELS_ALONE, whole_shop
 
 import extract_load
 from storehouse.core import transform
@@ -127,7 +127,7 @@ def import_into_the_shop(shop: str, invoices: list[Invoice], at: str) -> None:
 @pytest.fixture(scope="module")
 def wholesaler(house):
     """Two imports that overlap by a third, each landed and built, without an option."""
-    house.execute_in_shop(SHOP)
+    house.execute_in_shop(whole_shop(SHOP))
     third = len(INVOICES) // 3
     for invoices, at, build in (
         (INVOICES[: 2 * third], "2011-02-01 UTC", MODELS_ALONE),

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlparse
 
 import psycopg
 import pytest
+from houses import whole_shop
 
 import extract_load
 from storehouse.core import transform
@@ -121,7 +122,7 @@ def replayed(house, olist: Olist) -> Iterator[None]:
         environment.setenv("REVIEWS_URL", f"http://127.0.0.1:{api.server.server_port}")
         settings.cache_clear()
         with psycopg.connect(house.shop, autocommit=True, options="-c timezone=UTC") as shop:
-            shop.execute((HERE / "shop.sql").read_text())
+            shop.execute(whole_shop((HERE / "shop.sql").read_text()))
             for table, rows in (
                 ("customers", olist.customers),
                 ("orders", olist.orders.values()),

@@ -3,6 +3,8 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+from houses import whole_shop
+
 import extract_load
 from storehouse.core import transform
 from storehouse.core.transform import DAILY
@@ -83,7 +85,7 @@ def odd_rows() -> str:
 
 
 def test_no_odd_row_or_column_stops_a_build(house) -> None:
-    house.execute_in_shop(SHOP)
+    house.execute_in_shop(whole_shop(SHOP))
     house.execute_in_shop(odd_rows())
     extract_load.prepare()
     extract_load.load("shop")

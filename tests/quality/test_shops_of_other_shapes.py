@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from houses import MODELS_ALONE
+from houses import MODELS_ALONE, whole_shop
 
 import extract_load
 from storehouse.core import transform
@@ -55,7 +55,7 @@ def build_and_audit() -> None:
 @pytest.fixture(scope="module")
 def shop(house):
     """It lands twice: the second load brings more columns, and a refund of part that comes after its payment."""
-    house.execute_in_shop(SHOP)
+    house.execute_in_shop(whole_shop(SHOP))
     extract_load.load("shop")
     assert transform.build(MODELS_ALONE) == []
     house.execute_in_shop("""

@@ -8,7 +8,7 @@
 {% call converge.touched('order_id') %}
     select order_id from {{ converge.changes(ref('stg_shop__orders')) }}
     union all
-    select order_id from {{ converge.changes(ref('stg_marketplace__orders')) }}
+    {{ changes_of_channels('orders') }}
     union all
     select order_id from {{ converge.changes(ref('stg_stores__sales')) }}
     union all
@@ -84,12 +84,13 @@ web as (
 
 ),
 
-marketplace as (
+{% for channel, orders in channels('orders') %}
+{{ channel }} as (
 
     select
         order_id,
         source_order_id,
-        'marketplace' as channel,
+        '{{ channel }}' as channel,
         customer_id,
         credited_order_id,
         country,
@@ -100,11 +101,12 @@ marketplace as (
         placed_at,
         cast(null as timestamptz) as shipped_at,
         cast(null as timestamptz) as delivered_at
-    from {{ converge.touched_rows(ref('stg_marketplace__orders'), 'order_id') }} as touched
+    from {{ converge.touched_rows(ref(orders), 'order_id') }} as touched
     where not _is_deleted
 
 ),
 
+{% endfor %}
 store_lines as (
 
     select
@@ -140,8 +142,10 @@ stores as (
 unioned as (
 
     select * from web
+    {% for channel, orders in channels('orders') %}
     union all
-    select * from marketplace
+    select * from {{ channel }}
+    {% endfor %}
     union all
     select * from stores
 

@@ -10,7 +10,7 @@
     union all
     select order_id from {{ converge.changes(ref('stg_shop__order_items')) }}
     union all
-    select order_id from {{ converge.changes(ref('stg_marketplace__order_lines')) }}
+    {{ changes_of_channels('lines') }}
     union all
     select order_id from {{ converge.changes(ref('stg_stores__sales')) }}
 {% endcall %}
@@ -33,6 +33,7 @@ lines as (
         freight_amount
     from {{ converge.touched_rows(ref('stg_shop__order_items'), 'order_id') }} as touched
     where not _is_deleted
+    {% for channel, lines in channels('lines') %}
     union all
     select
         order_id,
@@ -42,7 +43,9 @@ lines as (
         unit_price,
         discount_amount,
         freight_amount
-    from {{ converge.touched_rows(ref('stg_marketplace__order_lines'), 'order_id') }} as touched
+    from {{ converge.touched_rows(ref(lines), 'order_id') }} as touched
+    where _is_deleted is not true
+    {% endfor %}
     union all
     select
         order_id,

@@ -8,7 +8,7 @@
 {% call converge.touched('order_id') %}
     select order_id from {{ converge.changes(ref('stg_shop__payments')) }}
     union all
-    select order_id from {{ converge.changes(ref('stg_marketplace__payments')) }}
+    {{ changes_of_channels('payments') }}
     union all
     select order_id from {{ converge.changes(ref('stg_stores__sales')) }}
     union all
@@ -58,11 +58,12 @@ payments as (
         paid_at
     from {{ converge.touched_rows(ref('stg_shop__payments'), 'order_id') }} as touched
     where not _is_deleted
+    {% for channel, payments in channels('payments') %}
     union all
     select
         payment_id,
         source_payment_id,
-        'marketplace' as channel,
+        '{{ channel }}' as channel,
         order_id,
         refunds_payment_id,
         method,
@@ -71,7 +72,9 @@ payments as (
         currency,
         status,
         paid_at
-    from {{ converge.touched_rows(ref('stg_marketplace__payments'), 'order_id') }} as touched
+    from {{ converge.touched_rows(ref(payments), 'order_id') }} as touched
+    where _is_deleted is not true
+    {% endfor %}
     union all
     select
         payment_id,

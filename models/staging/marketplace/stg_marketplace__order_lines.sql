@@ -19,6 +19,7 @@ select
     cast(cast({{ json_field('line', 'quantity') }} as numeric) as integer) as quantity,
     {{ as_price(json_field('line', 'unit_price')) }} as unit_price,
     {{ as_price('coalesce(' ~ json_field('line', 'discount_amount') ~ ", '0')") }} as discount_amount,
-    {{ as_price('coalesce(' ~ json_field('line', 'freight_amount') ~ ", '0')") }} as freight_amount
+    {{ as_price('coalesce(' ~ json_field('line', 'freight_amount') ~ ", '0')") }} as freight_amount,
+    orders._is_deleted
 from orders
 cross join {{ json_elements('orders.lines') }} as line

@@ -26,6 +26,7 @@ select
     {{ as_price(json_field('payment', 'amount')) }} as amount,
     orders.currency,
     {{ clean_code(json_field('payment', 'status'), 'lower') }} as status,
-    cast({{ json_field('payment', 'paid_at') }} as timestamptz) as paid_at
+    cast({{ json_field('payment', 'paid_at') }} as timestamptz) as paid_at,
+    orders._is_deleted
 from orders
 cross join {{ json_elements('orders.payments') }} as payment

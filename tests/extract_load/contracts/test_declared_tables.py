@@ -1,4 +1,6 @@
-"""What a declared table still lacks before its rows reach a mart: everything is named at once.
+"""What a declared table still lacks before its rows reach a mart, and what is left of one that is declared no more.
+
+Everything is named at once.
 
 No warehouse is needed: the declarations, the SQL and the YAML are read.
 """
@@ -25,8 +27,10 @@ def lacks(declared: Declared) -> list[str]:
     judged = folder / f"judged_{name}.sql"
     found = [
         (f"macros/quality/landed_tables.sql: its name '{label}', for the gate and quarantine", label in named()),
-        (f"{SAMPLES.relative_to(PROJECT)}/{label}.*: a sample of what its source sends", any_sample(label)),
-        (f"{SAMPLES.relative_to(PROJECT)}/{label}.accepted.csv: what staging makes of it", accepted(label)),
+        (
+            f"{SAMPLES.relative_to(PROJECT)}/{label}.yml: what is sent, what is made of it",
+            label in samples(),
+        ),
     ]
     described = descriptions(folder)
     for model, what in ((f"judged_{name}", "its rules, one a line"), (f"stg_{name}", "its accepted rows")):
@@ -57,12 +61,22 @@ def named() -> list[str]:
     return re.findall(r"'(\w+\.\w+)'", (PROJECT / "macros" / "quality" / "landed_tables.sql").read_text())
 
 
-def any_sample(label: str) -> bool:
-    return any((SAMPLES / f"{label}.{ending}").exists() for ending in ("csv", "json"))
+def samples() -> list[str]:
+    """The tables that have a sample."""
+    return [file.stem for file in SAMPLES.glob("*.yml")]
 
 
-def accepted(label: str) -> bool:
-    return (SAMPLES / f"{label}.accepted.csv").exists()
+def left_over(labels: set[str]) -> list[str]:
+    """What is of no declared table any more, a line each."""
+    sources = {label.partition(".")[0] for label in labels}
+    judged = {file: file.stem.removeprefix("judged_").replace("__", ".") for file in STAGING.glob("*/judged_*.sql")}
+    staged = {file: file.stem.removeprefix("stg_").partition("__")[0] for file in STAGING.glob("*/stg_*.sql")}
+    return [
+        *(f"macros/quality/landed_tables.sql: the name '{label}'" for label in named() if label not in labels),
+        *(f"{SAMPLES.relative_to(PROJECT)}/{label}.yml" for label in samples() if label not in labels),
+        *(str(file.relative_to(PROJECT)) for file, label in judged.items() if label not in labels),
+        *(str(file.relative_to(PROJECT)) for file, of in staged.items() if of not in sources | {"ledger"}),
+    ]
 
 
 def descriptions(folder: Path) -> dict[str, str]:
@@ -85,17 +99,30 @@ def test_no_declared_table_lacks_anything() -> None:
     assert [line for declared in read_declarations(STAGING) for line in lacks(declared)] == []
 
 
+def test_nothing_is_left_of_a_table_that_is_not_declared() -> None:
+    assert left_over({f"{source}.{name}" for source, name, _ in read_declarations(STAGING)}) == []
+
+
+def test_what_is_left_of_a_retired_source_is_named() -> None:
+    kept = {f"{source}.{name}" for source, name, _ in read_declarations(STAGING) if source != "stores"}
+    assert left_over(kept) == [
+        "macros/quality/landed_tables.sql: the name 'stores.sales'",
+        "tests/extract_load/contracts/samples/stores.sales.yml",
+        "models/staging/stores/judged_stores__sales.sql",
+        "models/staging/stores/stg_stores__sales.sql",
+    ]
+
+
 def test_what_a_new_table_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     orders = next(declared for declared in read_declarations(STAGING) if declared.name == "orders")
-    assert lacks(orders._replace(name="returns")) == [
-        "shop.returns lacks macros/quality/landed_tables.sql: its name 'shop.returns', for the gate and quarantine",
-        "shop.returns lacks tests/extract_load/contracts/samples/shop.returns.*: a sample of what its source sends",
-        "shop.returns lacks tests/extract_load/contracts/samples/shop.returns.accepted.csv: what staging makes of it",
-        "shop.returns lacks models/staging/shop/judged_shop__returns.sql: its rules, one a line",
-        "shop.returns lacks models/staging/shop: a description of judged_shop__returns",
-        "shop.returns lacks models/staging/shop/stg_shop__returns.sql: its accepted rows",
-        "shop.returns lacks models/staging/shop: a description of stg_shop__returns",
-        "shop.returns lacks models/staging/shop: a description of shop.returns",
+    assert lacks(orders._replace(name="vouchers")) == [
+        "shop.vouchers lacks macros/quality/landed_tables.sql: its name 'shop.vouchers', for the gate and quarantine",
+        "shop.vouchers lacks tests/extract_load/contracts/samples/shop.vouchers.yml: what is sent, what is made of it",
+        "shop.vouchers lacks models/staging/shop/judged_shop__vouchers.sql: its rules, one a line",
+        "shop.vouchers lacks models/staging/shop: a description of judged_shop__vouchers",
+        "shop.vouchers lacks models/staging/shop/stg_shop__vouchers.sql: its accepted rows",
+        "shop.vouchers lacks models/staging/shop: a description of stg_shop__vouchers",
+        "shop.vouchers lacks models/staging/shop: a description of shop.vouchers",
     ]
 
 

@@ -74,12 +74,6 @@ def test_a_delete_is_asked_for_the_rules_of_its_key_only(model: Path) -> None:
     )
 
 
-def test_every_landed_table_is_judged() -> None:
-    from extract_load.tables import TABLES
-
-    assert {model.stem for model in MODELS} == {f"judged_{table.source}__{table.name}" for table in TABLES}
-
-
 def test_rules_of_every_type_are_there() -> None:
     kinds = {re.search(r"\((\w+)\)", words)[1] for model in MODELS for words in rules_of(model)}
     assert kinds == TYPES

@@ -1,3 +1,21 @@
+create table if not exists {shop}.orders (
+    order_id bigint primary key,
+    customer_id bigint,
+    status text,
+    currency text,
+    total_amount numeric(14, 2),
+    discount_code text,
+    placed_at timestamptz,
+    approved_at timestamptz,
+    shipped_at timestamptz,
+    delivered_at timestamptz,
+    created_at timestamptz not null,
+    updated_at timestamptz not null,
+    deleted_at timestamptz
+);
+
+create index if not exists orders_by_updated_at on {shop}.orders (updated_at);
+
 -- Grain: one row per web order that changed in [previous, until), as the shop's database has it.
 insert into {shop}.orders
 select

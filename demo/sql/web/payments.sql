@@ -1,3 +1,19 @@
+create table if not exists {shop}.payments (
+    payment_id bigint primary key,
+    order_id bigint,
+    method text,
+    installments integer,
+    amount numeric(14, 2),
+    currency text,
+    status text,
+    paid_at timestamptz,
+    created_at timestamptz not null,
+    updated_at timestamptz not null,
+    deleted_at timestamptz
+);
+
+create index if not exists payments_by_updated_at on {shop}.payments (updated_at);
+
 -- Grain: one row per payment of a web order that changed in [previous, until). What is wrong is wrong in the first one.
 insert into {shop}.payments
 with judged as (

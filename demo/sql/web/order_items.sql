@@ -1,3 +1,19 @@
+create table if not exists {shop}.order_items (
+    order_id bigint,
+    line_number integer,
+    product_id text,
+    quantity integer,
+    unit_price numeric(14, 2),
+    discount_amount numeric(14, 2),
+    freight_amount numeric(14, 2),
+    created_at timestamptz not null,
+    updated_at timestamptz not null,
+    deleted_at timestamptz,
+    primary key (order_id, line_number)
+);
+
+create index if not exists order_items_by_updated_at on {shop}.order_items (updated_at);
+
 -- Grain: one row per line of a web order that changed in [previous, until). What is wrong is wrong in the first line.
 insert into {shop}.order_items
 with judged as (
