@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import psycopg
 import pytest
 from houses import House, build_house
-from psycopg import sql
 
 from storehouse.core.settings import settings
 from storehouse.laptop.server import Server
@@ -49,10 +47,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A PostgreSQL server of the test run's own."""
     server = Server(tmp_path_factory.mktemp("server"), options={"fsync": "off"}).start()
-    with psycopg.connect(server.conninfo(), autocommit=True) as connection:
-        # The same password, hashed once and not 4,096 times at each of a build's hundred connections.
-        connection.execute("set scram_iterations = 1")
-        connection.execute(sql.SQL("alter role postgres password {}").format(server.password))
     yield server
     server.stop()
 

@@ -1,17 +1,15 @@
 """Houses to live in: on a test's own server, or a home folder and the commands that a person types."""
 
-import atexit
 import itertools
 import os
-import shutil
 import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+import warm
+from parsed import lend
 
 from extract_load.tables import tables_of
 from storehouse.core.settings import PROJECT, settings
@@ -23,14 +21,14 @@ OUR_VARIABLES = (
 )
 # A build without dbt's tests, for what they are not the subject of.
 MODELS_ALONE = ["build", "--exclude-resource-type", "unit_test", "test"]
+# Of the commands that begin dbt: the target that they do so with.
+TARGETS = {"run": "default", "dbt": "default", "forget": "default", "audit": "audit"}
 Command = Callable[..., subprocess.CompletedProcess]
 # dbt writes no lines for debugging to its log: they cost a tenth of a build. A test that looks for something in the log
 # asks for them.
 QUIET = {"DBT_LOG_LEVEL_FILE": "warn"}
-# Of this process: the numbers of the houses that are open, and what dbt has parsed for a house of each number.
+# The numbers of the houses that are open, of this process: a new one has the first that is free.
 _OPEN: set[int] = set()
-_PARSED = Path(tempfile.mkdtemp())
-atexit.register(shutil.rmtree, _PARSED, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -77,11 +75,8 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
     """
     number = next(number for number in itertools.count() if number not in _OPEN)
     _OPEN.add(number)
-    places = {f"storehouse_{number}": server, f"shop_{number}": shop_server or server}
+    places = {f"storehouse{number or ''}": server, f"shop{number or ''}": shop_server or server}
     warehouse, shop = places
-    ours = _PARSED / f"{server.port}_{number}"
-    # What dbt parsed for the last house whose warehouse was at this place holds for this one.
-    _copy_parsed(ours, home / "target")
     for database, its_server in places.items():
         its_server.ensure_database(database)
     environment = {
@@ -97,6 +92,8 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
         "DBT_TARGET_PATH": str(home / "target"),
         **QUIET,
     }
+    for target in ("default", "audit"):
+        lend(environment, target)
     before = dict(os.environ)
     os.environ.update(environment)
     settings.cache_clear()
@@ -104,7 +101,6 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
     os.environ.clear()
     os.environ.update(before)
     settings.cache_clear()
-    _copy_parsed(home / "target", ours)
     # Autovacuum goes around all databases there are.
     for database, its_server in places.items():
         with psycopg.connect(its_server.conninfo(), autocommit=True) as connection:
@@ -112,29 +108,15 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
     _OPEN.remove(number)
 
 
-def _copy_parsed(source: Path, destination: Path) -> None:
-    """What dbt has parsed, for the target `default` and for the audit's."""
-    for target in ("", "audit"):
-        if (source / target / "partial_parse.msgpack").exists():
-            (destination / target).mkdir(parents=True, exist_ok=True)
-            shutil.copy(source / target / "partial_parse.msgpack", destination / target)
-
-
 def command(home: Path, **variables: str) -> Command:
     """`python -m storehouse …` in a home, with nothing else of ours in the environment."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OUR_VARIABLES)}
     environment |= {"STOREHOUSE_HOME": str(home), "DBT_TARGET_PATH": str(home / "target")} | QUIET | variables
 
-    def run(*arguments: str, module: str = "storehouse", given: str | None = None) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            cwd=PROJECT,
-            env=environment,
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=900,
-        )
+    def run(*arguments: str, module: str = "storehouse", given: str = "") -> subprocess.CompletedProcess:
+        if module == "storehouse" and arguments[0] in TARGETS:
+            lend(environment, TARGETS[arguments[0]])
+        return warm.run(module, *arguments, env=environment, given=given)
 
     run.environment = environment
     return run

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import warm
+from parsed import lend
 
 from storehouse.core.settings import PROJECT
 from storehouse.laptop.server import Server, binaries
@@ -57,11 +59,10 @@ class Warehouse:
     """A database on that server, and the environment in which its three roles do their parts."""
 
     def __init__(self, server: Server, home: Path, name: str) -> None:
-        self.server, self.name = server, name
+        self.server, self.name, self.home = server, name, home
         theirs = {key: value for key, value in os.environ.items() if not key.startswith(OUR_VARIABLES)}
         self.environment = theirs | {
             "STOREHOUSE_HOME": str(home),
-            "DBT_TARGET_PATH": str(home / "target"),
             "SHOP_DATABASE_URL": f"postgresql://owner:let%20me%20in@127.0.0.1:{server.port}/webshop",
             "STORES_URL": str(home / "demo" / "stores"),
             "WAREHOUSE_HOST": "127.0.0.1",
@@ -80,17 +81,19 @@ class Warehouse:
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
         """`python -m …` in that environment."""
-        return self._python("-m", *arguments, **variables)
+        environment = self.environment | variables
+        # What dbt has parsed for one database and user does not hold for another.
+        environment["DBT_TARGET_PATH"] = str(self.home / "target" / self.name / environment["WAREHOUSE_USER"])
+        if arguments[0] == "storehouse":
+            lend(environment)
+        return warm.run(*arguments, env=environment)
 
     def said(self, code: str, **variables: str) -> str:
         """What the code prints in that environment."""
-        done = self._python("-c", code, **variables)
+        command, environment = [sys.executable, "-c", code], self.environment | variables
+        done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
-
-    def _python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
-        command, environment = [sys.executable, *arguments], self.environment | variables
-        return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600)
 
     def query(self, statement: str) -> list[tuple]:
         with psycopg.connect(self.server.conninfo(self.name)) as connection:
@@ -162,7 +165,7 @@ def give_roles(warehouse: Warehouse, by: str = "owner") -> None:
 @pytest.fixture(scope="module")
 def warehouse(make) -> Warehouse:
     """An empty database with its roles, given twice, after a run that extracted, built and published as they."""
-    warehouse = make("warehouse")
+    warehouse = make("storehouse")
     give_roles(warehouse)
     give_roles(warehouse)
     for command in ("demo advance --days 2 --size 0.1", "storehouse run", "publish sales"):

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import warm
 from houses import House, build_house
+from parsed import lend
 from privacy_scene import Command
 
 import demo
@@ -35,8 +37,11 @@ def command(lived_in: House) -> Command:
     """`python -m storehouse …`, or another module, in the house."""
 
     def run(*arguments: str, module: str = "storehouse", **variables: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", module, *arguments]
         environment = os.environ | {"DBT_PROFILES_DIR": str(PROJECT)} | variables
+        if module == "storehouse":
+            lend(environment)
+            return warm.run(module, *arguments, env=environment)
+        command = [sys.executable, "-m", module, *arguments]
         return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600)
 
     return run

@@ -205,7 +205,8 @@ def test_a_role_that_may_not_create_readers_says_what_to_run(lived_in: House, co
         owner.execute("grant usage on schema converge, raw to weak")
         owner.execute("grant all on all tables in schema converge, raw to weak")
         try:
-            done = command("dbt", "run", "--select", "dim_dates", WAREHOUSE_USER="weak")
+            own = {"WAREHOUSE_USER": "weak", "DBT_TARGET_PATH": str(lived_in.home / "target" / "weak")}
+            done = command("dbt", "run", "--select", "dim_dates", **own)
         finally:
             owner.execute("drop owned by weak")
             owner.execute("drop role weak")

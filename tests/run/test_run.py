@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from houses import Command, command
+from parsed import lend
 
 from storehouse.core.settings import PROJECT
 from storehouse.laptop.server import Server
@@ -113,6 +114,7 @@ def test_what_converge_refuses_is_one_message_of_the_run_in_its_own_words(home: 
     project = Path(shutil.copytree(PROJECT, tmp_path / "project", symlinks=True, ignore=ours))
     (project / "models" / "intermediate" / "orders" / "doubled.sql").write_text(DOUBLED)
     environment = home.environment | {"DBT_TARGET_PATH": str(project / "target")}
+    lend(environment)
     command = [sys.executable, "-m", "storehouse", "run", "--days", "0"]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1
@@ -136,7 +138,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with psycopg.connect(server.conninfo(), autocommit=True) as connection:
         connection.execute("create role loader login password 'let me in'")
         connection.execute("create role reporting nologin")
-        connection.execute("create database warehouse owner loader")
+        connection.execute("create database storehouse owner loader")
         connection.execute("create database webshop owner loader")
     yield server
     server.stop()
@@ -156,7 +158,6 @@ def test_an_outside_warehouse_and_an_outside_shop_are_used_as_they_are(outside: 
         WAREHOUSE_PORT=str(outside.port),
         WAREHOUSE_USER="loader",
         WAREHOUSE_PASSWORD="let me in",
-        WAREHOUSE_DATABASE="warehouse",
         PII_KEY="the-key-of-an-outside-warehouse-in-a-test",
     )
     done = run("run")
