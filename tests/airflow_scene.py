@@ -15,6 +15,8 @@ from pathlib import Path
 
 import httpx
 import psycopg
+import warm
+from parsed import lend
 
 from storehouse.core.settings import PROJECT
 from storehouse.laptop.server import Server
@@ -78,7 +80,9 @@ def run(env: dict[str, str], *command: str) -> subprocess.CompletedProcess:
 
 def parse(home: Path) -> None:
     """Make dbt's manifest."""
-    parsed = run(environment(home), "-m", "dbt.cli.main", "parse", "--quiet", "--profiles-dir", str(PROJECT))
+    env = environment(home, WAREHOUSE_HOST="127.0.0.1", PII_KEY="the-key-of-no-warehouse-in-the-tests")
+    lend(env)
+    parsed = warm.run("storehouse", "dbt", "parse", "--quiet", env=env)
     assert parsed.returncode == 0, parsed.stdout + parsed.stderr
 
 
@@ -171,9 +175,11 @@ def own_sources(home: Path) -> dict[str, str]:
 
 def start_the_demo(home: Path, until: str, size: float) -> None:
     """The embedded server, the demo shop, played to the end of a day, and dbt's manifest."""
-    demo = f"demo advance --until {until} --size {size}"
-    for command in ("storehouse start", demo, "storehouse dbt parse --quiet"):
-        done = run(environment(home), "-m", *command.split())
+    env = environment(home)
+    for target in ("default", "audit"):
+        lend(env, target)
+    for command in ("storehouse start", f"demo advance --until {until} --size {size}", "storehouse dbt parse --quiet"):
+        done = warm.run(*command.split(), env=env)
         assert done.returncode == 0, done.stderr
 
 

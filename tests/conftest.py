@@ -18,6 +18,7 @@ FIRST = [
     "tests/chaos/",
     "tests/dags/",
     "tests/deploy/",
+    "packages/one_build/",
     "tests/olist/",
     "tests/privacy/",
     "tests/quality/",

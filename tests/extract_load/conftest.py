@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 import pytest
-from extract_scene import SHOP, Api, command
+import warm
+from extract_scene import SHOP, Api
 
 from extract_load.tables import TABLES
 from storehouse.core.settings import DEMO, PROJECT, settings
@@ -44,9 +45,7 @@ def run() -> Callable[..., subprocess.CompletedProcess]:
     """Run `python -m extract_load` in the environment of the test."""
 
     def run_it(*arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            command(*arguments), capture_output=True, text=True, cwd=PROJECT, env=os.environ, timeout=300
-        )
+        return warm.run("extract_load", *arguments, env=dict(os.environ))
 
     return run_it
 
