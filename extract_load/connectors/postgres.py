@@ -79,7 +79,9 @@ def ready(tables: list[Table], until: datetime | None, from_: datetime | None) -
     # One that fails holds the others up as little as it does in a load, which says why it failed.
     if len(failures) == len(changing):
         raise next((error for error in failures if isinstance(error, TransientError)), failures[0])
-    return f"the {source} has no row that changed from {from_:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}, or later"
+    return (
+        f"no table of {source} has a row that changed from {from_:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}, or later"
+    )
 
 
 def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadResult]:

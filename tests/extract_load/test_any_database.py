@@ -241,7 +241,7 @@ def test_the_declared_tables_decide_whether_an_interval_is_ready(billing, declar
     day, later = at("2026-01-02"), at("2026-01-03")
     assert postgres.ready(billing_tables, later, day) is None, "an event of that day"
     missing = postgres.ready(billing_tables, later + timedelta(days=1), later)
-    assert missing == "the billing has no row that changed from 2026-01-03 00:00 to 2026-01-04 00:00, or later"
+    assert missing == "no table of billing has a row that changed from 2026-01-03 00:00 to 2026-01-04 00:00, or later"
     billing.execute_in_shop('drop table "Sales Dept".clients')
     assert postgres.ready(billing_tables, later, day) is None, "a table that fails does not hold the others up"
     billing.execute_in_shop(
