@@ -14,8 +14,8 @@ export DO_NOT_TRACK := 1
 # What is given (`make audit SELECT=x`) stands in the environment of the recipes, where the shell takes it as it is:
 # `$(SELECT)` in a recipe would be read as part of the shell's script. As it is, to make too: it would put in the place of
 # `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.
-$(foreach name,ARGS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR HISTORIES \
-	HISTORY_SEED KILLS KILL_SEED SELECT SIZE STOREHOUSE_HOME UNTIL VARS,\
+$(foreach name,ARGS AS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR HISTORIES \
+	HISTORY_SEED KILLS KILL_SEED META SELECT SIZE SOURCE STOREHOUSE_HOME UNTIL VARS,\
 	$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 # An option that was given:
 option = $(if $(value $(1)),--$(2)="$$$(1)")
@@ -30,6 +30,16 @@ PACKAGES := dbt_packages/.installed
 .PHONY: run
 run: $(PACKAGES)
 	@$(BIN)/python -m storehouse run $(call option,DAYS,days) $(call option,UNTIL,until) $(call option,SIZE,size) $(call option,BAD_ORDERS,bad-orders) $(call option,VARS,vars)
+
+## discover   print the declaration of a source: SOURCE=a URL, a variable that holds one, or a declared source; AS= names it, META= narrows it
+.PHONY: discover
+discover: $(INSTALLED)
+	@$(if $(value SOURCE),,$(error What? make discover SOURCE=BILLING_DATABASE_URL))$(BIN)/python -m extract_load discover $(call option,AS,as) $(call option,CONNECTOR,connector) $(call option,META,meta) -- "$$SOURCE"
+
+## check-source  read a bit of SOURCE= and say what differs from its declaration
+.PHONY: check-source
+check-source: $(INSTALLED)
+	@$(if $(value SOURCE),,$(error Which? make check-source SOURCE=shop))$(BIN)/python -m extract_load check -- "$$SOURCE"
 
 ## publish    ratings to Redis (REDIS_URL), daily sales as Parquet (SALES_EXPORT_URL): what changed
 .PHONY: publish

@@ -11,6 +11,7 @@ A source that stays away fails its own part; the rest is built from last good da
 
 from airflow.sdk import Asset, dag, task
 
+from extract_load import SOURCES as DECLARED
 from publish import daily_sales
 from storehouse.core.settings import settings
 from storehouse.orchestrate.dbt_tasks import dbt_build
@@ -18,7 +19,8 @@ from storehouse.orchestrate.defaults import DAG_DEFAULTS, every, no_vain_retries
 from storehouse.orchestrate.landing import land, params, parts, size
 from storehouse.orchestrate.report import report
 
-SOURCES = ("shop", "marketplace", "stores")
+# Every declared source, but the one that the feedback's DAG lands.
+SOURCES = [source for source in DECLARED if source != "reviews"]
 # The other DAGs build these. Reviews are staged here too: the quarantine is of all sources.
 NOT_OURS = ["path:models/intermediate/feedback+", "path:models/intermediate/customers+"]
 # Whatever an operator takes may stand here: a `queue` of larger workers, or, for a distributed target, a `pool` of its

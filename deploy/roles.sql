@@ -10,14 +10,22 @@
 --
 --   psql -d storehouse -f deploy/roles.sql
 --
+-- Of sources other than the demo's, all that are declared: psql -d storehouse -v sources='shop billing' -f deploy/roles.sql
+-- What an earlier run has handed over stays so.
+--
 -- It can be run again, on a warehouse that one user has built, and on one with the roles of an earlier version:
 -- everything is handed over, or nothing, and then it says why. It sets no passwords, and without one nobody logs in:
 -- \password extract, \password transform, \password reporting, \password forget.
 \set ON_ERROR_STOP on
 \set QUIET on
 set client_min_messages to warning;
+\if :{?sources}
+\else
+    \set sources 'shop marketplace reviews stores'
+\endif
 begin;
 set local search_path to pg_catalog;
+set local storehouse.sources to :'sources';
 
 do $$
 declare
@@ -40,7 +48,16 @@ $$;
 
 do $$
 declare
-    raw_schemas constant text[] = '{raw, raw_shop, raw_marketplace, raw_reviews, raw_stores}';
+    raw_schemas constant text[] = (
+        select array_agg(schema)
+        from (
+            select 'raw' as schema
+            union
+            select 'raw_' || source from regexp_split_to_table(trim(current_setting('storehouse.sources')), '[ ,]+') as source
+            union
+            select nspname from pg_namespace where nspowner = 'raw_owner'::regrole
+        ) as landed
+    );
     -- A build makes these, and dbt grants marts and operations to reporting; where they stand, they change hands.
     built_schemas constant text[] = '{staging, quarantine, intermediate, core, sales, customers, feedback, operations,
         seeds, snapshots, test_failures, converge, orchestration}';

@@ -9,9 +9,9 @@ from extract_load.ledger import Interval, LoadResult
 from extract_load.tables import Table, tables_of
 from storehouse.core import databases
 from storehouse.core.errors import StorehouseError, telling_no_values
-from storehouse.core.settings import settings
+from storehouse.core.settings import DEMO, settings
 
-__all__ = ["SOURCES", "LoadResult", "in_use", "load", "partitions", "prepare"]
+__all__ = ["SOURCES", "LoadResult", "in_use", "is_demo", "load", "partitions", "prepare"]
 
 SOURCES: tuple[str, ...]
 
@@ -27,6 +27,11 @@ def in_use() -> list[str]:
     """The sources to land: those whose place is set, and while the demo shop is the source also the demo's."""
     places = {table.source: table.connection for table in tables.TABLES}
     return [source for source, connection in places.items() if settings().has_place(connection)]
+
+
+def is_demo() -> bool:
+    """True while the demo shop is a source: it is declared, and `SHOP_DATABASE_URL` is not set."""
+    return settings().is_demo and any(table.connection in DEMO for table in tables.TABLES)
 
 
 def partitions(source: str) -> list[str | None]:

@@ -1,27 +1,29 @@
-"""The command line: `python -m extract_load SOURCE|all`."""
+"""The command line: `python -m extract_load SOURCE|all`, `discover WHAT`, `check SOURCE`."""
 
 import argparse
 import logging
+import re
 import sys
 import time
 from datetime import UTC, datetime
 
+import yaml
+
 import extract_load
-from extract_load import tables
+from extract_load import discovery, tables
 from storehouse.core.errors import StorehouseError
 
 HELP = """\
 Land what the sources have in the raw schemas of the warehouse. Every load is one transaction: its rows and its row
 in raw.loads become visible together, or not at all. Safe to repeat, to run beside another load, and to kill.
 
-sources and where they are set (without a value: the demo shop)
-  shop           SHOP_DATABASE_URL (postgresql://user:password@host:5432/database), SHOP_SCHEMA (public)
-  marketplace    MARKETPLACE_URL
-  reviews        REVIEWS_URL
-  stores         STORES_URL (a folder, or s3://bucket/path with AWS_ENDPOINT_URL and the usual AWS credentials)
-  all            the four, one after the other; one that fails doesn't stop the others
-  prepare        land nothing, create what is missing of the raw schemas
-docs/sources.md says what they must provide.
+sources, and the variable that says where each is (the environment, or a file in STOREHOUSE_SECRETS)
+{sources}
+  all              all that are declared, one after the other; one that fails doesn't stop the others
+  prepare          land nothing, create what is missing of the raw schemas
+  discover WHAT    print the declaration of a source to paste: of a URL, a variable that holds one, or a source
+  check SOURCE     read a bit of each table as a load would, and say what differs from its declaration
+Each is declared in models/staging/<source>/_<source>__sources.yml; docs/sources.md explains it.
 
 the warehouse
   WAREHOUSE_HOST, WAREHOUSE_PORT, WAREHOUSE_USER, WAREHOUSE_PASSWORD, WAREHOUSE_DATABASE
@@ -35,28 +37,42 @@ other settings
   API_LOAD_MINUTES (50)       how long one load of an API may take in all
 
   STORE_FILE_MAX_MB (2000), STORE_LINE_MAX_MB (16), STORE_FILE_SECONDS (900), STORE_MEMORY_MB (4000),
-  STORE_FILES_MAX (1000000)   limits of one store file, and of how many there are
+  STORE_FILES_MAX (1000000)   limits of one file, and of how many there are
 
 how tables are read
-  updated_at     rows whose updated_at lies in [from, until), and rows without one (or with one before 1970-01-02)
+  updated_at     rows whose version lies in [from, until), and rows without one (or with one before 1970-01-02)
   full           the whole table; what is new, changed or gone is landed, and --from and --until don't matter
-  interval       records of the API with updated_at in [from, until); day folders that touch it, one load a file;
+  interval       records of the API with a version in [from, until); day folders that touch it, one load a file;
                  a file with the contents that were landed before is left out
 {tables}
 Without --from: from where the loads so far have read without a gap (see raw.loads), less the overlap.
 Without --until: all there is. With both: a backfill, which moves nothing.
 
-exit code: 0 landed; 1 something failed, and the message says what to do; 2 wrong usage; 130 interrupted
+exit code: 0 landed; 1 something failed or differs, and the message says what to do; 2 wrong usage; 130 interrupted
 
 examples
   python -m extract_load all
-  python -m extract_load shop --tables orders payments
-  python -m extract_load marketplace --partition eu --from 2026-01-01 --until 2026-02-01
+  python -m extract_load {source} --tables {table} --from 2026-01-01 --until 2026-02-01
+  python -m extract_load discover postgresql://user:password@host:5432/database
+"""
+DISCOVER = """\
+Look at a database, an API or a folder, and print the declaration of its tables on the standard output. It never prints
+a value of a row, or a password: what is printed names a variable. A password that is typed here stands in the list of
+processes and in the shell's history; set a variable and give its name instead.
 """
 
 
 def main() -> int:
     """Run the command and return its exit code."""
+    looks = {"discover": _discover, "check": _check}
+    if look := looks.get(next(iter(sys.argv[1:]), "")):
+        try:
+            return look(sys.argv[2:])
+        except StorehouseError as error:
+            print(error, file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            return 130
     try:
         arguments = _arguments()
     except StorehouseError as error:  # a declaration is wrong
@@ -97,10 +113,15 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    lines = "".join(f"  {table.label:<20} {table.kind:<11} key {', '.join(table.key)}\n" for table in tables.TABLES)
+    first = tables.TABLES[0] if tables.TABLES else None
     parser = argparse.ArgumentParser(
         prog="python -m extract_load",
-        description=HELP.format(tables=lines),
+        description=HELP.format(
+            sources="\n".join(f"  {source:<16} {tables.tables_of(source)[0].connection}" for source in tables.SOURCES),
+            tables="".join(f"  {of.label:<20} {of.kind:<11} key {', '.join(of.key)}\n" for of in tables.TABLES),
+            source=first.source if first else "SOURCE",
+            table=first.name if first else "TABLE",
+        ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     choices = (*extract_load.SOURCES, "all", "prepare")
@@ -108,13 +129,61 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--from", type=_time, metavar="TIME", help="inclusive; ISO 8601, UTC where it has no zone")
     parser.add_argument("--until", type=_time, metavar="TIME", help="exclusive")
     parser.add_argument("--tables", nargs="+", metavar="TABLE", help="only these tables of the source")
-    parser.add_argument("--partition", metavar="REGION", help="only this region of the marketplace")
+    parser.add_argument("--partition", metavar="PARTITION", help="only this partition of the source")
     parser.add_argument("--run-id", metavar="ID", help="of the pipeline run, for raw.loads")
     parser.add_argument("--allow-empty", action="store_true", help="believe a full table that has become empty")
     arguments = parser.parse_args()
     if arguments.source in ("all", "prepare") and (arguments.tables or arguments.partition):
         parser.error("--tables and --partition go with one source")
     return arguments
+
+
+def _discover(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m extract_load discover",
+        description=DISCOVER,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", metavar="WHAT", help="a URL, a folder, a variable that holds one, or a declared source")
+    parser.add_argument("--as", dest="name", metavar="NAME", type=_name, help="what the source is to be called")
+    parser.add_argument("--connector", help="what reads it, when its URL does not say so")
+    parser.add_argument(
+        "--meta", type=_mapping, metavar="YAML", help="fields that narrow it: '{schema: sales}', '{path: /orders}'"
+    )
+    given = parser.parse_args(arguments)
+    # The YAML is on the standard output alone.
+    logging.getLogger("extract_load").addHandler(logging.StreamHandler(sys.stderr))
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
+    print(discovery.discover(given.what, given.name, given.connector, given.meta), end="")
+    return 0
+
+
+def _check(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m extract_load check")
+    parser.add_argument("source", metavar="SOURCE", help="a declared source")
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
+    found = discovery.differences(parser.parse_args(arguments).source)
+    for label, differs in found.items():
+        print(f"{label:<24} " + (f"{len(differs)} differ from the declaration" if differs else "as declared"))
+        for words in differs:
+            print(f"  {words}")
+    return 1 if any(found.values()) else 0
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", text):
+        raise argparse.ArgumentTypeError("it must be lower case letters, digits and _, such as billing")
+    return text
+
+
+def _mapping(text: str) -> dict:
+    try:
+        given = yaml.safe_load(text)
+    except yaml.YAMLError:
+        given = None
+    if not isinstance(given, dict):
+        raise argparse.ArgumentTypeError("it must be names with values, as YAML: '{path: /orders}'")
+    return given
 
 
 def _time(text: str) -> datetime:

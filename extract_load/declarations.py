@@ -26,6 +26,8 @@ OWN_COLUMNS = {"_load_id", "_row", "_op", "_partition", "_file", "_line"}
 # What else of a record can be personal than its members: the text of one that could not be read.
 UNREADABLE = "_unreadable"
 
+# What `python -m extract_load` takes in the place of a source.
+RESERVED = ("all", "prepare", "discover", "check")
 # Other packages bring connectors with entry points of this group.
 GROUP = "storehouse.connectors"
 
@@ -332,6 +334,8 @@ def _wrong_of_source(source: dict, tables: list[dict]) -> Iterator[Wrong]:
     name = source.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         yield Wrong("name", "it must be lower case letters, digits and _, such as shop")
+    elif name in RESERVED:
+        yield Wrong("name", f"{name} is a word of the command; choose another")
     elif source.get("schema") != f"raw_{name}":
         yield Wrong("schema", f"it must be raw_{name}, where the source lands")
     if not tables:

@@ -291,7 +291,8 @@ def prepare(warehouse: Database) -> None:
             raise StorehouseError(
                 f"The raw schemas are not complete in {warehouse.where}, and this role may not create them: "
                 f"{error.diag.message_primary}. Let the database's owner run: "
-                f"psql -d {shlex.quote(settings().warehouse_database)} -f deploy/roles.sql; "
+                f"psql -d {shlex.quote(settings().warehouse_database)} "
+                f"-v sources={shlex.quote(' '.join(tables.SOURCES))} -f deploy/roles.sql; "
                 "without roles of their own: python -m extract_load prepare"
             ) from None
 

@@ -1,16 +1,27 @@
 """A PostgreSQL database: COPY out of one snapshot, COPY into the warehouse; rows never become Python objects."""
 
-import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import NamedTuple
 
 import psycopg
 from psycopg import errors, sql
 
 from extract_load.connectors import Asked
+from extract_load.connectors.postgres_catalog import (
+    TIMES,
+    WITH_ZONE,
+    Column,
+    columns_of,
+    place_in_words,
+    place_of,
+    schema_of,
+    selected,
+    written,
+    wrong_types,
+)
+from extract_load.connectors.postgres_looks import check, discover
 from extract_load.declarations import Postgres
 from extract_load.ledger import (
     NO_TIME_BEFORE,
@@ -27,53 +38,18 @@ from extract_load.ledger import (
 from extract_load.payload import LARGEST_BYTES
 from extract_load.tables import Table
 from storehouse.core.databases import Database, only_one, open_source
-from storehouse.core.errors import StorehouseError
-from storehouse.core.queries import as_sql, one_row, one_value
-from storehouse.core.settings import SCHEMA_VARIABLE, quoted, settings
+from storehouse.core.errors import StorehouseError, TransientError
+from storehouse.core.queries import one_row, one_value
+from storehouse.core.settings import SCHEMA_VARIABLE
 from storehouse.core.shown import printable
 
+__all__ = ["check", "discover", "load", "ready"]
+
 OWN_COLUMNS = {"_load_id", "_row", "_op"}
-
-# pg_catalog's types whose binary form every server since version 14 reads as the same value. All others are cast at the
-# source: they name what only the source has (`regclass`, enums, composites, what an extension brings), lack in some
-# servers (`xml`) or have values there that others don't know (infinite intervals, `jsonpath`). `json` is text because
-# it may hold what `jsonb` can't.
-_SAME_EVERYWHERE = """
-    bool bytea int2 int4 int8 float4 float8 numeric text varchar bpchar uuid jsonb bit varbit
-    date time timetz timestamp timestamptz inet cidr macaddr macaddr8 point line lseg box path polygon circle
-    tsvector tsquery int4range int8range numrange daterange tsrange tstzrange
-    int4multirange int8multirange nummultirange datemultirange tsmultirange tstzmultirange
-"""
-SAME_EVERYWHERE = frozenset(_SAME_EVERYWHERE.split())
-# What the source calls a type becomes SQL in the warehouse, and its owner can have it say anything.
-_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
-_PLAIN_TYPE = re.compile(r'("bit"|[a-z][a-z0-9 ]*)(\[\])?')
-
-# What a column of ours must be at the source: the types that mean what the type in `Table.columns` means.
-WITH_ZONE = "timestamp with time zone"
-_TIMES = ("timestamp", {WITH_ZONE, "timestamp without time zone", "date"})
-_NUMBERS = ("number", {"smallint", "integer", "bigint", "numeric", "real", "double precision"})
-_MUST_BE = {"timestamptz": _TIMES, "numeric": _NUMBERS, "integer": _NUMBERS, "boolean": ("boolean", {"boolean"})}
 
 READ_WITHIN = 40  # seconds, the question whether it is ready, which might wait for a lock for ever
 # The source answers row by row; the warehouse is fed in blocks.
 BLOCK_BYTES = 64 * 1024
-
-
-class Column(NamedTuple):
-    """A column of the source.
-
-    Attributes:
-        type: its type there, without length or precision; a domain's base.
-        landed_as: its type in raw: the same where that means the same in any server, numeric for money, else text.
-        is_cast: whether the source must cast it to that.
-        is_nullable: whether it may be null.
-    """
-
-    type: str
-    landed_as: str
-    is_cast: bool
-    is_nullable: bool
 
 
 def ready(tables: list[Table], until: datetime | None, from_: datetime | None) -> str | None:
@@ -89,12 +65,23 @@ def ready(tables: list[Table], until: datetime | None, from_: datetime | None) -
         # A change after the interval will do: the database has passed its end, and nothing changed in it. A date in the
         # future will not do. The maximum is read from an index; a range might need the whole table.
         reached = sql.SQL("select max({version}) >= {from_} from {table} where {version} <= greatest(now(), {until})")
+        failures: list[StorehouseError] = []
         for table in changing:
-            database.search(_schema(table))
             version = sql.Identifier(_version(table))
-            if one_value(database, reached.format(version=version, table=_place(table), from_=from_, until=until)):
-                return None
-    return f"the {source} has no row that changed from {from_:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}, or later"
+            statement = reached.format(version=version, table=place_of(table), from_=from_, until=until)
+            try:
+                with database.speaking(), database.transaction():
+                    database.search(schema_of(table))
+                    if one_value(database, statement):
+                        return None
+            except StorehouseError as error:
+                failures.append(error)
+    # One that fails holds the others up as little as it does in a load, which says why it failed.
+    if len(failures) == len(changing):
+        raise next((error for error in failures if isinstance(error, TransientError)), failures[0])
+    return (
+        f"no table of {source} has a row that changed from {from_:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}, or later"
+    )
 
 
 def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadResult]:
@@ -111,7 +98,7 @@ def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadRes
 
     def load_one(table: Table) -> LoadResult:
         with database.speaking():
-            database.search(_schema(table))
+            database.search(schema_of(table))
         return _load_table(database, warehouse, table, asked)
 
     with _open(tables) as database, _one_at_a_time(tables), database.speaking(), database.snapshot():
@@ -134,19 +121,14 @@ def _load_table(shop: Database, warehouse: Database, table: Table, asked: Asked)
             load.interval_from = from_
             load.interval_until = _end_of_data(shop, table, from_, until)
             condition = _condition(table, from_, until, columns[_version(table)].is_nullable)
-        expressions = [
-            sql.SQL("{}::{}").format(sql.Identifier(name), as_sql(column.landed_as))
-            if column.is_cast
-            else sql.Identifier(name)
-            for name, column in columns.items()
-        ]
+        expressions = [selected(columns)]
         types = {name: column.landed_as for name, column in columns.items()}
         has_deletes = table.deleted in columns
         if has_deletes:
             expressions.append(_OP.format(deleted_at=sql.Identifier(_deleted(table)), earliest=NO_TIME_BEFORE))
             types["_op"] = "text"
         statement = sql.SQL("copy (select {} from {} where {}) to stdout (format binary)").format(
-            sql.SQL(", ").join(expressions), _place(table), condition
+            sql.SQL(", ").join(expressions), place_of(table), condition
         )
 
         def feed(sink: psycopg.Copy) -> None:
@@ -201,28 +183,8 @@ def _tell_of_odd_deletes(warehouse: Database, table: Table) -> None:
         logger.warning(news, table.label, table.deleted, f"{odd:,} row{'s' if odd > 1 else ''}")
 
 
-def _schema(table: Table) -> str:
-    """The schema that the table is in at the source."""
-    assert isinstance(table.declaration, Postgres)
-    return settings().schema_named(table.declaration.schema_)
-
-
-def _place(table: Table) -> sql.Identifier:
-    return sql.Identifier(_schema(table), table.place)
-
-
-def _place_in_words(table: Table) -> str:
-    """The table at the source for people, as SQL takes it: `public.orders`, `public."Order Lines"`."""
-    return f"{_written(_schema(table))}.{_written(table.place)}"
-
-
-def _written(name: str) -> str:
-    """A name as SQL takes it, quoted only where it must be."""
-    return printable(name if _PLAIN_NAME.fullmatch(name) else quoted(name))
-
-
 def _written_key(table: Table) -> str:
-    return ", ".join(map(_written, table.key))
+    return ", ".join(map(written, table.key))
 
 
 def _set_by(table: Table) -> str:
@@ -244,63 +206,23 @@ def _deleted(table: Table) -> str:
     return table.deleted
 
 
-def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
-    """The table's columns from the source's catalog, in their order."""
-    schema, place = _schema(table), _place_in_words(table)
-    rows = shop.execute(
-        """
-        with recursive columns as (
-            select attnum, attname, attnotnull, atttypid as declared
-            from pg_attribute
-            join pg_class on pg_class.oid = attrelid
-            join pg_namespace on pg_namespace.oid = relnamespace
-            where nspname = %s and relname = %s and relkind in ('r', 'p', 'v', 'm', 'f') and attnum > 0
-                and not attisdropped
-        ),
+def _source_columns(database: Database, table: Table) -> dict[str, Column]:
+    """The table's columns from the source's catalog, in their order.
 
-        -- A domain may be based on another domain.
-        bases as (
-            select attnum, declared as base from columns
-            union all
-            select attnum, typbasetype from bases join pg_type on pg_type.oid = base where typtype = 'd'
-        )
-
-        select
-            attname,
-            format_type(base, -1),
-            coalesce(element.typname, type.typname),
-            coalesce(element.typnamespace, type.typnamespace) = 'pg_catalog'::regnamespace,
-            element.oid is not null as is_array,
-            base <> declared as is_domain,
-            not attnotnull
-        from columns
-        join bases using (attnum)
-        join pg_type as type on type.oid = base and type.typtype <> 'd'
-        left join pg_type as element on element.typarray = type.oid
-        order by attnum
-        """,
-        [schema, table.place],
-    ).fetchall()
-    if not rows:
+    Raises:
+        StorehouseError: a declared column is missing or of another type.
+    """
+    schema, place = schema_of(table), place_in_words(table)
+    columns = columns_of(database, schema, table.place)
+    if not columns:
         raise StorehouseError(
-            f"{table.label}: there is no table {place} in {shop.where}. "
+            f"{table.label}: there is no table {place} in {database.where}. "
             f"Create it (docs/sources.md), or set {_set_by(table)} to the schema it is in."
         )
-    columns = {}
-    for name, type_, base, is_of_postgres, is_array, is_domain, is_nullable in rows:
-        is_same = is_of_postgres and base in SAME_EVERYWHERE and _PLAIN_TYPE.fullmatch(type_)
-        landed_as = type_ if is_same else "text"
-        if is_of_postgres and base == "money":
-            # As the source's lc_monetary has it: that says how many decimals the number that is stored has.
-            landed_as = "numeric[]" if is_array else "numeric"
-        elif is_of_postgres and base == "bpchar" and not is_array:
-            # As JSON it would keep the blanks that it is padded with, and be another id than the one that it names.
-            landed_as = "text"
-        columns[name] = Column(type_, landed_as, is_domain or landed_as != type_, is_nullable)
     if missing := [name for name in table.columns if name not in columns and name not in table.optional]:
         more = [name for name in columns if name not in table.columns]
         raise StorehouseError(
-            f"{table.label}: {place} in {shop.where} lacks {', '.join(missing)}"
+            f"{table.label}: {place} in {database.where} lacks {', '.join(missing)}"
             + (f"; it has {printable(', '.join(more))}, which we don't know: was one renamed?" if more else ".")
             + " Nothing was landed. Add what is missing, or read a view that has it (docs/sources.md)."
         )
@@ -309,16 +231,9 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
             f"{table.label}: {', '.join(sorted(taken))} of {place} has a name that raw uses for itself. "
             "Read a view that names it otherwise."
         )
-    wrong = [
-        f"{name} is {columns[name].type}, and must be a {kind}"
-        for name, type_ in table.columns.items()
-        if name in columns and type_ in _MUST_BE
-        for kind, types in [_MUST_BE[type_]]
-        if columns[name].landed_as not in types
-    ]
-    if wrong:
+    if wrong := wrong_types(table, columns):
         raise StorehouseError(
-            f"{table.label}: {'; '.join(wrong)} ({place} in {shop.where}). Nothing was landed. "
+            f"{table.label}: {'; '.join(wrong)} ({place} in {database.where}). Nothing was landed. "
             "Read a view that casts it (docs/sources.md); a time of delete is null as long as the row lives."
         )
     return columns
@@ -359,7 +274,7 @@ def _as_raw_holds_them(warehouse: Database, table: Table, columns: dict[str, Col
         elif holds != column.landed_as:
             alter = f'alter table {table.schema}.{table.name} alter column "{printable(name)}" type'
             # A time without a zone means UTC here, whatever zone the session has that runs this.
-            is_of_zone = WITH_ZONE in (types := {holds, column.landed_as}) and types <= _TIMES[1]
+            is_of_zone = WITH_ZONE in (types := {holds, column.landed_as}) and types <= TIMES
             value = f'"{printable(name)}"' + ("::timestamp" if holds == "date" else "")
             using = f" using {value} at time zone 'UTC'" if is_of_zone else ""
             raise StorehouseError(
@@ -410,13 +325,13 @@ def _adapt_raw(warehouse: Database, table: Table, columns: dict[str, Column], lo
             logger.warning(news, table.label, table.deleted, load_id, f"{revived:,}")
 
 
-def _end_of_data(shop: Database, table: Table, from_: datetime | None, until: datetime | None) -> datetime | None:
+def _end_of_data(database: Database, table: Table, from_: datetime | None, until: datetime | None) -> datetime | None:
     """Where the interval ends that may count as read: just after the last change before `until`, or before now."""
     statement = sql.SQL(
         "select max({version})::timestamptz + interval '1 microsecond' from {table} "
         "where {version} < least({until}, now()) and {version} >= {earliest}"
-    ).format(version=sql.Identifier(_version(table)), table=_place(table), until=until, earliest=NO_TIME_BEFORE)
-    ends = one_value(shop, statement)
+    ).format(version=sql.Identifier(_version(table)), table=place_of(table), until=until, earliest=NO_TIME_BEFORE)
+    ends = one_value(database, statement)
     return max(ends, from_) if ends and from_ else ends or from_
 
 
@@ -446,7 +361,7 @@ def _blocks(source: psycopg.Copy, too_large: str) -> Iterator[bytes]:
 
 def _too_large(table: Table) -> str:
     """What to do about a row that would land, and then stop staging for ever: `jsonb` can't hold it."""
-    place = _place_in_words(table)
+    place = place_in_words(table)
     return (
         f"{table.label}: a row is larger than {LARGEST_BYTES >> 20} MB, which no later layer can hold. Nothing was "
         f"landed. Find it at the source: select {_written_key(table)} from {place} as found "
@@ -463,7 +378,7 @@ def _check_keys(warehouse: Database, table: Table) -> None:
     ).format(key=key)
     count = one_value(warehouse, doubled)
     if count:
-        names, place = _written_key(table), _place_in_words(table)
+        names, place = _written_key(table), place_in_words(table)
         raise StorehouseError(
             f"{table.label}: keys ({names}) with more than one row in {place}: {count:,}. It is read in full, and each "
             "load would take another row for the current one. Nothing was landed. "

@@ -257,7 +257,7 @@ def open_source(connection: str, source: str) -> Database:
         # A pooler's next client must not meet statements that we prepared.
         database = Database.connect(conninfo, autocommit=True, prepare_threshold=None)
     database.where = _where(conninfo, name)
-    database.server = f"the {source}'s server"
+    database.server = f"the {source} database's server"
     database.session = settings().source_session(conninfo)
     database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     database.read_only = True

@@ -28,7 +28,7 @@ MEANING = {
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
 }
-# For the warehouse alone: the text of a `money` value at the shop depends on the shop's own lc_monetary.
+# For the warehouse alone: the text of a `money` value at a source depends on the source's own lc_monetary.
 WAREHOUSE_MEANING = MEANING | {"lc_monetary": "C", "lc_numeric": "C", "lc_time": "C"}
 
 # PostgreSQL 17 and later; an older server would refuse the connection for an option that it does not know.
@@ -36,7 +36,7 @@ TRANSACTION_TIMEOUT = "transaction_timeout"
 
 
 def patience(lock_wait_minutes: float) -> dict[str, str]:
-    """Time-outs of a session. An operator's own value in `PGOPTIONS`, or in the shop's URL, wins over them."""
+    """Time-outs of a session. An operator's own value in `PGOPTIONS`, or in a source's URL, wins over them."""
     return {
         "statement_timeout": "0",
         "lock_timeout": f"{round(lock_wait_minutes * 60_000)}ms",

@@ -27,8 +27,6 @@ _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s'\"<>]*")
 _NOT_PRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 # Of the variables that may hold one: a URL, or the secret itself.
 _HAS_SECRET = re.compile(r"(URL|URI|DSN|CONN|PROXY|BACKEND|PASSWORD|SECRET|TOKEN|KEY)$|^AIRFLOW_CONN_", re.IGNORECASE)
-# Of the other variables: a declaration may name any for a place, and a place may hold a password.
-_HOLDS_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s]*@[^@]*|.*\bpassword\s*=.*", re.IGNORECASE)
 _PARTS = re.compile(r"[:/@?#&=\s]+")
 SHORTEST = 4  # characters: what is shorter stands in too many words
 HIDDEN = "…"
@@ -79,8 +77,11 @@ def first_line(error: BaseException) -> str:
 def secrets() -> set[str]:
     """Every password, key and hidden part of a URL in the environment, and in the files of `STOREHOUSE_SECRETS`."""
     values = [*os.environ.items(), *_files()]
-    holders = ((name, value) for name, value in values if _HAS_SECRET.search(name) or _HOLDS_PASSWORD.fullmatch(value))
-    parts = {part for name, value in holders for part in _hidden(name, value)}
+    parts = {
+        part
+        for name, value in values
+        for part in (_hidden(name, value) if _HAS_SECRET.search(name) else _hidden_in_place(value))
+    }
     return {part for secret in parts for part in (secret, unquote(secret)) if len(part) >= SHORTEST}
 
 
@@ -105,6 +106,15 @@ def _hidden(name: str, value: str) -> list[str]:
     with suppress(ProgrammingError):
         return [str(conninfo_to_dict(value).get("password", ""))]
     return [] if is_clear(value) else _PARTS.split(value)
+
+
+def _hidden_in_place(value: str) -> list[str]:
+    """The secrets of a value that is a place: a declaration may name any variable for one."""
+    if "://" in value:
+        return _hidden_in_url(value) if "@" in value and is_clear(value) else []
+    with suppress(ProgrammingError):
+        return [str(conninfo_to_dict(value).get("password", ""))] if "password" in value else []
+    return []
 
 
 def _hidden_in_url(url: str) -> list[str]:

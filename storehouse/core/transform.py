@@ -164,7 +164,7 @@ def _where_to_look(result: Any) -> str:
 
 
 def without_database(relation_name: str) -> str:
-    """The name that a person types in that database: `core.fct_orders` for `"shop"."core"."fct_orders"`."""
+    """The name that a person types in that database: `core.fct_orders` for `"storehouse"."core"."fct_orders"`."""
     return relation_name.replace('"', "").split(".", 1)[1]
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 
+from extract_load import is_demo
 from storehouse.core.embedded import SUPERUSER
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import PROJECT, settings
@@ -128,7 +129,7 @@ def serve() -> None:
             "  Run the pipeline: the Trigger button of shop_elt, or in another terminal\n"
             "    .venv/bin/python -m storehouse.laptop.airflow dags trigger shop_elt\n"
             "  customer_marts follows when shop_elt and feedback_elt have succeeded.\n"
-            f"{PLAY if configured.is_demo else ''}"
+            f"{PLAY if is_demo() else ''}"
             "  Ctrl-C stops it.",
             flush=True,
         )

@@ -1,5 +1,6 @@
 """What runs beside the project on a laptop: the embedded server, and the demo shop while it is the source."""
 
+from extract_load import is_demo
 from storehouse.core.progress import say
 from storehouse.core.settings import settings
 from storehouse.laptop.server import server_of_this_home
@@ -12,12 +13,12 @@ def start() -> None:
         was_running = server.is_running
         server.start().ensure_database(place.warehouse_database)
         say("server", f"PostgreSQL on port {server.port}, {'was running' if was_running else 'started'}")
-    if place.is_demo:
+    if is_demo():
         import demo
 
         server.start().ensure_database("shop")
         say("demo shop", f"API on {demo.start()['REVIEWS_URL']}")
-    if (place.is_embedded or place.is_demo) and server.trusts_everybody:
+    if (place.is_embedded or is_demo()) and server.trusts_everybody:
         # It was started before there were passwords, and whoever is connected has none: it is not changed under them.
         say("server", "every user of this machine gets in without a password: make stop, then make start")
 

@@ -34,7 +34,7 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
     run_id = f"run-{uuid4().hex[:12]}"
     settings().session_environment()
     local.start()
-    if settings().is_demo:
+    if extract_load.is_demo():
         _play_on(**played)
     failures = _land(run_id)
     say("transform", "dbt reads the project (some seconds), then builds and tests the models")
@@ -63,7 +63,10 @@ def _land(run_id: str) -> list[str]:
     logger.setLevel(logging.INFO)
     logger.addHandler(_Teller())
     failures = []
-    for source in extract_load.in_use():
+    used = extract_load.in_use()
+    if unset := [source for source in extract_load.SOURCES if source not in used]:
+        say("extract-load", f"not read, as the variable of its declaration is not set: {', '.join(unset)}")
+    for source in used:
         began = time.monotonic()
         say("extract-load", f"{source:<12}reading")
         try:

@@ -12,6 +12,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.log import mask_secret
 
+from extract_load import is_demo
 from storehouse.core.errors import StorehouseError, TransientError, said_by, unexpected
 from storehouse.core.selection import PATTERN
 from storehouse.core.settings import settings
@@ -57,7 +58,7 @@ DAG_DEFAULTS: dict[str, Any] = {
 
 def every(schedule: str) -> CronDataIntervalTimetable | None:
     """The intervals of `hourly`, `daily` or a cron line, in UTC; None for the demo shop: it has a clock of its own."""
-    if settings().is_demo:
+    if is_demo():
         return None
     return CronDataIntervalTimetable(CRONS.get(schedule, schedule), timezone="UTC")
 

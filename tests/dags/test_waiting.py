@@ -209,7 +209,7 @@ def test_a_quiet_interval_is_ready_when_the_shop_has_changed_after_it_and_an_ind
         return readiness.why_not_ready("shop", of + HOUR, of)
 
     assert missing(END_OF_DAY - HOUR) == (
-        "the shop has no order that changed from 2026-01-02 23:00 to 2026-01-03 00:00, or later"
+        "no table of shop has a row that changed from 2026-01-02 23:00 to 2026-01-03 00:00, or later"
     )
     new_house.execute_in_shop("insert into orders values (0, now() + interval '1 year')")
     assert missing(END_OF_DAY - HOUR), "an order of next year says nothing of today"

@@ -145,10 +145,10 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], W
 LOGINS = ("extract", "transform", "reporting", "forget")
 
 
-def run_roles(warehouse: Warehouse, by: str = "owner") -> subprocess.CompletedProcess:
+def run_roles(warehouse: Warehouse, by: str = "owner", *options: str) -> subprocess.CompletedProcess:
     """What an administrator types."""
     place = ["-h", "127.0.0.1", "-p", str(warehouse.server.port), "-U", by, "-d", warehouse.name]
-    command = [str(binaries() / "psql"), "-X", *place, "-f", str(ROLES)]
+    command = [str(binaries() / "psql"), "-X", *place, *options, "-f", str(ROLES)]
     password = warehouse.password_of(by)
     return subprocess.run(command, env={"PGPASSWORD": password}, capture_output=True, text=True, timeout=60)
 
@@ -301,6 +301,16 @@ def test_through_raw_shape_extract_gets_plain_columns_of_raw_and_nothing_else(wa
         with pytest.raises(psycopg.Error):
             connection.execute(shape, [schema, column, type_, column])
     assert warehouse.query("select count(*) from pg_class where relname = 'mine' and relkind = 'r'") == [(0,)]
+
+
+def test_a_source_of_another_name_is_handed_over_and_stays_so(make):
+    own = make("own")
+    theirs = "select nspname::text from pg_namespace where nspowner = 'raw_owner'::regrole"
+    assert run_roles(own, "owner", "-v", "sources=billing stock").returncode == 0
+    assert {name for (name,) in own.query(theirs)} == {"raw", "raw_billing", "raw_stock"}
+    assert run_roles(own).returncode == 0
+    assert {name for (name,) in own.query(theirs)} > {"raw_billing", "raw_stock", "raw_shop"}
+    assert own.may("extract", """select raw.shape('raw_billing', 'lines', '{"a": "text"}', '{a}', '{}')""")
 
 
 def test_transform_reads_raw_and_never_writes_it(warehouse):

@@ -14,7 +14,7 @@ import warm
 from extract_scene import SHOP, Api
 
 from extract_load.tables import TABLES
-from storehouse.core.settings import DEMO, PROJECT, settings
+from storehouse.core.settings import DEMO, settings
 
 
 @pytest.fixture

@@ -90,7 +90,9 @@ def test_the_disk_of_the_shop_is_full_while_it_sorts(shop: House, tablespace, co
     )
     tablespace(shop.shop, "temporary files")
     configure(SHOP_SCHEMA="sorted")
-    with pytest.raises(StorehouseError, match=r"The shop database.*The disk of the shop's server is full.*temporary"):
+    with pytest.raises(
+        StorehouseError, match=r"The shop database.*The disk of the shop database's server is full.*temporary"
+    ):
         extract_load.load("shop", tables=["products"])
 
 

@@ -99,8 +99,8 @@ def collect(warehouse: psycopg.Connection, places: list[Place], customers: list[
         known |= {row[0] for row in warehouse.execute(of, [customers])}
     if unknown := set(customers) - known:
         raise StorehouseError(
-            f"There is no customer {', '.join(sorted(unknown))}. An id is web-… of the shop or mkt-… of the "
-            "marketplace, as customer_id in core.dim_customers."
+            f"There is no customer {', '.join(sorted(unknown))}. An id is one of customer_id in core.dim_customers, "
+            "with the prefix of its source: `person` in the declarations."
         )
     for place in places:
         if place.person:
