@@ -152,7 +152,7 @@ def measure_day(size: float) -> Cost:
 
 def land_a_day(size: float) -> None:
     """Play and land one day; of the customers who were there before, CUSTOMERS change."""
-    with psycopg.connect(settings().shop_conninfo(), autocommit=True) as shop:
+    with psycopg.connect(settings().source_conninfo("SHOP_DATABASE_URL"), autocommit=True) as shop:
         last = one_value(shop, "select max(updated_at) from customers")
         demo.advance(days=1, size=size)
         shop.execute(HOLD_BACK, {"last": last, "changed": CUSTOMERS})

@@ -9,7 +9,7 @@ import psycopg
 
 from storehouse.core import sessions
 from storehouse.core.errors import StorehouseError
-from storehouse.core.settings import settings
+from storehouse.core.settings import quoted, settings
 
 # What helps wherever the demo can't have a database.
 PLACE = (
@@ -40,8 +40,10 @@ def connect() -> Iterator[psycopg.Connection]:
     try:
         if place.shop_database_url is None:
             place.server.ensure_database("shop")
-        connection = psycopg.connect(place.shop_conninfo(), autocommit=True)
-        sessions.tell(connection, place.shop_session())
+        conninfo = place.source_conninfo("SHOP_DATABASE_URL")
+        connection = psycopg.connect(conninfo, autocommit=True)
+        schemas = {"search_path": f"{quoted(place.shop_schema)}, public"}
+        sessions.tell(connection, place.source_session(conninfo) | schemas)
         connection.autocommit = False
     except psycopg.OperationalError as error:
         raise StorehouseError(

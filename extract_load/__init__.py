@@ -24,13 +24,13 @@ def __getattr__(name: str) -> object:
 
 
 def in_use() -> list[str]:
-    """The sources to land: all that are declared while the demo shop is the source, else those whose place is set."""
+    """The sources to land: those whose place is set, and while the demo shop is the source also the demo's."""
     places = {table.source: table.connection for table in tables.TABLES}
-    return [source for source, setting in places.items() if settings().is_demo or settings().is_set(setting)]
+    return [source for source, connection in places.items() if settings().has_place(connection)]
 
 
 def partitions(source: str) -> list[str | None]:
-    """The partitions that are loaded separately: the marketplace's regions; `[None]` for other sources."""
+    """The partitions that are loaded separately, such as an API's regions; `[None]` for a source without."""
     return list(_known(source)[0].partitions)
 
 
@@ -83,6 +83,7 @@ def load(
     if interval.from_ and interval.until and interval.from_ >= interval.until:
         raise StorehouseError(f"The interval is empty: from {interval.from_} is not before until {interval.until}.")
     chosen = [table for table in chosen if not tables or table.name in tables]
+    settings().place(chosen[0].connection, source)
 
     with databases.open_warehouse() as warehouse:
         ledger.prepare(warehouse)

@@ -5,16 +5,17 @@ right, all wrong ones at once.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from storehouse.core.errors import StorehouseError
-from storehouse.core.settings import PROJECT
+from storehouse.core.settings import PROJECT, VARIABLE
 
 STAGING = PROJECT / "models" / "staging"
 
@@ -23,7 +24,8 @@ OWN_COLUMNS = {"_load_id", "_row", "_op", "_partition", "_file", "_line"}
 # What else of a record can be personal than its members: the text of one that could not be read.
 UNREADABLE = "_unreadable"
 
-Connector = Literal["postgres", "api", "files"]
+# Other packages bring connectors with entry points of this group.
+GROUP = "storehouse.connectors"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _PERSON = re.compile(r"[^{}]*{([^{}]+)}")
@@ -31,14 +33,16 @@ _PERSON = re.compile(r"[^{}]*{([^{}]+)}")
 Words = Annotated[str, Field(min_length=1)]
 Names = Annotated[list[Words], Field(min_length=1)]
 Type = Literal["text", "boolean", "integer", "numeric", "timestamptz"]
+Kind = Literal["updated_at", "interval", "full"]  # `change_log` (logical decoding) will be the fourth.
+Variable = Annotated[str, Field(pattern=f"^{VARIABLE.pattern}$")]
 
 
-class _Strict(BaseModel):
+class _Strict(BaseModel, frozen=True):
     # `5` is a number and `"5"` is not; a word that nobody knows is a mistake.
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class RefusedLimit(_Strict):
+class RefusedLimit(_Strict, frozen=True):
     """Above this share of refused records a build stops at the table's staging model."""
 
     limit_percent: float = Field(ge=0, le=100, description="the highest percentage of one run's records, such as 5")
@@ -46,7 +50,7 @@ class RefusedLimit(_Strict):
     reason: Words = Field(description="why the limit is this high, in words")
 
 
-class Freshness(_Strict):
+class Freshness(_Strict, frozen=True):
     """For how long the table may have nothing new while other tables do."""
 
     warn_hours: int = Field(ge=1, description="hours until a test warns, such as 26")
@@ -54,10 +58,13 @@ class Freshness(_Strict):
     reason: Words = Field(description="why these hours, in words")
 
 
-class _Declared(_Strict):
-    """What every declared table says, however it is read."""
+class Declaration(_Strict, frozen=True):
+    """What every declared table says, however it is read. A connector's own has more fields, or narrower ones."""
 
-    connector: Connector
+    connector: str
+    connection: Variable = Field(
+        description="the name of the variable that says where the source is, never its value: such as SHOP_DATABASE_URL"
+    )
     key: Names = Field(description="the columns that identify a row at the source, such as [order_id]")
     person: str | None = Field(default=None, description="whose a row is, such as web-{customer_id}")
     refused: RefusedLimit = Field(
@@ -69,13 +76,29 @@ class _Declared(_Strict):
     statistics: dict[str, Literal["text", "code", "number"]] = Field(
         default_factory=dict, description="columns of the judged model, each text, code or number"
     )
+    read: Kind
+    version: str | None = Field(default=None, description="the column that grows with every change: updated_at")
+    deleted: str | None = Field(default=None, description="the column that tells a delete")
+    # Typed columns, or the members of a record that lands as one `payload`.
+    columns: Mapping[str, Type] | Sequence[str]
+
+    @property
+    def place(self) -> str | None:
+        """Where the table is at the source; None: under its own name."""
+        return None
+
+    @property
+    def is_record(self) -> bool:
+        """Whether a row lands as one `payload`, and not in columns of its own."""
+        return not isinstance(self.columns, Mapping)
 
 
-class Postgres(_Declared):
-    """A table or view of the shop's database."""
+class Postgres(Declaration, frozen=True):
+    """A table or view of a database."""
 
-    connection: Literal["SHOP_DATABASE_URL"] = Field(description="the name of the setting, never its value")
-    schema_: Literal["SHOP_SCHEMA"] = Field(alias="schema", description="the name of the setting")
+    schema_: Words = Field(
+        default="public", alias="schema", description="a schema, or the variable that names it, such as SHOP_SCHEMA"
+    )
     table: Words | None = Field(default=None, description="its name at the source, if that is another")
     read: Literal["full", "updated_at"]
     version: Words | None = Field(default=None, description="the column that grows with every change: updated_at")
@@ -87,16 +110,13 @@ class Postgres(_Declared):
 
     @property
     def place(self) -> str | None:
-        """Where the table is at the source; None: under its own name."""
+        """Its name, where that is another."""
         return self.table
 
 
-class Api(_Declared):
+class Api(Declaration, frozen=True):
     """The records of an API that answers as docs/sources.md says."""
 
-    connection: Literal["MARKETPLACE_URL", "REVIEWS_URL"] = Field(
-        description="the name of the setting, never its value"
-    )
     path: str = Field(pattern=r"^/[A-Za-z0-9._~/-]*$", description="the path below the connection, such as /orders")
     read: Literal["interval"]
     version: Literal["updated_at"] = Field(description="the member that grows with every change")
@@ -114,10 +134,9 @@ class Api(_Declared):
         return self.path
 
 
-class Files(_Declared):
+class Files(Declaration, frozen=True):
     """Files in day folders."""
 
-    connection: Literal["STORES_URL"] = Field(description="the name of the setting, never its value")
     files: Literal["sales/year=*/month=*/day=*/*"] = Field(description="the pattern of the files")
     read: Literal["interval"]
     version: Words = Field(description="the column that grows with every change, such as updated_at")
@@ -130,8 +149,26 @@ class Files(_Declared):
         return self.files
 
 
-Declaration = Postgres | Api | Files
 MODELS: dict[str, type[Declaration]] = {"postgres": Postgres, "api": Api, "files": Files}
+
+
+def model_of(connector: str) -> type[Declaration] | None:
+    """What a declaration for this connector must be; None: there is no such connector.
+
+    Raises:
+        StorehouseError: a package brings the connector, and it has no `Declaration`.
+    """
+    if connector in MODELS:
+        return MODELS[connector]
+    if not (found := entry_points(group=GROUP, name=connector)):
+        return None
+    model = getattr(found[connector].load(), "Declaration", None)
+    if not (isinstance(model, type) and issubclass(model, Declaration)):
+        raise StorehouseError(
+            f"The connector {connector} ({found[connector].value}) has no Declaration, which must be a class derived "
+            "from extract_load.declarations.Declaration."
+        )
+    return model
 
 
 class Declared(NamedTuple):
@@ -152,7 +189,8 @@ class Wrong(NamedTuple):
 def read_declarations(staging: Path) -> list[Declared]:
     """The tables that the sources below this folder declare, in the order they are landed.
 
-    Databases, then APIs, then files, each by the name of the source; the tables of a source as its file has them.
+    Databases, then APIs, then files, then what other connectors read, each by the name of the source; the tables of a
+    source as its file has them.
 
     Raises:
         StorehouseError: a declaration is wrong; a line for each mistake.
@@ -171,8 +209,9 @@ def read_declarations(staging: Path) -> list[Declared]:
                 tables += found
     if mistakes:
         raise StorehouseError("\n".join(mistakes))
-    order = get_args(Connector)
-    return sorted(tables, key=lambda table: (order.index(table.declaration.connector), table.source))
+    own = list(MODELS)
+    rank = {connector: number for number, connector in enumerate(own)}
+    return sorted(tables, key=lambda table: (rank.get(table.declaration.connector, len(own)), table.source))
 
 
 def _sources(path: Path, file: str, mistakes: list[str]) -> list[dict]:
@@ -211,19 +250,24 @@ def _landed(source: dict, file: str, mistakes: list[str]) -> Iterator[Declared]:
 
     if tell(None, _wrong_of_source(source, tables)):
         return
-    seen = set()
+    seen, partitions = set(), []
     for table in tables:
         if tell(table.get("name"), _wrong_of_entry(source, table, seen)):
             continue
         seen.add(table["name"])
         given = common | _meta(table)
-        model = MODELS[given["connector"]]
+        model = model_of(given["connector"])
+        assert model
         try:
             declaration = model.model_validate(given)
         except ValidationError as error:
             tell(table["name"], _wrong_of_fields(error, model))
             continue
-        if not tell(table["name"], _wrong_together(declaration, table)):
+        partitions.append(getattr(declaration, "partitions", {}))
+        found = [*_wrong_together(declaration, table)]
+        if partitions[-1] != partitions[0]:
+            found.append(Wrong("partitions", _SAME))
+        if not tell(table["name"], found):
             yield Declared(str(name), table["name"], declaration)
 
 
@@ -231,6 +275,9 @@ def _meta(entry: dict) -> dict:
     config = entry.get("config")
     meta = config.get("meta") if isinstance(config, dict) else None
     return meta if isinstance(meta, dict) else {}
+
+
+_SAME = "all tables of a source have the same; declare the others as a source of their own"
 
 
 def _wrong_of_source(source: dict, tables: list[dict]) -> Iterator[Wrong]:
@@ -241,11 +288,9 @@ def _wrong_of_source(source: dict, tables: list[dict]) -> Iterator[Wrong]:
         yield Wrong("schema", f"it must be raw_{name}, where the source lands")
     if not tables:
         yield Wrong("tables", "it must be a list of tables, each with name and config")
-    connectors = {str((_meta(source) | _meta(table)).get("connector")) for table in tables}
-    if len(connectors) > 1:
-        yield Wrong("connector", "all tables of a source have the same; declare the others as a source of their own")
-    elif connectors & {"api", "files"} and len(tables) > 1:
-        yield Wrong("tables", "an API or a folder of files has one table; declare the others as sources of their own")
+    for field in ("connector", "connection"):
+        if len({str((_meta(source) | _meta(table)).get(field)) for table in tables}) > 1:
+            yield Wrong(field, _SAME)
 
 
 def _wrong_of_entry(source: dict, table: dict, seen: set[str]) -> Iterator[Wrong]:
@@ -262,8 +307,8 @@ def _wrong_of_entry(source: dict, table: dict, seen: set[str]) -> Iterator[Wrong
     connector = given.get("connector")
     if connector is None:
         yield Wrong("connector", f"it is missing; write {_one_of(MODELS)}")
-    elif str(connector) not in MODELS:
-        yield Wrong("connector", f"it must be {_one_of(MODELS)}")
+    elif not model_of(str(connector)):
+        yield Wrong("connector", f"it must be {_one_of(MODELS)}, or a connector that an installed package brings")
     for field in _rendered(given):
         yield Wrong(field, "extract-load reads it without dbt: write the value itself, without {{ … }}")
 
@@ -371,7 +416,7 @@ def _wrong_of_postgres(declaration: Postgres) -> Iterator[Wrong]:
 
 def _wrong_of_personal(declaration: Declaration, table: dict) -> Iterator[Wrong]:
     """`person` and the columns' `pii` name what the table has: a column, or a path in the record."""
-    is_record = not isinstance(declaration, Postgres)
+    is_record = declaration.is_record
     known = {*declaration.columns, *([UNREADABLE] if is_record else [])}
     if declaration.person is not None:
         of = _PERSON.fullmatch(declaration.person)

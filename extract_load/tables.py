@@ -3,11 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
 
-from extract_load.declarations import STAGING, Api, Connector, Declared, Postgres, read_declarations
-
-Kind = Literal["updated_at", "interval", "full"]  # `change_log` (logical decoding) will be the fourth.
+from extract_load.declarations import STAGING, Declaration, Declared, Kind, read_declarations
 
 
 @dataclass(frozen=True)
@@ -18,7 +15,7 @@ class Table:
         source: the source's name.
         name: the table's name in the warehouse, in the schema `raw_<source>`.
         connector: what reads it.
-        connection: the name of the setting that says where the source is.
+        connection: the name of the variable that says where the source is.
         place: where it is there: a table, the path of an API, a pattern of files.
         key: the columns (or the members of a record) that identify a row at the source.
         kind: how it is read. `updated_at`: rows changed since the watermark, less an overlap. `full`: the whole
@@ -31,15 +28,17 @@ class Table:
         members: what a record of an API or a file should have; records with others land too, with a message.
         partitions: what is read, and has its watermark, on its own.
         partition_by: the parameter with which an API is asked for a partition.
+        declaration: all that the YAML says, for the connector: its own fields.
     """
 
     source: str
     name: str
-    connector: Connector
+    connector: str
     connection: str
     place: str
     key: tuple[str, ...]
     kind: Kind
+    declaration: Declaration = field(repr=False)
     version: str | None = None
     deleted: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -88,14 +87,7 @@ def _tables() -> tuple[Table, ...]:
 
 def _table(declared: Declared) -> Table:
     said = declared.declaration
-    shape: dict[str, Any]
-    if isinstance(said, Postgres):
-        shape = {"columns": said.columns, "optional": tuple(said.optional)}
-    else:
-        shape = {"members": frozenset(said.columns)}
-    if isinstance(said, Api):
-        for parameter, values in said.partitions.items():
-            shape |= {"partition_by": parameter, "partitions": tuple(values)}
+    by, partitions = next(iter(getattr(said, "partitions", {}).items()), (None, (None,)))
     return Table(
         declared.source,
         declared.name,
@@ -104,7 +96,12 @@ def _table(declared: Declared) -> Table:
         said.place or declared.name,
         tuple(said.key),
         said.read,
-        said.version,
-        said.deleted,
-        **shape,
+        said,
+        version=said.version,
+        deleted=said.deleted,
+        columns=said.columns if isinstance(said.columns, Mapping) else {},
+        optional=tuple(getattr(said, "optional", ())),
+        members=frozenset() if isinstance(said.columns, Mapping) else frozenset(said.columns),
+        partitions=tuple(partitions),
+        partition_by=by,
     )

@@ -1,7 +1,8 @@
 """The connectors: the modules of this folder, by name, and those that other packages bring.
 
 A connector is a module that has what `Connector` says. Another package brings one with an entry point of the group
-`storehouse.connectors`, whose name is what a declaration gives as `connector`.
+`storehouse.connectors`, whose name is what a declaration gives as `connector`; its module has a `Declaration` too, a
+class derived from `extract_load.declarations.Declaration`, against which the YAML is checked.
 """
 
 from datetime import datetime
@@ -10,12 +11,10 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple, Protocol, cast
 
+from extract_load.declarations import GROUP, MODELS
 from extract_load.ledger import Interval, LoadResult
 from extract_load.tables import Table
 from storehouse.core.databases import Database
-
-OWN = ("postgres", "api", "files")
-GROUP = "storehouse.connectors"
 
 
 class Asked(NamedTuple):
@@ -53,8 +52,8 @@ class Found(NamedTuple):
 class Connector(Protocol):
     """What a connector's module has."""
 
-    def ready(self, table: Table, until: datetime | None, from_: datetime | None) -> str | None:
-        """What the source of this table still lacks before it can be read up to `until`, in words; None: nothing.
+    def ready(self, tables: list[Table], until: datetime | None, from_: datetime | None) -> str | None:
+        """What the source of these tables still lacks before it can be read up to `until`, in words; None: nothing.
 
         Raises:
             StorehouseError: waiting will not help.
@@ -90,7 +89,7 @@ class Connector(Protocol):
 @cache
 def connector(name: str) -> Connector:
     """The connector of this name. Its module is imported here: a DAG file that asks for names shall not need it."""
-    if name in OWN:
+    if name in MODELS:
         return cast(Connector, import_module(f"{__name__}.{name}"))
     (found,) = entry_points(group=GROUP, name=name)
     return cast(Connector, found.load())

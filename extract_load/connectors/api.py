@@ -48,9 +48,9 @@ class Stretch(NamedTuple):
     until: datetime
 
 
-def ready(table: Table, *_: datetime | None) -> str | None:
+def ready(tables: list[Table], *_: datetime | None) -> str | None:
     """None when the API says that it is well."""
-    setting = table.connection
+    setting = tables[0].connection
     with Http(settings().place(setting), setting) as api:
         answer = api.ask(api.request("/health"), ANSWER_WITHIN)
     if answer.status_code == 200:

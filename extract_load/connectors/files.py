@@ -68,8 +68,9 @@ class File(NamedTuple):
     is_file: bool
 
 
-def ready(table: Table, until: datetime | None, _: datetime | None) -> str | None:
+def ready(tables: list[Table], until: datetime | None, _: datetime | None) -> str | None:
     """None when the day folder before `until` has its flag."""
+    (table,) = tables
     files, root = open_store(settings().place(table.connection), table.connection)
     wanted = f"{root}/sales"
     if until:
@@ -164,9 +165,7 @@ class _Files:
                 left[_HIDDEN].append(name)
             elif not base_name.lower().endswith((".parquet", ".csv")):
                 left[_OTHER_ENDING].append(name)
-            elif (asked.interval.from_ and day + timedelta(days=1) <= asked.interval.from_) or (
-                asked.until and day >= asked.until
-            ):
+            elif (asked.from_ and day + timedelta(days=1) <= asked.from_) or (asked.until and day >= asked.until):
                 continue
             elif path.rpartition("/")[0] in flagged:
                 files.append(File(path, name, day, entry.get("size"), entry.get("ETag"), entry["type"] == "file"))

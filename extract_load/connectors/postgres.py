@@ -1,6 +1,7 @@
-"""The shop database: COPY out of one snapshot, COPY into the warehouse; rows never become Python objects."""
+"""A PostgreSQL database: COPY out of one snapshot, COPY into the warehouse; rows never become Python objects."""
 
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,6 +11,7 @@ import psycopg
 from psycopg import errors, sql
 
 from extract_load.connectors import Asked
+from extract_load.declarations import Postgres
 from extract_load.ledger import (
     NO_TIME_BEFORE,
     UPSERT,
@@ -24,14 +26,11 @@ from extract_load.ledger import (
 )
 from extract_load.payload import LARGEST_BYTES
 from extract_load.tables import Table
-from storehouse.core.databases import Database, only_one, open_shop
+from storehouse.core.databases import Database, only_one, open_source
 from storehouse.core.errors import StorehouseError
 from storehouse.core.queries import as_sql, one_row, one_value
-from storehouse.core.settings import settings
+from storehouse.core.settings import SCHEMA_VARIABLE, quoted, settings
 from storehouse.core.shown import printable
-
-# Snapshots must be compared in the order they were taken: one load at a time of tables that are read in full.
-SNAPSHOT_LOCK = 0x5EED_0003
 
 OWN_COLUMNS = {"_load_id", "_row", "_op"}
 
@@ -46,7 +45,8 @@ _SAME_EVERYWHERE = """
     int4multirange int8multirange nummultirange datemultirange tsmultirange tstzmultirange
 """
 SAME_EVERYWHERE = frozenset(_SAME_EVERYWHERE.split())
-# What the shop calls a type becomes SQL in the warehouse, and its owner can have it say anything.
+# What the source calls a type becomes SQL in the warehouse, and its owner can have it say anything.
+_PLAIN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 _PLAIN_TYPE = re.compile(r'("bit"|[a-z][a-z0-9 ]*)(\[\])?')
 
 # What a column of ours must be at the source: the types that mean what the type in `Table.columns` means.
@@ -76,34 +76,51 @@ class Column(NamedTuple):
     is_nullable: bool
 
 
-def ready(table: Table, until: datetime | None, from_: datetime | None) -> str | None:
-    """None when the database answers and, given an interval, has orders that changed in it or later."""
-    with open_shop() as shop, shop.speaking(), shop.snapshot():
-        if not (until and from_ and from_ < until):
+def ready(tables: list[Table], until: datetime | None, from_: datetime | None) -> str | None:
+    """None when the database answers and, given an interval, a table has rows that changed in it or later.
+
+    Tables that are read in full don't count. They can be read at any time.
+    """
+    source, changing = tables[0].source, [table for table in tables if table.kind == "updated_at"]
+    with _open(tables) as database, database.speaking(), database.snapshot():
+        if not (changing and until and from_ and from_ < until):
             return None
-        shop.execute(sql.SQL("set local statement_timeout to {}").format(f"{READ_WITHIN}s"))
+        database.execute(sql.SQL("set local statement_timeout to {}").format(f"{READ_WITHIN}s"))
         # A change after the interval will do: the database has passed its end, and nothing changed in it. A date in the
         # future will not do. The maximum is read from an index; a range might need the whole table.
-        orders = sql.Identifier(settings().shop_schema, "orders")
-        reached = sql.SQL("select max(updated_at) >= %s from {} where updated_at <= greatest(now(), %s)").format(orders)
-        if one_value(shop, reached, [from_, until]):
-            return None
-    return f"the shop has no order that changed from {from_:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}, or later"
+        reached = sql.SQL("select max({version}) >= {from_} from {table} where {version} <= greatest(now(), {until})")
+        for table in changing:
+            database.search(_schema(table))
+            version = sql.Identifier(_version(table))
+            if one_value(database, reached.format(version=version, table=_place(table), from_=from_, until=until)):
+                return None
+    return f"the {source} has no row that changed from {from_:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M}, or later"
 
 
 def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadResult]:
-    """Land these tables, each in its own load, all from one snapshot of the shop.
+    """Land these tables, each in its own load, all from one snapshot of their database.
 
     `updated_at` tables: without `until`, all rows from the watermark on. The interval that the ledger records ends
-    after the last `updated_at` that was seen, and never beyond `until` or the shop's clock: a row dated in the future,
-    or a shop whose clock is not ours, can't move the watermark past rows that are still to come. Rows without
-    `updated_at`, or with one before `NO_TIME_BEFORE`, belong to no interval: they are landed each time.
+    after the last version that was seen, and never beyond `until` or the source's clock: a row dated in the future,
+    or a source whose clock is not ours, can't move the watermark past rows that are still to come. Rows without a
+    version, or with one before `NO_TIME_BEFORE`, belong to no interval: they are landed each time.
 
     Raises:
         StorehouseError: what failed, a line each.
     """
-    with open_shop() as shop, _one_at_a_time(tables), shop.speaking(), shop.snapshot():
-        return each(lambda table: _load_table(shop, warehouse, table, asked), tables)
+
+    def load_one(table: Table) -> LoadResult:
+        with database.speaking():
+            database.search(_schema(table))
+        return _load_table(database, warehouse, table, asked)
+
+    with _open(tables) as database, _one_at_a_time(tables), database.speaking(), database.snapshot():
+        return each(load_one, tables)
+
+
+def _open(tables: list[Table]) -> Database:
+    """The database of the tables of one source."""
+    return open_source(tables[0].connection, tables[0].source)
 
 
 def _load_table(shop: Database, warehouse: Database, table: Table, asked: Asked) -> LoadResult:
@@ -129,7 +146,7 @@ def _load_table(shop: Database, warehouse: Database, table: Table, asked: Asked)
             expressions.append(_OP.format(deleted_at=sql.Identifier(_deleted(table)), earliest=NO_TIME_BEFORE))
             types["_op"] = "text"
         statement = sql.SQL("copy (select {} from {} where {}) to stdout (format binary)").format(
-            sql.SQL(", ").join(expressions), _at_shop(table), condition
+            sql.SQL(", ").join(expressions), _place(table), condition
         )
 
         def feed(sink: psycopg.Copy) -> None:
@@ -154,14 +171,21 @@ def _load_table(shop: Database, warehouse: Database, table: Table, asked: Asked)
 
 @contextmanager
 def _one_at_a_time(tables: list[Table]) -> Iterator[None]:
+    """Snapshots of a source must be compared in the order they were taken: one load at a time, if any is compared."""
     if all(table.kind != "full" for table in tables):
         yield
         return
-    with only_one("extract", SNAPSHOT_LOCK, "loads of the shop"):
+    source = tables[0].source
+    with only_one("extract", snapshot_lock(source), f"loads of {source}"):
         yield
 
 
-# A row is deleted when the column that tells it holds a time that has come, by the shop's own clock; the day is for
+def snapshot_lock(source: str) -> int:
+    """The key of the advisory lock of a source's snapshots."""
+    return (zlib.crc32(source.encode()) & 0x7FFF_FFFF) << 32 | 0x5EED_0003
+
+
+# A row is deleted when the column that tells it holds a time that has come, by the source's own clock; the day is for
 # clocks and time zones ahead of it. Zero times, times to come and infinity say that the row lives.
 _OP = sql.SQL("case when {deleted_at} >= {earliest} and {deleted_at} <= now() + interval '1 day' then 'd' else 'u' end")
 
@@ -177,8 +201,35 @@ def _tell_of_odd_deletes(warehouse: Database, table: Table) -> None:
         logger.warning(news, table.label, table.deleted, f"{odd:,} row{'s' if odd > 1 else ''}")
 
 
-def _at_shop(table: Table) -> sql.Identifier:
-    return sql.Identifier(settings().shop_schema, table.place)
+def _schema(table: Table) -> str:
+    """The schema that the table is in at the source."""
+    assert isinstance(table.declaration, Postgres)
+    return settings().schema_named(table.declaration.schema_)
+
+
+def _place(table: Table) -> sql.Identifier:
+    return sql.Identifier(_schema(table), table.place)
+
+
+def _place_in_words(table: Table) -> str:
+    """The table at the source for people, as SQL takes it: `public.orders`, `public."Order Lines"`."""
+    return f"{_written(_schema(table))}.{_written(table.place)}"
+
+
+def _written(name: str) -> str:
+    """A name as SQL takes it, quoted only where it must be."""
+    return printable(name if _PLAIN_NAME.fullmatch(name) else quoted(name))
+
+
+def _written_key(table: Table) -> str:
+    return ", ".join(map(_written, table.key))
+
+
+def _set_by(table: Table) -> str:
+    """Where the schema at the source is set."""
+    assert isinstance(table.declaration, Postgres)
+    named = table.declaration.schema_
+    return named if SCHEMA_VARIABLE.fullmatch(named) else "schema in its declaration"
 
 
 def _version(table: Table) -> str:
@@ -194,8 +245,8 @@ def _deleted(table: Table) -> str:
 
 
 def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
-    """The table's columns from the shop's catalog, in their order."""
-    schema = settings().shop_schema
+    """The table's columns from the source's catalog, in their order."""
+    schema, place = _schema(table), _place_in_words(table)
     rows = shop.execute(
         """
         with recursive columns as (
@@ -232,15 +283,15 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
     ).fetchall()
     if not rows:
         raise StorehouseError(
-            f"{table.label}: there is no table {schema}.{table.place} in {shop.where}. "
-            "Create it (docs/sources.md), or set SHOP_SCHEMA to the schema it is in."
+            f"{table.label}: there is no table {place} in {shop.where}. "
+            f"Create it (docs/sources.md), or set {_set_by(table)} to the schema it is in."
         )
     columns = {}
     for name, type_, base, is_of_postgres, is_array, is_domain, is_nullable in rows:
         is_same = is_of_postgres and base in SAME_EVERYWHERE and _PLAIN_TYPE.fullmatch(type_)
         landed_as = type_ if is_same else "text"
         if is_of_postgres and base == "money":
-            # As the shop's lc_monetary has it: that says how many decimals the number that is stored has.
+            # As the source's lc_monetary has it: that says how many decimals the number that is stored has.
             landed_as = "numeric[]" if is_array else "numeric"
         elif is_of_postgres and base == "bpchar" and not is_array:
             # As JSON it would keep the blanks that it is padded with, and be another id than the one that it names.
@@ -249,13 +300,13 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
     if missing := [name for name in table.columns if name not in columns and name not in table.optional]:
         more = [name for name in columns if name not in table.columns]
         raise StorehouseError(
-            f"{table.label}: {schema}.{table.place} in {shop.where} lacks {', '.join(missing)}"
+            f"{table.label}: {place} in {shop.where} lacks {', '.join(missing)}"
             + (f"; it has {printable(', '.join(more))}, which we don't know: was one renamed?" if more else ".")
             + " Nothing was landed. Add what is missing, or read a view that has it (docs/sources.md)."
         )
     if taken := OWN_COLUMNS & columns.keys():
         raise StorehouseError(
-            f"{table.label}: {', '.join(sorted(taken))} of {schema}.{table.place} has a name that raw uses for itself. "
+            f"{table.label}: {', '.join(sorted(taken))} of {place} has a name that raw uses for itself. "
             "Read a view that names it otherwise."
         )
     wrong = [
@@ -267,7 +318,7 @@ def _source_columns(shop: Database, table: Table) -> dict[str, Column]:
     ]
     if wrong:
         raise StorehouseError(
-            f"{table.label}: {'; '.join(wrong)} ({schema}.{table.place} in {shop.where}). Nothing was landed. "
+            f"{table.label}: {'; '.join(wrong)} ({place} in {shop.where}). Nothing was landed. "
             "Read a view that casts it (docs/sources.md); a time of delete is null as long as the row lives."
         )
     return columns
@@ -364,7 +415,7 @@ def _end_of_data(shop: Database, table: Table, from_: datetime | None, until: da
     statement = sql.SQL(
         "select max({version})::timestamptz + interval '1 microsecond' from {table} "
         "where {version} < least({until}, now()) and {version} >= {earliest}"
-    ).format(version=sql.Identifier(_version(table)), table=_at_shop(table), until=until, earliest=NO_TIME_BEFORE)
+    ).format(version=sql.Identifier(_version(table)), table=_place(table), until=until, earliest=NO_TIME_BEFORE)
     ends = one_value(shop, statement)
     return max(ends, from_) if ends and from_ else ends or from_
 
@@ -395,11 +446,12 @@ def _blocks(source: psycopg.Copy, too_large: str) -> Iterator[bytes]:
 
 def _too_large(table: Table) -> str:
     """What to do about a row that would land, and then stop staging for ever: `jsonb` can't hold it."""
-    place = f"{settings().shop_schema}.{table.name}"
+    place = _place_in_words(table)
     return (
         f"{table.label}: a row is larger than {LARGEST_BYTES >> 20} MB, which no later layer can hold. Nothing was "
-        f"landed. Find it at the shop: select {', '.join(table.key)} from {place} as found "
-        f"where octet_length(found::text) > {LARGEST_BYTES}; shorten it there, or read a view that does (SHOP_SCHEMA)."
+        f"landed. Find it at the source: select {_written_key(table)} from {place} as found "
+        f"where octet_length(found::text) > {LARGEST_BYTES}; shorten it there, or read a view that does "
+        f"({_set_by(table)})."
     )
 
 
@@ -411,12 +463,12 @@ def _check_keys(warehouse: Database, table: Table) -> None:
     ).format(key=key)
     count = one_value(warehouse, doubled)
     if count:
-        names, place = ", ".join(table.key), f"{settings().shop_schema}.{table.name}"
+        names, place = _written_key(table), _place_in_words(table)
         raise StorehouseError(
             f"{table.label}: keys ({names}) with more than one row in {place}: {count:,}. It is read in full, and each "
             "load would take another row for the current one. Nothing was landed. "
             f"See them: select {names}, count(*) from {place} group by {names} having count(*) > 1; "
-            "mend them, or read a view with a row a key (SHOP_SCHEMA)."
+            "mend them, or read a view with a row a key ({_set_by(table)})."
         )
 
 

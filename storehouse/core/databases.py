@@ -1,4 +1,4 @@
-"""Connections to the shop and the warehouse, their locks, and their errors in words for the person at the command."""
+"""Connections to sources and the warehouse, their locks, and their errors in words for the person at the command."""
 
 import logging
 import secrets
@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from storehouse.core import sessions
 from storehouse.core.errors import StorehouseError, TransientError, said_by
 from storehouse.core.queries import one_row, one_value
-from storehouse.core.settings import settings
+from storehouse.core.settings import quoted, settings
 
 logger = logging.getLogger("extract_load")  # a wait for a lock is told among the lines of the load that waits
 
@@ -87,10 +87,12 @@ class Database(psycopg.Connection):
     Attributes:
         where: the name of the place, its address, and as whom.
         server: whose disk and settings are meant.
+        session: of a source, the settings that its transactions are told.
     """
 
     where: str
     server: str
+    session: Mapping[str, str]
 
     @contextmanager
     def speaking(self, advice: Advice | None = None) -> Iterator[None]:
@@ -111,13 +113,17 @@ class Database(psycopg.Connection):
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """A transaction at the shop that reads one snapshot, in a session that is told all that ours need.
+        """A transaction at a source that reads one snapshot, in a session that is told all that ours need.
 
         To its end only: behind a pooler the session is the next client's, who is to find it as it was.
         """
         with self.transaction():
-            sessions.tell(self, settings().shop_session(), in_transaction=True)
+            sessions.tell(self, self.session, in_transaction=True)
             yield
+
+    def search(self, schema: str) -> None:
+        """In a snapshot: functions behind a view of this schema may name its tables without a schema."""
+        sessions.tell(self, {"search_path": f"{quoted(schema)}, public"}, in_transaction=True)
 
     def _explain(self, error: psycopg.Error, theirs: Advice) -> str:
         if self.closed and not isinstance(error, errors.DiskFull):
@@ -141,11 +147,12 @@ class Database(psycopg.Connection):
                 case errors.InsufficientPrivilege() if "row-level security" in said:
                     advice = (
                         "Its policies hide rows from this role, and they would be missing without a word. "
-                        "Let the role see all (alter role … bypassrls), or read a view whose owner does (SHOP_SCHEMA)."
+                        "Let the role see all (alter role … bypassrls), or read a view whose owner does: "
+                        "docs/sources.md."
                     )
                 case errors.InsufficientPrivilege():
                     advice = (
-                        "Grant it: USAGE on the schema and SELECT at the shop; in the warehouse, as deploy/roles.sql."
+                        "Grant it: USAGE on the schema and SELECT at the source; in the warehouse, as deploy/roles.sql."
                     )
                 case errors.UndefinedTable() | errors.UndefinedColumn():
                     advice = "What must be there: docs/sources.md."
@@ -163,7 +170,7 @@ class Database(psycopg.Connection):
                     said = said.partition(":")[0]
                     advice = (
                         "A text is not in the encoding that its database says. Mend it there; or, if the database has "
-                        "none (SQL_ASCII), read a view (SHOP_SCHEMA) with "
+                        "none (SQL_ASCII), read a view (docs/sources.md) with "
                         "convert_from(convert(convert_to(column, 'SQL_ASCII'), 'LATIN1', 'UTF8'), 'UTF8'), with the "
                         "encoding that its programs write for LATIN1."
                     )
@@ -235,17 +242,26 @@ def dbt_environment() -> dict[str, str]:
     return environment
 
 
-def open_shop() -> Database:
-    """The shop database, for transactions that read one snapshot: `with shop.snapshot()`."""
-    conninfo = settings().shop_conninfo()
-    with _connecting(conninfo, "the shop database", "SHOP_DATABASE_URL"):
+def open_source(connection: str, source: str) -> Database:
+    """A source's database, for transactions that read one snapshot: `with database.snapshot()`.
+
+    Args:
+        connection: the name of the variable that says where it is.
+        source: the source's name, for messages.
+
+    Raises:
+        StorehouseError: the variable is not set or holds no connection string; or it can't be reached.
+    """
+    conninfo, name = settings().source_conninfo(connection, source), f"the {source} database"
+    with _connecting(conninfo, name, connection):
         # A pooler's next client must not meet statements that we prepared.
-        shop = Database.connect(conninfo, autocommit=True, prepare_threshold=None)
-    shop.where = _where(conninfo, "the shop database")
-    shop.server = "the shop's server"
-    shop.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    shop.read_only = True
-    return shop
+        database = Database.connect(conninfo, autocommit=True, prepare_threshold=None)
+    database.where = _where(conninfo, name)
+    database.server = f"the {source}'s server"
+    database.session = settings().source_session(conninfo)
+    database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    database.read_only = True
+    return database
 
 
 def take_lock(connection: psycopg.Connection, key: int, what: str) -> None:

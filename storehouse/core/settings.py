@@ -19,6 +19,15 @@ from storehouse.core.shown import is_clear
 
 PROJECT = Path(__file__).resolve().parents[2]
 PII_KEY = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
+# A declaration names a variable that holds a place or a secret, and may name one that holds a schema.
+VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+SCHEMA_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*_SCHEMA")
+# The variables that the demo shop has a place for, and the path of each API of it.
+DEMO = {"SHOP_DATABASE_URL": "", "MARKETPLACE_URL": "/marketplace", "REVIEWS_URL": "", "STORES_URL": ""}
+_NOT_CLEAR = (
+    "it is not a URL of which user, password and host are clear. In a user, a password or a path write "
+    "@ as %40, : as %3A, / as %2F, ? as %3F, # as %23"
+)
 # For every connection but dbt's: a server that vanished is noticed within about a minute.
 LIVENESS = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 # The names that the servers of a laptop answer to.
@@ -128,10 +137,7 @@ class Settings(BaseSettings):
     def _has_a_host(cls, url: str | None) -> str | None:
         # Libraries would read it in different ways, take part of the password for the host, and quote it in errors.
         if url and "://" in url and not is_clear(url):
-            raise ValueError(
-                "it is not a URL of which user, password and host are clear. In a user, a password or a path write "
-                "@ as %40, : as %3A, / as %2F, ? as %3F, # as %23"
-            )
+            raise ValueError(_NOT_CLEAR)
         return url
 
     def __repr_args__(self) -> list[tuple[str, object]]:
@@ -158,13 +164,47 @@ class Settings(BaseSettings):
         """True while the demo shop is the source: `SHOP_DATABASE_URL` is not set."""
         return self.shop_database_url is None
 
-    def is_set(self, setting: str) -> bool:
-        """True if the setting of that name, such as `STORES_URL`, has a value of its own."""
-        return bool(getattr(self, setting.lower()))
+    def given(self, variable: str) -> str | None:
+        """The value of any variable that a declaration names: of the environment, or of `STOREHOUSE_SECRETS`."""
+        if value := os.environ.get(variable):
+            return value
+        file = self.storehouse_secrets and self.storehouse_secrets / variable
+        try:
+            return (file.read_text().strip() or None) if file and file.is_file() else None
+        except (OSError, UnicodeDecodeError) as error:
+            raise StorehouseError(f"{variable}: its file in STOREHOUSE_SECRETS can't be read: {error}") from None
 
-    def place(self, setting: str) -> str:
-        """Where an API or a folder is: the value of the setting of that name, or the demo shop's."""
-        return getattr(self, f"resolved_{setting.lower()}")()
+    def required(self, variable: str, source: str = "the source") -> str:
+        """The value of a variable that the declaration of a source names, or the demo shop's.
+
+        Raises:
+            StorehouseError: it is not set.
+        """
+        if value := self.given(variable) or (variable in DEMO and self._of_demo(variable)):
+            return value
+        raise StorehouseError(
+            f"{variable} is not set, and {source} needs it: its declaration names it. Set it in the environment, or "
+            "as a file of that name in the folder STOREHOUSE_SECRETS."
+        )
+
+    def place(self, variable: str, source: str = "the source") -> str:
+        """Where a source is: `required`, checked.
+
+        Raises:
+            StorehouseError: it is not set, or a URL whose password can't be told from its host.
+        """
+        place = self.required(variable, source)
+        if "://" in place and not is_clear(place):
+            raise StorehouseError(f"A setting in the environment is wrong. {variable}: {_NOT_CLEAR}")
+        return place
+
+    def has_place(self, variable: str) -> bool:
+        """True if the variable is set, or the demo shop is the source and has one of this name."""
+        return bool(self.given(variable)) or (self.is_demo and variable in DEMO)
+
+    def schema_named(self, name: str) -> str:
+        """The schema of a source: the name itself; of a variable `…_SCHEMA` what it holds, or `public`."""
+        return self.given(name) or "public" if SCHEMA_VARIABLE.fullmatch(name) else name
 
     def warehouse_environment(self) -> dict[str, str]:
         """`WAREHOUSE_*` for dbt's `profiles.yml` and for `psql`: the place of the server in use."""
@@ -276,17 +316,17 @@ class Settings(BaseSettings):
             **LIVENESS,
         )
 
-    def shop_conninfo(self) -> str:
-        """A libpq connection string to the shop's database, without `PGOPTIONS`, which is for the warehouse.
+    def source_conninfo(self, variable: str, source: str = "the source") -> str:
+        """A libpq connection string to a source's database, without `PGOPTIONS`, which is for the warehouse.
 
         Raises:
-            StorehouseError: `SHOP_DATABASE_URL` is not one. The message has nothing of it: it may have a password.
+            StorehouseError: the variable holds none. The message has nothing of its value: it may have a password.
         """
         try:
-            place = conninfo_to_dict(self.shop_database_url or self.server.conninfo("shop"))
+            place = conninfo_to_dict(self.place(variable, source))
         except ProgrammingError:
             raise StorehouseError(
-                "SHOP_DATABASE_URL is not a PostgreSQL connection string. One looks like "
+                f"{variable} is not a PostgreSQL connection string. One looks like "
                 "postgresql://user:password@host:5432/database"
             ) from None
         ours = {"client_encoding": sessions.MEANING["client_encoding"]}
@@ -296,38 +336,28 @@ class Settings(BaseSettings):
             defaults["require_auth"] = "none,password,md5,gss,sspi,scram-sha-256"
         return make_conninfo("", **defaults | place | ours)
 
-    def shop_session(self) -> dict[str, str]:
-        """The settings of a session of the shop. Time-outs in the URL's own options win."""
-        said = str(conninfo_to_dict(self.shop_conninfo()).get("options", ""))
+    def source_session(self, conninfo: str) -> dict[str, str]:
+        """The settings of a session of a source. Time-outs in the URL's own options win."""
+        said = str(conninfo_to_dict(conninfo).get("options", ""))
         patience = sessions.patience(self.lock_wait_minutes) | {sessions.TRANSACTION_TIMEOUT: "0"}
-        chosen = {name: value for name, value in patience.items() if name not in said}
-        # Functions behind a view may name their tables without a schema.
-        return chosen | sessions.MEANING | {"search_path": f"{quoted(self.shop_schema)}, public"}
-
-    def resolved_marketplace_url(self) -> str:
-        """The marketplace API's base URL."""
-        return self.marketplace_url or f"{self._demo_url()}/marketplace"
-
-    def resolved_reviews_url(self) -> str:
-        """The reviews API's base URL."""
-        return self.reviews_url or self._demo_url()
-
-    def resolved_stores_url(self) -> str:
-        """The folder or bucket above `sales/`."""
-        return self.stores_url or str(self.home / "demo" / "stores")
+        return {name: value for name, value in patience.items() if name not in said} | sessions.MEANING
 
     def resolved_sales_export_url(self) -> str:
         """The folder or bucket that daily sales are exported to."""
         return self.sales_export_url or str(self.home / "export")
 
-    def _demo_url(self) -> str:
+    def _of_demo(self, variable: str) -> str:
+        """Where the demo shop has a source."""
+        if variable == "SHOP_DATABASE_URL":
+            return self.server.conninfo("shop")
+        if variable == "STORES_URL":
+            return str(self.home / "demo" / "stores")
         file = self.home / "demo" / "port"
         if not file.exists():
             raise StorehouseError(
-                "The demo shop's API is not running. Start it with `make start`, "
-                "or set MARKETPLACE_URL and REVIEWS_URL to yours."
+                f"The demo shop's API is not running. Start it with `make start`, or set {variable} to yours."
             )
-        return f"http://127.0.0.1:{file.read_text().strip()}"
+        return f"http://127.0.0.1:{file.read_text().strip()}" + DEMO[variable]
 
 
 def quoted(identifier: str) -> str:

@@ -27,6 +27,8 @@ _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s'\"<>]*")
 _NOT_PRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 # Of the variables that may hold one: a URL, or the secret itself.
 _HAS_SECRET = re.compile(r"(URL|URI|DSN|CONN|PROXY|BACKEND|PASSWORD|SECRET|TOKEN|KEY)$|^AIRFLOW_CONN_", re.IGNORECASE)
+# Of the other variables: a declaration may name any for a place, and a place may hold a password.
+_HOLDS_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s]*@[^@]*|.*\bpassword\s*=.*", re.IGNORECASE)
 _PARTS = re.compile(r"[:/@?#&=\s]+")
 SHORTEST = 4  # characters: what is shorter stands in too many words
 HIDDEN = "…"
@@ -77,7 +79,8 @@ def first_line(error: BaseException) -> str:
 def secrets() -> set[str]:
     """Every password, key and hidden part of a URL in the environment, and in the files of `STOREHOUSE_SECRETS`."""
     values = [*os.environ.items(), *_files()]
-    parts = {part for name, value in values if _HAS_SECRET.search(name) for part in _hidden(name, value)}
+    holders = ((name, value) for name, value in values if _HAS_SECRET.search(name) or _HOLDS_PASSWORD.fullmatch(value))
+    parts = {part for name, value in holders for part in _hidden(name, value)}
     return {part for secret in parts for part in (secret, unquote(secret)) if len(part) >= SHORTEST}
 
 

@@ -11,8 +11,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from botocore.exceptions import NoCredentialsError
 
-from extract_load import tables
 from extract_load.connectors import connector
+from extract_load.tables import tables_of
 from storehouse.core.errors import StorehouseError, TransientError, without_values
 from storehouse.core.shown import first_line
 from storehouse.core.stores import AWAY
@@ -31,14 +31,14 @@ def why_not_ready(source: str, until: datetime | None, from_: datetime | None = 
     Args:
         source: one of the declared sources.
         until: the end of the interval to land; None asks only whether the source answers.
-        from_: its beginning; with it the shop must have an order that changed then or later.
+        from_: its beginning; with it a database must have a row that changed then or later.
 
     Raises:
         StorehouseError: waiting will not help: a wrong password, a missing table, an invalid URL.
     """
-    table = next(table for table in tables.TABLES if table.source == source)
+    declared = tables_of(source)
     try:
-        missing = connector(table.connector).ready(table, until, from_)
+        missing = connector(declared[0].connector).ready(declared, until, from_)
     except (PermissionError, NoCredentialsError) as error:
         raise StorehouseError(f"{source} can't be read: {first_line(error)}. Check its credentials.") from None
     except OverflowError:

@@ -46,18 +46,18 @@ def test_the_commands_play_the_shop_and_run_its_server(new_house: House) -> None
     started = run(new_house, "start")
     assert started.returncode == 0, started.stderr
     try:
-        assert f"MARKETPLACE_URL={settings().resolved_marketplace_url()}" in started.stdout
+        assert f"MARKETPLACE_URL={settings().place('MARKETPLACE_URL')}" in started.stdout
         assert started.stdout.splitlines() == [f"{name}={url}" for name, url in demo.start().items()]
         status = run(new_house, "status").stdout
         assert "at the end of 2026-01-03, since 2026-01-01; size 0.05, seed 5" in status
-        assert settings().resolved_reviews_url() in status
-        assert httpx.get(f"{settings().resolved_marketplace_url()}/health").json() == {"status": "ok"}
-        answers_to_this_machines_names_only(settings().resolved_reviews_url())
+        assert settings().place("REVIEWS_URL") in status
+        assert httpx.get(f"{settings().place('MARKETPLACE_URL')}/health").json() == {"status": "ok"}
+        answers_to_this_machines_names_only(settings().place("REVIEWS_URL"))
     finally:
         assert "is stopped" in run(new_house, "stop").stdout
     assert demo.stop() is False
     with pytest.raises(StorehouseError, match="not running"):
-        settings().resolved_reviews_url()
+        settings().place("REVIEWS_URL")
 
 
 def test_a_process_that_is_not_ours_is_never_stopped(new_house: House, tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ from storehouse.core import databases
 from publish.warehouse import EXPORT_LOCK, snapshot
 from storehouse.orchestrate.dbt_tasks import Storehouse
 
-with databases.open_shop() as shop, databases.open_warehouse() as extract, snapshot(EXPORT_LOCK, "a test") as reporting:
+shop = databases.open_source("SHOP_DATABASE_URL", "shop")
+with shop, databases.open_warehouse() as extract, snapshot(EXPORT_LOCK, "a test") as reporting:
     for place in (shop, extract, reporting, Storehouse.connect("")):
         key = place.execute("select current_setting('storehouse.pii_key', true)").fetchone()[0]
         print("TOLD", place.info.user, place.info.dbname, key or "nothing")

@@ -139,11 +139,11 @@ def test_a_certificate_that_is_wrong_is_told_in_words_and_not_tried_again(
 def test_a_shop_is_read_with_tls_as_its_url_says(secured, postgres: int, certificates: Path):
     place = {"host": "localhost", "port": postgres, "user": "postgres", "dbname": "postgres", "sslmode": "verify-full"}
     secured(SHOP_DATABASE_URL=make_conninfo(**place, sslrootcert=str(certificates / "ca.crt")))
-    with databases.open_shop() as shop, shop.snapshot():
+    with databases.open_source("SHOP_DATABASE_URL", "shop") as shop, shop.snapshot():
         assert shop.execute("select ssl from pg_stat_ssl where pid = pg_backend_pid()").fetchone() == (True,)
     secured(SHOP_DATABASE_URL=make_conninfo(**place, sslrootcert=str(certificates / "stranger.crt")))
     with pytest.raises(StorehouseError, match=r"Cannot connect to the shop.*certificate verify failed.*sslmode"):
-        databases.open_shop()
+        databases.open_source("SHOP_DATABASE_URL", "shop")
 
 
 @pytest.fixture

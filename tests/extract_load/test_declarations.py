@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,12 @@ def table(source: Source, name: str) -> dict:
     return next(table for table in source["tables"] if table["name"] == name)
 
 
+def in_other_partitions(declared: dict) -> dict:
+    other = deepcopy(declared) | {"name": "returns"}
+    other["config"]["meta"]["partitions"] = {"region": ["us"]}
+    return other
+
+
 # What is changed in a source that is right, and the line that follows: table, field and words.
 WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
     "no connector": (
@@ -49,7 +56,7 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
     "a connector that there is not": (
         "shop",
         of_source(connector="postgresql"),
-        "shop.orders: connector: it must be postgres, api or files",
+        "shop.orders: connector: it must be postgres, api or files, or a connector that an installed package brings",
     ),
     "two connectors in one source": (
         "shop",
@@ -59,17 +66,24 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
     "a connection that is a secret": (
         "shop",
         of_source(connection=SECRET),
-        "shop.orders: connection: it must be 'SHOP_DATABASE_URL'; it is the name of the setting, never its value",
+        "shop.orders: connection: it has another form; it is the name of the variable that says where the source is, "
+        "never its value: such as SHOP_DATABASE_URL",
+    ),
+    "two connections in one source": (
+        "shop",
+        of_table("orders", connection="OTHER_URL"),
+        "shop: connection: all tables of a source have the same; declare the others as a source of their own",
     ),
     "no connection": (
         "reviews",
         lambda source: source["config"]["meta"].pop("connection"),
-        "reviews.reviews: connection: it is missing; it is the name of the setting, never its value",
+        "reviews.reviews: connection: it is missing; it is the name of the variable that says where the source is, "
+        "never its value: such as SHOP_DATABASE_URL",
     ),
-    "another schema at the source": (
+    "an empty schema": (
         "shop",
-        of_source(schema="public"),
-        "shop.orders: schema: it must be 'SHOP_SCHEMA'; it is the name of the setting",
+        of_source(schema=""),
+        "shop.orders: schema: it must not be empty; it is a schema, or the variable that names it, such as SHOP_SCHEMA",
     ),
     "no path": (
         "marketplace",
@@ -155,8 +169,8 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
     "partitions of a database": (
         "shop",
         of_table("orders", partitions={"region": ["us"]}),
-        "shop.orders: partitions: there is no such field here; there are connector, key, person, refused, freshness, "
-        "statistics, connection, schema, table, read, version, deleted, columns, optional",
+        "shop.orders: partitions: there is no such field here; there are connector, connection, key, person, refused, "
+        "freshness, statistics, read, version, deleted, columns, schema, table, optional",
     ),
     "partitions without their parameter": (
         "marketplace",
@@ -193,8 +207,8 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
     "a field that there is not": (
         "shop",
         of_table("orders", primary_key=["order_id"]),
-        "shop.orders: primary_key: there is no such field here; there are connector, key, person, refused, freshness, "
-        "statistics, connection, schema, table, read, version, deleted, columns, optional",
+        "shop.orders: primary_key: there is no such field here; there are connector, connection, key, person, refused, "
+        "freshness, statistics, read, version, deleted, columns, schema, table, optional",
     ),
     "a field with a slip of the pen": (
         "shop",
@@ -292,10 +306,11 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
         lambda source: source["tables"].append(table(source, "orders")),
         "shop.orders: name: it stands twice; keep one of them",
     ),
-    "a second table of an API": (
-        "reviews",
-        lambda source: source["tables"].append({"name": "answers"}),
-        "reviews: tables: an API or a folder of files has one table; declare the others as sources of their own",
+    "other partitions in one source": (
+        "marketplace",
+        lambda source: source["tables"].append(in_other_partitions(table(source, "orders"))),
+        "marketplace.returns: partitions: "
+        "all tables of a source have the same; declare the others as a source of their own",
     ),
     "no tables": (
         "stores",
@@ -361,6 +376,16 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         read_declarations(written(tmp_path, "shop", spoil))
     fields = [line.split(": ")[1:3] for line in str(told.value).splitlines()]
     assert sorted(fields) == [["shop.orders", "key"], ["shop.orders", "read"], ["shop.products", "columns"]]
+
+
+def test_an_api_and_a_folder_may_have_several_tables(tmp_path: Path) -> None:
+    def add(source: Source) -> None:
+        source["tables"].append(deepcopy(source["tables"][0]) | {"name": "others"})
+
+    for source in ("marketplace", "stores"):
+        written(tmp_path, source, add)
+    labels = [f"{declared.source}.{declared.name}" for declared in read_declarations(tmp_path)]
+    assert labels == ["marketplace.orders", "marketplace.others", "stores.sales", "stores.others"]
 
 
 def test_databases_are_landed_first_and_tables_as_the_file_has_them() -> None:

@@ -10,7 +10,7 @@ import pytest
 from extract_scene import order, wait_until
 
 import extract_load
-from extract_load.connectors.postgres import SNAPSHOT_LOCK
+from extract_load.connectors.postgres import snapshot_lock
 from extract_load.ledger import LEDGER_LOCK
 from publish.warehouse import EXPORT_LOCK, snapshot
 from storehouse.core import databases
@@ -27,7 +27,9 @@ def holds(connection: psycopg.Connection, key: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("key", "tables"), [(LEDGER_LOCK, ["orders"]), (SNAPSHOT_LOCK, ["products"])], ids=["the ledger", "the snapshots"]
+    ("key", "tables"),
+    [(LEDGER_LOCK, ["orders"]), (snapshot_lock("shop"), ["products"])],
+    ids=["the ledger", "the snapshots"],
 )
 def test_a_load_says_who_holds_the_lock_that_it_waits_for_and_gives_up_in_time(shop, configure, key, tables):
     shop.execute_in_shop(order(1, "2026-01-01 10:00"))

@@ -63,7 +63,7 @@ def test_a_shop_behind_a_transaction_pooler_lands_and_its_sessions_stay_as_they_
         configure(SHOP_DATABASE_URL=pooled)
         for _ in range(2):
             extract_load.load("shop")
-        with databases.open_shop() as ours, ours.snapshot():
+        with databases.open_source("SHOP_DATABASE_URL", "shop") as ours, ours.snapshot():
             assert ours.execute("show row_security").fetchone() == ("off",)
         assert application.execute(asked).fetchone() == (before,)
         assert application.execute("select count(*) from pg_prepared_statements").fetchone() == (0,)

@@ -593,7 +593,7 @@ def test_a_row_that_no_later_layer_can_hold_is_refused_in_words_and_other_tables
     with pytest.raises(StorehouseError, match=r"(?s)Row 1 of .* 32.4 MB.* shop.products: .*SHOP_SCHEMA") as refused:
         extract_load.load("shop", tables=["products", "orders"])
     assert shop.query("select table_name, rows from raw.loads") == [("orders", 1)]
-    found = str(refused.value).partition("at the shop: ")[2].partition(";")[0]
+    found = str(refused.value).partition("at the source: ")[2].partition(";")[0]
     with psycopg.connect(shop.shop) as source:
         assert source.execute(found).fetchall() == [("P-1",)], "the message's query finds it"
     shop.execute_in_shop("update products set name = repeat('x', 15000000)")

@@ -91,8 +91,8 @@ def test_no_session_of_ours_takes_a_default_of_the_(level: str, odd_server: Serv
         PII_KEY="the-key-of-every-house-in-the-tests",
     )
     try:
-        with databases.open_shop() as shop, shop.snapshot():
-            check(shop, sessions.MEANING | {"search_path": '"public", public'}, odd, LOCALES)
+        with databases.open_source("SHOP_DATABASE_URL", "shop") as shop, shop.snapshot():
+            check(shop, sessions.MEANING, odd, LOCALES)
         for duty in DUTIES:
             with databases.open_warehouse(duty) as warehouse:
                 check(warehouse, sessions.WAREHOUSE_MEANING, odd)
