@@ -106,7 +106,7 @@ def test_an_api_is_waited_for_when_it_may_come_back_and_fails_at_once_when_it_re
         says(fails_at_once(readiness, "reviews"), f"http://{place}/health answers 401. Check REVIEWS_URL")
         assert asyncio.run(one_event(readiness, "reviews")) == {
             "broken": f"http://{place}/health answers 404. Check REVIEWS_URL, with user and password if it needs them "
-            "(docs/sources.md)."
+            "(docs/sources/api.md)."
         }
 
 

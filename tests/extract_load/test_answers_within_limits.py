@@ -16,7 +16,7 @@ from extract_scene import Answer
 from tenacity import wait_fixed
 
 import extract_load
-from extract_load import http_pages
+from extract_load.connectors.api import http as http_pages
 from storehouse.core.errors import StorehouseError, TransientError
 
 pytestmark = pytest.mark.quick

@@ -10,7 +10,7 @@ from extract_scene import Answer, at
 from tenacity import wait_fixed
 
 import extract_load
-from extract_load import http_pages
+from extract_load.connectors.api import http as http_pages
 from extract_load.tables import TABLES
 from storehouse.core.errors import StorehouseError
 

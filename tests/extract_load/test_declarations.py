@@ -229,8 +229,8 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
     ),
     "a way of reading that the connector has not": (
         "reviews",
-        of_table("reviews", read="full"),
-        "reviews.reviews: read: it must be 'interval'",
+        of_table("reviews", read="updated_at"),
+        "reviews.reviews: read: it must be 'interval' or 'full'",
     ),
     "no version": (
         "shop",

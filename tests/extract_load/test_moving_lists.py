@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import extract_load
-from extract_load.connectors import api as paged_api
+from extract_load.connectors.api import readings
 from storehouse.core.errors import StorehouseError, TransientError
 
 REVIEWS = ("/reviews", None)
@@ -215,7 +215,7 @@ def test_an_empty_page_in_the_middle_of_a_list_is_told(new_house, api):
 
 
 def test_a_long_list_is_read_a_stretch_at_a_time_and_lands_once(new_house, api, monkeypatch):
-    monkeypatch.setattr(paged_api, "STRETCH_PAGES", 4)
+    monkeypatch.setattr(readings, "STRETCH_PAGES", 4)
     api.put("/reviews", *(review(n, f"{DAY + n * timedelta(minutes=14):%FT%TZ}") for n in range(100)))
     (landed,) = extract_load.load("reviews", DAY, UNTIL)
     assert landed.rows == 100
@@ -224,7 +224,7 @@ def test_a_long_list_is_read_a_stretch_at_a_time_and_lands_once(new_house, api, 
 
 
 def test_an_api_that_does_not_heed_the_interval_is_told(new_house, api, monkeypatch):
-    monkeypatch.setattr(paged_api, "STRETCH_PAGES", 4)
+    monkeypatch.setattr(readings, "STRETCH_PAGES", 4)
 
     def all_of_it(asked: int, path: str, query: dict[str, str]) -> Answer:
         data = [review(2 * int(query["page"]) + n) for n in range(2)]

@@ -173,7 +173,7 @@ def test_requests_are_logged_without_user_and_password(tmp_path: Path) -> None:
     script = """
 import logging, httpx
 logging.basicConfig(level=logging.INFO)
-import extract_load.http_pages
+import extract_load.connectors.api.http
 with httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(200))) as client:
     client.get("https://r3ader:hunter2@host/a?token=s3cr3t")
 """
