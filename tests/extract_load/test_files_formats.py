@@ -37,7 +37,12 @@ def landed(content: bytes, name: str = "a.csv", values: dict | None = None, **fi
     stream = BufferedReader(BytesIO(content))  # type: ignore[arg-type]
     found = list(records(stream, Load(table), said, form, values or {}))
     assert not stream.closed, "the loader looks whether the file has changed"
-    return [(line, json.loads(text, parse_float=str)) for line, text in found]
+    return [(line, json.loads(text, parse_float=str, parse_int=short_int)) for line, text in found]
+
+
+def short_int(digits: str) -> int | str:
+    """The number, or its digits where Python refuses to read them."""
+    return int(digits) if len(digits) < 100 else digits
 
 
 def texts(content: bytes, name: str = "a.csv", **fields: object) -> list[object]:
@@ -79,6 +84,7 @@ def test_a_name_of_a_column_may_hold_anything() -> None:
 def test_a_quote_that_is_never_closed_spoils_one_line() -> None:
     content = b'id,text\n1,"a\n2,b\n3,"c"\n'
     assert texts(content) == ['1,"a', "b", "c"]
+    assert texts(b'id,text\n1,"a\n2,b"\n') == ['1,"a', 'b"']
     assert landed(content, csv={"line_breaks": True}) == [
         (2, {"_unreadable": '1,"a'}),
         (3, {"id": "2", "text": "b"}),
@@ -102,13 +108,13 @@ def test_a_line_in_another_encoding_spoils_itself() -> None:
     assert texts(b'id,text\n1,"a\n\xfc"\n2,b\n', csv={"line_breaks": True})[-1] == "b"
 
 
-JSON_LINES = b'{"id": 1, "text": "a", "amount": 10.10}\n\n{"id": 2, "big": 1%s}\r\n' % (b"0" * 5000)
-
-
 def test_a_json_line_lands_as_it_came() -> None:
-    first, second = landed(b"\xef\xbb\xbf" + JSON_LINES.replace(b"0" * 5000, b"0" * 4000), "a.jsonl")
-    assert first == (1, {"id": 1, "text": "a", "amount": "10.10"})
-    assert second[0] == 3
+    large = "1" * 5000
+    content = '\ufeff{"id": 1, "text": "a", "amount": 10.10}\n\n{"id": 2, "large": ' + large + "}\r\n"
+    assert landed(content.encode(), "a.jsonl") == [
+        (1, {"id": 1, "text": "a", "amount": "10.10"}),
+        (3, {"id": 2, "large": large}),
+    ]
 
 
 @pytest.mark.parametrize(
