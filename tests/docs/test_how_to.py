@@ -79,9 +79,7 @@ class Copy:
         self.run("-m", "pytest", "-n", "0", "-q", "-m", "quick", "tests/extract_load/contracts", "tests/docs")
 
     def ask(self, query: str) -> str:
-        return self.run(
-            "-m", "storehouse", "psql", given=f"\\pset tuples_only\n\\pset format unaligned\n{query}"
-        ).split()[-1]
+        return self.run("-m", "storehouse", "psql", "-qtA", given=query).strip()
 
 
 @pytest.fixture
