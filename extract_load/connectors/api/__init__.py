@@ -13,7 +13,7 @@ from psycopg import sql
 
 from extract_load.connectors import Asked
 from extract_load.connectors.api.looks import check, discover
-from extract_load.connectors.api.readings import BEGINNING, Question, changed_at, read_interval, read_whole
+from extract_load.connectors.api.readings import BEGINNING, Question, read_interval, read_whole, times
 from extract_load.connectors.api.records import Record, look
 from extract_load.declarations import Api
 from extract_load.ledger import NO_TIME_BEFORE, Load, LoadResult, append_rows, each, land, starting_point
@@ -115,6 +115,7 @@ def _load_partition(warehouse: Database, question: Question, asked: Asked) -> Lo
     now = datetime.now(UTC)
     until = max(min(until or now, now), from_ or BEGINNING)
     load.interval_from = load.interval_until = from_
+    changed_at = times(question.api)
 
     def feed(copy: psycopg.Copy) -> None:
         if from_ == until:
@@ -125,7 +126,7 @@ def _load_partition(warehouse: Database, question: Question, asked: Asked) -> Lo
                 for record in page.records:
                     copy.write_row((payload(record.text), op_of(record)))
                     load.members.update(record.value if isinstance(record.value, dict) else ())
-                    changed = changed_at(record.value, question.api)
+                    changed = changed_at(record.value)
                     if changed and NO_TIME_BEFORE <= changed < until:
                         just_after = changed + timedelta(microseconds=1)
                         load.interval_until = max(load.interval_until or just_after, just_after)

@@ -15,7 +15,7 @@ import httpx
 from extract_load.connectors import Found
 from extract_load.connectors.api.http import Http
 from extract_load.connectors.api.pages import PagesMovedError, read_pages
-from extract_load.connectors.api.readings import BEGINNING, Question, changed_at, interval_parameters, time_of
+from extract_load.connectors.api.readings import BEGINNING, Question, interval_parameters, time_of, times
 from extract_load.connectors.api.records import Record, look
 from extract_load.declarations import Api, AskedBy, as_declared
 from extract_load.payload import payload
@@ -403,7 +403,8 @@ def _differences(http: Http, question: Question) -> Iterator[str]:
         yield f"key: {seen - len(set(keys)):,} of {seen:,} records have the {', '.join(api.key)} of another one"
     if api.version:
         words = f"have no time in {api.version} that is written as {api.version_format}"
-        yield from count("version", words, lambda r: changed_at(r.value, api) is None)
+        changed_at = times(api)
+        yield from count("version", words, lambda r: changed_at(r.value) is None)
     members = {name for record in records if isinstance(record.value, dict) for name in record.value}
     for name in api.columns:
         if name not in members:

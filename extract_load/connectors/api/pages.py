@@ -69,7 +69,7 @@ def read_pages(http: Http, api: Api, parameters: Mapping[str, str]) -> Iterator[
     total: int | None = None
     count: int | None = None
     followed: set[str] = set()
-    before: list[str] = []
+    before: list[Record] = []
     number = seen = 0
     while True:
         answer = _ask(http, api, request)
@@ -81,10 +81,9 @@ def read_pages(http: Http, api: Api, parameters: Mapping[str, str]) -> Iterator[
         if count is not None and told.get("count") not in (None, count):
             raise PagesMovedError(f"{where}: {said.count or 'pages'} {count} became {told['count']}")
         total, count = told.get("total", total), told.get("count", count)
-        texts = [record.text for record in answer.records]
-        if texts and texts == before and total is None and said.by in ("number", "offset"):
+        if total is None and said.by in ("number", "offset") and answer.records and answer.records == before:
             raise http.wrong(answer.response, f"has the records of the page before: {said.parameter} is not heeded")
-        before = texts
+        before = answer.records
         yield Page(answer.response.content, answer.records, count)
         request = _following(http, api, parameters, answer, _Read(number, seen, total, count), followed)
         if not request:

@@ -23,7 +23,7 @@ version of a record that changed meanwhile is one that it had.
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
@@ -156,9 +156,9 @@ def read_whole(http: Http, question: Question) -> Iterator[Page]:
 
 
 def _never_still(question: Question, moved: PagesMovedError) -> TransientError:
-    times = f", {READINGS} times over" if question.api.pages.may_shift else ""
+    often = f", {READINGS} times over" if question.api.pages.may_shift else ""
     return TransientError(
-        f"{question.label}: {moved}{times}. Nothing of this load was landed. "
+        f"{question.label}: {moved}{often}. Nothing of this load was landed. "
         "Ask for an interval that lies in the past (--until), or check the API's paging (docs/sources/api.md)."
     )
 
@@ -198,7 +198,7 @@ def _as_at_one_moment(http: Http, question: Question, asked: Stretch | None, can
         if len(pages) <= 1:
             yield from pages
             return
-        read = [Counter(_version(record, api) for record in page.records) for page in pages]
+        read = [_versions(page.records, api) for page in pages]
         versions = sum(read, Counter())
         if versions == before:
             if not _come_as_often_as_they_are(http, question, parameters, read):
@@ -240,7 +240,7 @@ def _come_as_often_as_they_are(
         second = changed.replace(microsecond=0)
         asked = parameters | question.parameters(second, second + SECOND)
         pages = list(itertools.islice(read_pages(http, api, asked), 2))
-        there = sum(_version(record, api) == version for record in pages[0].records) if len(pages) == 1 else 0
+        there = _versions(pages[0].records, api)[version] if len(pages) == 1 else 0
         if there != sum(page[version] for page in read):
             return False
     return True
@@ -253,9 +253,9 @@ class _LongError(PagesMovedError):
 def _check_interval_is_heeded(http: Http, page: Page, asked: Stretch, api: Api) -> None:
     """If every half returned all records, halving would never end."""
     assert api.interval
-    times = [changed_at(record.value, api) for record in page.records]
+    changed = list(map(times(api), (record.value for record in page.records)))
     slack = DAY if api.interval.format == "date" else SECOND
-    if times and not any(time is None or asked.from_ - slack <= time < asked.until + slack for time in times):
+    if changed and not any(time is None or asked.from_ - slack <= time < asked.until + slack for time in changed):
         names = " and ".join(filter(None, (api.interval.from_, api.interval.until, *api.interval.filter)))
         raise StorehouseError(
             f"The API does not heed {names}: asked for {api.version} in [{_stamp(asked.from_, 'iso')}, "
@@ -264,23 +264,33 @@ def _check_interval_is_heeded(http: Http, page: Page, asked: Stretch, api: Api) 
         )
 
 
-def _version(record: Record, api: Api) -> tuple:
-    """What identifies this version of a record: its key and its version, or all of it if one is missing."""
-    parts = [look(record.value, name) for name in (*api.key, *([api.version] if api.version else []))]
-    return (record.text,) if None in parts else tuple(map(str, parts))
+def _versions(records: list[Record], api: Api) -> Counter[tuple]:
+    """How often each version of a record is there: its key and its version, or all of it if one of them is missing."""
+    names = (*api.key, *([api.version] if api.version else []))
+    are_plain = not any("." in name for name in names)
+    versions: list[tuple] = []
+    for record in records:
+        value = record.value
+        # Of every record of every reading: plain names are looked up without a call of Python's.
+        quick = are_plain and isinstance(value, dict)
+        parts = list(map(value.get, names)) if quick else [look(value, name) for name in names]
+        versions.append((record.text,) if None in parts else tuple(map(str, parts)))
+    return Counter(versions)
 
 
-def changed_at(value: Any, api: Api) -> datetime | None:
-    """When a record changed; None if it has no time that can be read."""
-    return time_of(look(value, api.version), api.version_format) if api.version else None
+def times(api: Api) -> Callable[[Any], datetime | None]:
+    """What tells when a record changed; None of one that has no time that can be read."""
+    # Asked of every record: what is declared is looked up once.
+    path, form = api.version or "", api.version_format
+    return lambda value: time_of(look(value, path), form)
 
 
 def time_of(said: Any, form: str) -> datetime | None:
     """A time as an API writes it: `iso`, `epoch_seconds` or `epoch_milliseconds`; None if it is not written so."""
     try:
-        if form != "iso":
-            return BEGINNING + timedelta(**{"milliseconds" if form == "epoch_milliseconds" else "seconds": float(said)})
-        time = datetime.fromisoformat(said)
+        if form == "iso":
+            time = datetime.fromisoformat(said)
+            return time if time.tzinfo else time.replace(tzinfo=UTC)
+        return BEGINNING + timedelta(**{"milliseconds" if form == "epoch_milliseconds" else "seconds": float(said)})
     except (TypeError, ValueError, OverflowError):
         return None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
