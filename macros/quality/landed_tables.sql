@@ -21,7 +21,7 @@
         'statistics': {'status': 'code', 'amount': 'number'},
     } -%}
     {%- set declared, tables = {}, [] -%}
-    {%- for node in graph.get('sources', {}).values() if node.config.meta.get('connector') -%}
+    {%- for node in (graph.get('sources', {}).values() if execute else []) if node.config.meta.get('connector') -%}
         {%- do declared.update({node.source_name ~ '.' ~ node.name: node.config.meta}) -%}
     {%- endfor -%}
     {%- if execute and declared and declared | sort != names -%}

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from houses import OUR_VARIABLES
+from houses import MODELS_ALONE, OUR_VARIABLES
 
 from storehouse.core.settings import PROJECT
 
@@ -105,6 +105,7 @@ def test_a_table_reaches_the_marts(copy: Copy) -> None:
     assert int(copy.ask("select count(*) from core.fct_returns where order_date is not null")) > 0
 
 
+KNOWN_CHANNEL = "orders_come_through_a_known_channel"
 LAND = """
 from histories import DAY_ZERO, Landed, Record
 import extract_load, json
@@ -122,8 +123,9 @@ def test_an_order_of_a_new_channel_reaches_the_mart(copy: Copy) -> None:
     copy.run("-m", "storehouse", "start")
     copy.environment["PYTHONPATH"] += f":{copy.project / 'tests' / 'converge'}"
     copy.run("-", given=LAND)
-    copy.run("-m", "storehouse", "dbt", "build", "--select", "+fct_orders", "--exclude-resource-type", "unit_test")
-    copy.run("-m", "storehouse", "dbt", "test", "--select", "judged_outlet__orders,test_type:unit")
+    copy.run("-m", "storehouse", "dbt", *MODELS_ALONE, "--select", "+fct_orders")
+    rules, tests = "judged_outlet__orders,test_type:unit", ["every_accepted_order_is_in_fct_orders", KNOWN_CHANNEL]
+    copy.run("-m", "storehouse", "dbt", "test", "--select", rules, *tests)
     assert (
         copy.ask("select channel || ':' || region || ':' || stated_amount from core.fct_orders") == "outlet:eu:12.5000"
     )
