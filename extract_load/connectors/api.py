@@ -12,16 +12,15 @@ load.
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import httpx
-import psycopg
 
 from extract_load.connectors import Asked
 from extract_load.http_pages import Http, Page, PagesMovedError, Record
-from extract_load.ledger import NO_TIME_BEFORE, Load, LoadResult, append_rows, each, land, starting_point
+from extract_load.ledger import NO_TIME_BEFORE, Load, LoadResult, copy_rows, each, land, starting_point
 from extract_load.payload import payload
 from extract_load.tables import Table
 from storehouse.core.databases import Database
@@ -94,24 +93,21 @@ def _load_partition(warehouse: Database, table: Table, partition: str | None, as
     until = max(min(until or now, now), from_ or BEGINNING)
     load = Load(table, partition, from_, from_, asked.run_id)
 
-    def feed(copy: psycopg.Copy) -> None:
+    def feed(write: Callable[..., None]) -> None:
         if from_ == until:
             return
         with Http(settings().place(table.connection), table.connection) as api:
             for page in _pages(api, table, partition, from_ or BEGINNING, until):
                 load.account(page.body)
                 for record in page.records:
-                    copy.write_row((payload(record.text),))
+                    write(payload(record.text), partition)
                     load.members.update(record.value if isinstance(record.value, dict) else ())
                     changed_at = _updated_at(record.value)
                     if changed_at and NO_TIME_BEFORE <= changed_at < until:
                         just_after = changed_at + timedelta(microseconds=1)
                         load.interval_until = max(load.interval_until or just_after, just_after)
 
-    def append(load_id: int) -> int:
-        return append_rows(warehouse, table, ["payload"], load_id, _partition=partition)
-
-    return land(warehouse, load, {"payload": "jsonb"}, feed, append)
+    return land(warehouse, load, lambda id_: copy_rows(warehouse, table, ["payload", "_partition"], id_, feed))
 
 
 def _pages(api: Http, table: Table, partition: str | None, from_: datetime, until: datetime) -> Iterator[Page]:

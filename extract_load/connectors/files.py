@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from io import BufferedReader
@@ -28,7 +28,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from extract_load import parquet
 from extract_load.connectors import Asked
-from extract_load.ledger import Interval, Load, LoadResult, Progress, append_rows, each, land, logger
+from extract_load.ledger import Interval, Load, LoadResult, Progress, copy_rows, each, land, logger
 from extract_load.payload import payload, unreadable
 from extract_load.tables import Table
 from storehouse.core.databases import Database
@@ -164,9 +164,7 @@ class _Files:
                 left[_HIDDEN].append(name)
             elif not base_name.lower().endswith((".parquet", ".csv")):
                 left[_OTHER_ENDING].append(name)
-            elif (asked.interval.from_ and day + timedelta(days=1) <= asked.interval.from_) or (
-                asked.until and day >= asked.until
-            ):
+            elif (asked.from_ and day + timedelta(days=1) <= asked.from_) or (asked.until and day >= asked.until):
                 continue
             elif path.rpartition("/")[0] in flagged:
                 files.append(File(path, name, day, entry.get("size"), entry.get("ETag"), entry["type"] == "file"))
@@ -376,12 +374,12 @@ def _load_file(
 ) -> LoadResult:
     """Land what a file holds, as it was when it had this stamp; `place` is where it is, for messages."""
 
-    def feed(copy: psycopg.Copy) -> None:
+    def feed(write: Callable[..., None]) -> None:
         lines = _csv_lines if (load.partition or "").lower().endswith(".csv") else _parquet_lines
         try:
             with _memory_limit():
                 for line, text in _within_limits(lines(stream, load)):
-                    copy.write_row((text, line))
+                    write(text, load.partition, line)
         except psycopg.Error:
             raise
         except Exception as error:
@@ -391,10 +389,8 @@ def _load_file(
             raise _changed(place)
         load.bytes = stamp[0]
 
-    def append(load_id: int) -> int:
-        return append_rows(warehouse, load.table, ["payload", "_line"], load_id, _file=load.partition)
-
-    return land(warehouse, load, {"payload": "jsonb", "_line": "bigint"}, feed, append)
+    columns = ["payload", "_file", "_line"]
+    return land(warehouse, load, lambda load_id: copy_rows(warehouse, load.table, columns, load_id, feed))
 
 
 def _broken(place: str, error: Exception) -> StorehouseError:
