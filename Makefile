@@ -56,6 +56,11 @@ test: $(PACKAGES)
 bench: $(PACKAGES)
 	@$(call given,ARGS) $(BIN)/python -m bench.scale "$${words[@]}"
 
+## bench-extract  what extract-load costs over a pipe of 2 million orders; ARGS="--before PATH": and over the code in that worktree
+.PHONY: bench-extract
+bench-extract: $(PACKAGES)
+	@$(call given,ARGS) $(BIN)/python -m bench.extract_load "$${words[@]}"
+
 ## bench-airflow  what Airflow costs on top of dbt: bare, Cosmos LOCAL, WATCHER, ours; after `make run`
 .PHONY: bench-airflow
 bench-airflow: $(PACKAGES) start target/manifest.json

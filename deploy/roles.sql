@@ -89,7 +89,7 @@ begin
             and d.deptype = 'o' and d.refclassid = 'pg_authid'::regclass
             and d.refobjid in ('extract'::regrole, 'reporting'::regrole)
             and d.classid not in ('pg_default_acl'::regclass, 'pg_namespace'::regclass)
-            and not (d.classid = 'pg_proc'::regclass and d.objid = to_regprocedure('raw.shape(text, text, json, text[], text[])'))
+            and not (d.classid = 'pg_proc'::regclass and d.objid = to_regprocedure('raw.shape(text, text, json, text[])'))
             and not exists (
                 select from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
                 where d.classid = 'pg_class'::regclass and d.objid = c.oid
@@ -108,7 +108,7 @@ begin
         select pg_describe_object('pg_proc'::regclass, p.oid, 0)
         from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace
         where n.nspname = any(raw_schemas)
-            and p.oid != to_regprocedure('raw.shape(text, text, json, text[], text[])')
+            and p.oid != to_regprocedure('raw.shape(text, text, json, text[])')
         union all
         -- The first place where a role looks for a name is the schema of its own name.
         select 'schema ' || n.nspname || ' (named as a role)'
@@ -141,7 +141,7 @@ begin
         execute format('alter schema %I owner to %I', item.schema, item.owner);
     end loop;
     alter schema forgetting owner to forget;
-    alter function raw.shape(text, text, json, text[], text[]) owner to raw_owner;
+    alter function raw.shape(text, text, json, text[]) owner to raw_owner;
     for item in
         select c.oid::regclass as relation, pg_get_userbyid(n.nspowner) as owner
         from pg_class as c
@@ -180,7 +180,7 @@ begin
             );
         end loop;
     end loop;
-    grant execute on function raw.shape(text, text, json, text[], text[]) to extract;
+    grant execute on function raw.shape(text, text, json, text[]) to extract;
 
     -- By default a role looks for names in a schema of its own name first, which transform may create.
     foreach name in array '{extract, reporting, forget}'::text[] loop

@@ -1,4 +1,4 @@
-"""The raw schemas, and the transaction of a load: rows and their ledger row become visible together, in id order."""
+"""The raw schemas, and the transaction of a load: rows and their ledger row become visible together."""
 
 import json
 import logging
@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import psycopg
 from psycopg import errors, sql
 from psycopg.abc import Buffer
 
@@ -25,15 +24,14 @@ from storehouse.core.settings import settings
 
 logger = logging.getLogger("extract_load")
 
-# Advisory locks of this database. The ledger's is held from taking a load id to its commit, by all tables alike:
-# so ids grow in commit order, and once load n is visible nothing at or below n can appear later.
+# Advisory locks of this database. The ledger's is held from taking a load's position to its commit, by all tables
+# alike: so positions grow in commit order, and once position n is visible nothing at or below n can appear later.
 LEDGER_LOCK = 0x5EED_0001
 SCHEMA_LOCK = 0x5EED_0002
 
-# A load this large, of a table that it makes this much larger, is followed by `analyze`.
-ANALYZE_ROWS, ANALYZE_SHARE = 50_000, 0.1
+# A load this large is followed by `analyze`: a planner that has not heard of it takes it for a row.
+ANALYZE_ROWS = 10_000
 
-UPSERT = sql.SQL("'u'")
 # What a member of a record may be called in a message.
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
 
@@ -111,57 +109,49 @@ class Load:
 def land(
     warehouse: Database,
     load: Load,
-    columns: dict[str, str],
-    feed: Callable[[psycopg.Copy], None],
-    append: Callable[[int], int],
-    *,
-    binary: bool = False,
+    write: Callable[[int], int],
+    adapt: Callable[[int], None] = lambda load_id: None,
 ) -> LoadResult:
-    """Land one load, in one transaction.
+    """Land one load: its rows and its ledger row become visible together, or nothing does.
+
+    Its id is drawn first, so that rows are written once, with it. Its position in the order of commits is given last.
 
     Args:
         warehouse: the connection; not in a transaction.
-        load: what the ledger will say. `feed` may still change its interval and its bytes.
-        columns: name and type of the columns of the temporary table `_landing`, which also has `_row`.
-        feed: writes the rows into `_landing`, through the COPY it is given.
-        append: moves the rows from `_landing` into raw under the load id it is given; returns how many. It runs under
-            the ledger's lock: it should only do what must be done there.
-        binary: the format of the COPY.
+        load: what the ledger will say. `write` may still change its interval and its bytes.
+        write: writes the rows into raw under the load id it is given; returns how many.
+        adapt: gives raw the columns that the rows will have, before the transaction: adding one locks the table.
 
     Raises:
         StorehouseError: it was not landed, and nothing of it is there.
     """
     started = time.monotonic()
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    with warehouse.speaking(), warehouse.transaction(), warehouse.cursor() as cursor:
-        definitions = [sql.SQL("{} {}").format(sql.Identifier(c), as_sql(t)) for c, t in columns.items()]
-        cursor.execute(
-            sql.SQL("create temp table _landing (_row bigint generated always as identity, {}) on commit drop").format(
-                sql.SQL(", ").join(definitions)
-            )
-        )
-        options = sql.SQL("(format binary)" if binary else "")
-        with cursor.copy(sql.SQL("copy _landing ({}) from stdin {}").format(names, options)) as copy:
-            feed(copy)
-        take_lock(warehouse, LEDGER_LOCK, "raw.loads, the ledger")
+    with warehouse.speaking():
         load_id = one_value(warehouse, "select nextval('raw.load_ids')")
-        rows = append(load_id)
-        cursor.execute(
-            "insert into raw.loads values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now(), clock_timestamp(), %s)",
-            [
-                load_id,
-                load.table.source,
-                load.table.name,
-                load.partition,
-                load.interval_from,
-                load.interval_until,
-                load.table.kind,
-                rows,
-                load.bytes,
-                load.fingerprint,
-                load.run_id,
-            ],
-        )
+        adapt(load_id)
+        with warehouse.transaction():
+            rows = write(load_id)
+            take_lock(warehouse, LEDGER_LOCK, "raw.loads, the ledger")
+            # The load's id, unless one that was drawn later is there already.
+            position = one_value(warehouse, "select greatest(%s, max(position) + 1) from raw.loads", [load_id])
+            warehouse.execute(
+                "insert into raw.loads values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now(), clock_timestamp(), "
+                "%s, %s)",
+                [
+                    load_id,
+                    load.table.source,
+                    load.table.name,
+                    load.partition,
+                    load.interval_from,
+                    load.interval_until,
+                    load.table.kind,
+                    rows,
+                    load.bytes,
+                    load.fingerprint,
+                    load.run_id,
+                    position,
+                ],
+            )
     _analyze(warehouse, load.table, rows)
     if load.members:
         _tell_of_drift(warehouse, load, load_id)
@@ -171,28 +161,37 @@ def land(
     return LoadResult(load_id, load.table.source, load.table.name, load.partition, rows, load.bytes)
 
 
-def append_rows(
-    warehouse: Database,
-    table: Table,
-    columns: Iterable[str],
-    load_id: int,
-    op: sql.Composable = UPSERT,
-    **constants: str | None,
-) -> int:
-    """Move all of `_landing` into raw, `constants` beside it; returns the number of rows."""
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
-    statement = sql.SQL(
-        "insert into {raw} ({names}, {constants} _load_id, _row, _op) "
-        "select {names}, {values} {load_id}, _row, {op} from _landing"
-    ).format(
-        raw=sql.Identifier(table.schema, table.name),
-        names=names,
-        constants=sql.SQL("").join(sql.SQL("{}, ").format(sql.Identifier(c)) for c in constants),
-        values=sql.SQL("").join(sql.SQL("{}, ").format(sql.Literal(v)) for v in constants.values()),
-        load_id=load_id,
-        op=op,
+def copy_into(relation: sql.Composable, columns: Iterable[str], *, binary: bool = False) -> sql.Composed:
+    """The COPY that writes these columns of raw rows."""
+    return sql.SQL("copy {} ({}) from stdin {}").format(
+        relation, sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL("(format binary)" if binary else "")
     )
-    return warehouse.execute(statement).rowcount
+
+
+def copy_rows(
+    warehouse: Database, table: Table, columns: Iterable[str], load_id: int, feed: Callable[[Callable[..., None]], None]
+) -> int:
+    """Write rows into raw as they come, numbered in their order; returns how many.
+
+    Args:
+        warehouse: in the transaction of `land`.
+        table: where they land.
+        columns: the columns that are given. A row is an upsert unless `_op` is one of them.
+        load_id: of the load.
+        feed: is given what writes one row, from the values of its columns, and calls it for each.
+    """
+    own = {"_load_id": load_id} | ({} if "_op" in (columns := list(columns)) else {"_op": "u"})
+    values, rows = tuple(own.values()), 0
+    statement = copy_into(sql.Identifier(table.schema, table.name), [*columns, *own, "_row"])
+    with warehouse.cursor() as cursor, cursor.copy(statement) as copy:
+
+        def write(*row: object) -> None:
+            nonlocal rows
+            rows += 1
+            copy.write_row((*row, *values, rows))
+
+        feed(write)
+    return rows
 
 
 def watermark(warehouse: Database, table: Table, partition: str | None = None) -> datetime | None:
@@ -259,7 +258,7 @@ def prepare(warehouse: Database) -> None:
         StorehouseError: something is missing and the role may not create it.
     """
     with warehouse.speaking():
-        wanted = ["raw.shape", "raw.load_ids", "raw.loads", *(f"{t.schema}.{t.name}" for t in tables.TABLES)]
+        wanted = [*LEDGER, *(f"{table.schema}.{table.name}" for table in tables.TABLES)]
         there = {
             name
             for (name,) in warehouse.execute(
@@ -275,18 +274,17 @@ def prepare(warehouse: Database) -> None:
         try:
             with warehouse.transaction():
                 take_lock(warehouse, SCHEMA_LOCK, "the raw schemas")
-                if not there.issuperset(("raw.shape", "raw.load_ids")):
-                    warehouse.execute(as_sql(_SHAPE.read_text()))
+                if not there.issuperset(LEDGER):
+                    warehouse.execute(as_sql(_RAW.read_text()))
                 for schema in (f"raw_{source}" for source in tables.SOURCES):
                     # Asked first: `if not exists` needs the right to create even where there is nothing to do.
                     if one_value(warehouse, "select to_regnamespace(%s) is null", [schema]):
                         warehouse.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
-                shape(warehouse, "raw", "loads", _LEDGER, ["load_id"], _LEDGER.keys() - _LEDGER_NULLABLE)
                 for table in tables.TABLES:
                     if f"{table.schema}.{table.name}" not in there:
                         columns = _columns(table)
                         required = columns.keys() - table.columns.keys() - {"_partition"}
-                        shape(warehouse, table.schema, table.name, columns, ["_load_id", "_row"], required)
+                        shape(warehouse, table.schema, table.name, columns, required)
         except errors.InsufficientPrivilege as error:
             raise StorehouseError(
                 f"The raw schemas are not complete in {warehouse.where}, and this role may not create them: "
@@ -302,7 +300,6 @@ def shape(
     schema: str,
     name: str,
     columns: Mapping[str, str],
-    key: Iterable[str] = (),
     required: Iterable[str] = (),
 ) -> None:
     """Make the raw table, or give it the columns that it lacks, and their types to those of an empty one.
@@ -312,31 +309,14 @@ def shape(
 
     Args:
         columns: name and type; the types are PostgreSQL's own.
-        key: the primary key of a new table.
-        required: its columns that can't be null.
+        required: the columns of a new table that can't be null.
     """
-    warehouse.execute(
-        "select raw.shape(%s, %s, %s::json, %s, %s)", [schema, name, json.dumps(columns), list(key), list(required)]
-    )
+    warehouse.execute("select raw.shape(%s, %s, %s::json, %s)", [schema, name, json.dumps(columns), list(required)])
 
 
-_SHAPE = Path(__file__).with_name("raw.sql")
-_LEDGER = {
-    "load_id": "bigint",
-    "source": "text",
-    "table_name": "text",
-    "partition": "text",
-    "interval_from": "timestamptz",
-    "interval_until": "timestamptz",
-    "kind": "text",
-    "rows": "bigint",
-    "bytes": "bigint",
-    "checksum": "text",
-    "started_at": "timestamptz",
-    "finished_at": "timestamptz",
-    "run_id": "text",
-}
-_LEDGER_NULLABLE = {"partition", "interval_from", "interval_until", "run_id"}
+_RAW = Path(__file__).with_name("raw.sql")
+# What raw.sql makes; the index is its newest.
+LEDGER = ("raw.shape", "raw.load_ids", "raw.loads", "raw.loads_position_key")
 
 
 def _columns(table: Table) -> dict[str, str]:
@@ -360,9 +340,10 @@ def _tell_of_drift(warehouse: Database, load: Load, load_id: int) -> None:
             warehouse,
             sql.SQL(
                 "select array_agg(distinct member) from {raw}, jsonb_object_keys(payload) as member where _load_id = "
-                "(select max(_load_id) from {raw} where _load_id < %s) and not payload ? '_unreadable'"
+                "(select max(load_id) from raw.loads "
+                "where source = %s and table_name = %s and rows > 0 and load_id < %s) and not payload ? '_unreadable'"
             ).format(raw=raw),
-            [load_id],
+            [load.table.source, load.table.name, load_id],
         )
     known = load.table.members if before is None else set(before)
     if strange := [member for member in appeared - known if not _PLAIN_NAME.fullmatch(member)]:
@@ -378,15 +359,8 @@ def _tell_of_drift(warehouse: Database, load: Load, load_id: int) -> None:
 
 
 def _analyze(warehouse: Database, table: Table, rows: int) -> None:
-    """Update the planner's statistics after a load that changed the table's size, before queries are planned."""
-    if rows < ANALYZE_ROWS:
-        return
-    name = sql.Identifier(table.schema, table.name)
-    with warehouse.speaking():
-        known = one_value(
-            warehouse,
-            "select reltuples from pg_class where oid = to_regclass(%s)",
-            [f"{table.schema}.{table.name}"],
-        )
-        if rows > known * ANALYZE_SHARE:
-            warehouse.execute(sql.SQL("analyze {}").format(name))
+    """Update the planner's statistics of the column by which raw is read, before queries are planned."""
+    if rows >= ANALYZE_ROWS:
+        with warehouse.speaking():
+            # Autovacuum sees to the other columns.
+            warehouse.execute(sql.SQL("analyze {} (_load_id)").format(sql.Identifier(table.schema, table.name)))

@@ -1,7 +1,9 @@
--- The ids of loads, and how raw gets its tables and columns: one function, whoever lands. It runs with the rights of its owner, so that the
--- role that lands need not own what it writes (deploy/roles.sql), and it makes nothing but plain tables: columns of
--- PostgreSQL's own types, without defaults, a primary key, and the one check of `_op`.
+-- The ledger of loads, and how raw gets its tables and columns: one function, whoever lands. It runs with the rights of its
+-- owner, so that the role that lands need not own what it writes (deploy/roles.sql), and it makes nothing but plain tables:
+-- columns of PostgreSQL's own types, without defaults, an index on the load, and the one check of `_op`.
 do $$
+declare
+    item record;
 begin
     if to_regnamespace('raw') is null then
         create schema raw;
@@ -9,11 +11,51 @@ begin
     if to_regclass('raw.load_ids') is null then
         create sequence raw.load_ids;
     end if;
+    if to_regclass('raw.loads') is null then
+        create table raw.loads (
+            load_id bigint primary key,
+            source text not null,
+            table_name text not null,
+            partition text,
+            interval_from timestamptz,
+            interval_until timestamptz,
+            kind text not null,
+            rows bigint not null,
+            bytes bigint not null,
+            checksum text not null,
+            started_at timestamptz not null,
+            finished_at timestamptz not null,
+            run_id text,
+            -- In the order of commits. An id is drawn when its load begins.
+            position bigint not null unique
+        );
+    elsif to_regclass('raw.loads_position_key') is null then
+        -- Of an earlier version, whose ids were in the order of commits, and whose raw tables had a key.
+        alter table raw.loads add column position bigint;
+        update raw.loads set position = load_id;
+        alter table raw.loads alter column position set not null, add unique (position);
+        for item in
+            select pg_class.oid::regclass as relation, conname
+            from pg_constraint
+            join pg_class on pg_class.oid = conrelid
+            join pg_namespace on pg_namespace.oid = relnamespace
+            where contype = 'p' and nspname ~ '^raw_' and relkind = 'r'
+        loop
+            execute format(
+                'alter table %s drop constraint %I, set (autovacuum_vacuum_insert_scale_factor = 0,'
+                ' autovacuum_vacuum_insert_threshold = 10000)', item.relation, item.conname
+            );
+            execute format('create index on %s using brin (_load_id)', item.relation);
+            execute format('alter table %s alter column _load_id set statistics 10', item.relation);
+        end loop;
+    end if;
 end
 $$;
 
+drop function if exists raw.shape(text, text, json, text[], text[]);
+
 create or replace function raw.shape(
-    schema_name text, table_name text, columns json, key_columns text[], required_columns text[]
+    schema_name text, table_name text, columns json, required_columns text[]
 ) returns void
 language plpgsql
 security definer
@@ -51,6 +93,8 @@ begin
         elsif not wanted.is_there then
             execute format('alter table %s add column %I %s', relation, wanted.name, wanted.type);
         elsif wanted.atttypid != wanted.oid then
+            -- First: rows of a load that is not over would not be seen, and not be kept.
+            execute format('lock table %s', relation);
             execute format('select not exists (select from %s)', relation) into is_empty;
             if not is_empty then
                 raise exception 'The column % of % has rows of another type.', wanted.name, relation
@@ -60,17 +104,16 @@ begin
         end if;
     end loop;
     if to_regclass(relation) is null then
-        if columns::jsonb ? '_op' then
-            definitions = definitions || 'check (_op in (''u'', ''d''))'::text;
-        end if;
+        -- The index knows the pages that were vacuumed, and others are read whenever it is asked: so after each large load.
         execute format(
-            'create table %s (%s, primary key (%s))',
-            relation,
-            array_to_string(definitions, ', '),
-            (select string_agg(quote_ident(name), ', ' order by n) from unnest(key_columns) with ordinality as k (name, n))
+            'create table %s (%s, check (_op in (''u'', ''d''))) with (autovacuum_vacuum_insert_scale_factor = 0,'
+            ' autovacuum_vacuum_insert_threshold = 10000)', relation, array_to_string(definitions, ', ')
         );
+        execute format('create index on %s using brin (_load_id)', relation);
+        -- So that the `analyze` after a load costs little: it has few values.
+        execute format('alter table %s alter column _load_id set statistics 10', relation);
     end if;
 end
 $$;
 
-revoke all on function raw.shape(text, text, json, text[], text[]) from public;
+revoke all on function raw.shape(text, text, json, text[]) from public;

@@ -3,18 +3,17 @@
 import hashlib
 import time
 import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import BufferedReader
 from typing import Any, cast
-
-import psycopg
 
 from extract_load.connectors import Asked, Found, files_looks
 from extract_load.connectors.files_formats import reading, records
 from extract_load.connectors.files_places import File, Place, stamp
 from extract_load.declarations import Files
 from extract_load.file_patterns import on_day, read_pattern
-from extract_load.ledger import Interval, Load, LoadResult, Progress, append_rows, each, land, logger
+from extract_load.ledger import Interval, Load, LoadResult, Progress, copy_rows, each, land, logger
 from extract_load.tables import Table, tables_of
 from storehouse.core.databases import Database
 from storehouse.core.errors import TransientError
@@ -123,16 +122,14 @@ def _load_file(
 ) -> LoadResult:
     """Land what a file holds, as it was when it had this stamp."""
 
-    def feed(copy: psycopg.Copy) -> None:
+    def feed(write: Callable[..., None]) -> None:
         with reading(place, file, stream, as_opened):
             for line, text in records(stream, load, _said(load.table), file.form, file.values):
-                copy.write_row((text, line))
+                write(text, load.partition, line)
         load.bytes = as_opened[0]
 
-    def append(load_id: int) -> int:
-        return append_rows(warehouse, load.table, ["payload", "_line"], load_id, _file=load.partition)
-
-    return land(warehouse, load, {"payload": "jsonb", "_line": "bigint"}, feed, append)
+    columns = ["payload", "_file", "_line"]
+    return land(warehouse, load, lambda load_id: copy_rows(warehouse, load.table, columns, load_id, feed))
 
 
 def discover(connection: str, meta: dict[str, Any]) -> list[Found]:

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-import psycopg
 from psycopg import errors, sql
+from psycopg.abc import Buffer, PQGen
+from psycopg.pq import ExecStatus
+from psycopg.waiting import Wait
 
 from extract_load.connectors import Asked
 from extract_load.connectors.postgres_catalog import (
@@ -25,10 +27,10 @@ from extract_load.connectors.postgres_looks import check, discover
 from extract_load.declarations import Postgres
 from extract_load.ledger import (
     NO_TIME_BEFORE,
-    UPSERT,
+    SCHEMA_LOCK,
     Load,
     LoadResult,
-    append_rows,
+    copy_into,
     each,
     land,
     logger,
@@ -37,9 +39,9 @@ from extract_load.ledger import (
 )
 from extract_load.payload import LARGEST_BYTES
 from extract_load.tables import Table
-from storehouse.core.databases import Database, only_one, open_source
+from storehouse.core.databases import Database, only_one, open_source, take_lock
 from storehouse.core.errors import StorehouseError, TransientError
-from storehouse.core.queries import one_row, one_value
+from storehouse.core.queries import as_sql, one_row, one_value
 from storehouse.core.settings import SCHEMA_VARIABLE
 from storehouse.core.shown import printable
 
@@ -48,8 +50,6 @@ __all__ = ["check", "discover", "load", "ready"]
 OWN_COLUMNS = {"_load_id", "_row", "_op"}
 
 READ_WITHIN = 40  # seconds, the question whether it is ready, which might wait for a lock for ever
-# The source answers row by row; the warehouse is fed in blocks.
-BLOCK_BYTES = 64 * 1024
 
 
 def ready(tables: list[Table], until: datetime | None, from_: datetime | None) -> str | None:
@@ -121,34 +121,47 @@ def _load_table(shop: Database, warehouse: Database, table: Table, asked: Asked)
             load.interval_from = from_
             load.interval_until = _end_of_data(shop, table, from_, until)
             condition = _condition(table, from_, until, columns[_version(table)].is_nullable)
-        expressions = [selected(columns)]
-        types = {name: column.landed_as for name, column in columns.items()}
         has_deletes = table.deleted in columns
+        op = _OP.format(deleted_at=sql.Identifier(_deleted(table)), earliest=NO_TIME_BEFORE) if has_deletes else UPSERT
+
         if has_deletes:
-            expressions.append(_OP.format(deleted_at=sql.Identifier(_deleted(table)), earliest=NO_TIME_BEFORE))
-            types["_op"] = "text"
-        statement = sql.SQL("copy (select {} from {} where {}) to stdout (format binary)").format(
-            sql.SQL(", ").join(expressions), place_of(table), condition
-        )
+            _tell_of_odd_deletes(shop, table, condition, op)
 
-        def feed(sink: psycopg.Copy) -> None:
-            too_large = _too_large(table)
-            with shop.speaking({errors.ProgramLimitExceeded: too_large}), shop.cursor().copy(statement) as source:
-                for block in _blocks(source, too_large):
-                    with warehouse.speaking():
-                        sink.write(block)
-                    load.account(block)
-
-        def append(load_id: int) -> int:
-            _adapt_raw(warehouse, table, columns, load_id)
-            if has_deletes:
-                _tell_of_odd_deletes(warehouse, table)
-            op = sql.SQL("_op") if has_deletes else UPSERT
+        def write(load_id: int) -> int:
+            # The rows come with what raw adds to them: nobody touches them on their way.
+            statement = sql.SQL(
+                "copy (select {}, {}::bigint, row_number() over (), {} from {} where {}) to stdout (format binary)"
+            ).format(selected(columns), load_id, op, place_of(table), condition)
+            target = sql.Identifier(table.schema, table.name)
             if table.kind == "full":
-                return _append_differences(warehouse, table, columns, load_id, op, asked.allow_empty)
-            return append_rows(warehouse, table, columns, load_id, op)
+                target = _make_landing(warehouse, columns)
+            landing = copy_into(target, [*columns, "_load_id", "_row", "_op"], binary=True)
+            too_large = _too_large(table)
+            with warehouse.cursor() as cursor:
+                with (
+                    cursor.copy(landing) as sink,
+                    shop.speaking({errors.ProgramLimitExceeded: too_large}),
+                    shop.cursor().copy(statement),
+                ):
+                    for block in _blocks(shop, too_large):
+                        with warehouse.speaking():
+                            sink.write(block)
+                        load.account(block)
+                rows = cursor.rowcount
+            if table.kind == "full":
+                return _append_differences(warehouse, table, columns, load_id, asked.allow_empty)
+            return rows
 
-        return land(warehouse, load, types, feed, append, binary=True)
+        return land(warehouse, load, write, lambda load_id: _adapt_raw(warehouse, table, columns, load_id))
+
+
+def _make_landing(warehouse: Database, columns: dict[str, Column]) -> sql.Identifier:
+    """A table of this transaction alone, for a snapshot of which the differences are to land."""
+    types = {name: column.landed_as for name, column in columns.items()}
+    types |= {"_load_id": "bigint", "_row": "bigint", "_op": "text"}
+    definitions = [sql.SQL("{} {}").format(sql.Identifier(name), as_sql(type_)) for name, type_ in types.items()]
+    warehouse.execute(sql.SQL("create temp table _landing ({}) on commit drop").format(sql.SQL(", ").join(definitions)))
+    return sql.Identifier("pg_temp", "_landing")
 
 
 @contextmanager
@@ -167,14 +180,15 @@ def snapshot_lock(source: str) -> int:
     return (zlib.crc32(source.encode()) & 0x7FFF_FFFF) << 32 | 0x5EED_0003
 
 
+UPSERT = sql.SQL("'u'::text")
 # A row is deleted when the column that tells it holds a time that has come, by the source's own clock; the day is for
 # clocks and time zones ahead of it. Zero times, times to come and infinity say that the row lives.
 _OP = sql.SQL("case when {deleted_at} >= {earliest} and {deleted_at} <= now() + interval '1 day' then 'd' else 'u' end")
 
 
-def _tell_of_odd_deletes(warehouse: Database, table: Table) -> None:
-    statement = sql.SQL("select count(*) from _landing where {} is not null and _op = 'u'")
-    odd = one_value(warehouse, statement.format(sql.Identifier(_deleted(table))))
+def _tell_of_odd_deletes(shop: Database, table: Table, condition: sql.Composable, op: sql.Composable) -> None:
+    statement = sql.SQL("select count(*) from {} where {} is not null and {} = 'u' and ({})")
+    odd = one_value(shop, statement.format(place_of(table), sql.Identifier(_deleted(table)), op, condition))
     if odd:
         # A table that is read in full is asked again by every load.
         news = "%s: %s of %s is no time at which it can have been deleted; read as living" + (
@@ -289,16 +303,20 @@ def _as_raw_holds_them(warehouse: Database, table: Table, columns: dict[str, Col
 
 
 def _adapt_raw(warehouse: Database, table: Table, columns: dict[str, Column], load_id: int) -> None:
-    """Give raw the columns that the source has now, and say what changed."""
-    raw = _raw_types(warehouse, table)
-    name_of = sql.Identifier(table.schema, table.name)
-    is_empty = _is_empty(warehouse, table)
-    new = {name: column.landed_as for name, column in columns.items() if name not in raw}
-    retyped = {name: column.landed_as for name, column in columns.items() if is_empty and name in raw}
-    retyped = {name: type_ for name, type_ in retyped.items() if type_ != raw[name]}
-    if new or retyped:
-        shape(warehouse, table.schema, table.name, new | retyped)
-    for name in new if not is_empty else ():
+    """Give raw the columns that the source has now, and say what changed.
+
+    In a transaction of its own, because a new column locks the table: a load that fails afterwards leaves it, empty.
+    """
+    raw, new = _raw_types(warehouse, table), set()
+    if _lacking(raw, columns, _is_empty(warehouse, table)):
+        with warehouse.transaction():
+            take_lock(warehouse, SCHEMA_LOCK, "the raw schemas")
+            # Again: another load may have been here.
+            raw, is_empty = _raw_types(warehouse, table), _is_empty(warehouse, table)
+            if lacking := _lacking(raw, columns, is_empty):
+                shape(warehouse, table.schema, table.name, lacking)
+            new = set() if is_empty else lacking.keys()
+    for name in new:
         news = "%s: new column %s (%s), landed from load %d on; null before"
         logger.warning(news, table.label, name, columns[name].type, load_id)
     for name in raw.keys() - columns.keys():
@@ -306,23 +324,38 @@ def _adapt_raw(warehouse: Database, table: Table, columns: dict[str, Column], lo
         had_it = one_value(
             warehouse,
             sql.SQL(
-                "select exists (select from {} where _load_id = (select max(_load_id) from {}) and {} is not null)"
-            ).format(name_of, name_of, sql.Identifier(name)),
+                "select exists (select from {} where {} is not null and _load_id = "
+                "(select max(load_id) from raw.loads where (source, table_name) = ({}, {}) and rows > 0))"
+            ).format(sql.Identifier(table.schema, table.name), sql.Identifier(name), table.source, table.name),
         )
         if had_it:
             news = "%s: the column %s is gone at the source; null from load %d on, kept before"
             logger.warning(news, table.label, name, load_id)
-    if table.kind == "full" and table.deleted in raw.keys() - columns.keys():
-        revived = one_value(
-            warehouse,
-            sql.SQL(
-                "select count(*) from _landing join (select distinct on ({key}) * from {raw} "
-                "order by {key}, _load_id desc, _row desc) as current using ({key}) where current._op = 'd'"
-            ).format(key=sql.SQL(", ").join(map(sql.Identifier, table.key)), raw=name_of),
-        )
-        if revived:
-            news = "%s: %s is gone at the source; living again from load %d on: %s rows that it had deleted"
-            logger.warning(news, table.label, table.deleted, load_id, f"{revived:,}")
+
+
+def _lacking(raw: dict[str, str], columns: dict[str, Column], is_empty: bool) -> dict[str, str]:
+    """The columns that raw must be given; while it is empty, those of another type too."""
+    return {
+        name: column.landed_as
+        for name, column in columns.items()
+        if name not in raw or (is_empty and raw[name] != column.landed_as)
+    }
+
+
+def _tell_of_the_revived(
+    warehouse: Database, table: Table, raw: sql.Identifier, key: sql.Composable, load_id: int
+) -> None:
+    """Say how many rows live again because the column that told their deletes is gone."""
+    revived = one_value(
+        warehouse,
+        sql.SQL(
+            "select count(*) from _landing join (select distinct on ({key}) * from {raw} "
+            "order by {key}, _load_id desc, _row desc) as current using ({key}) where current._op = 'd'"
+        ).format(key=key, raw=raw),
+    )
+    if revived:
+        news = "%s: %s is gone at the source; living again from load %d on: %s rows that it had deleted"
+        logger.warning(news, table.label, table.deleted, load_id, f"{revived:,}")
 
 
 def _end_of_data(database: Database, table: Table, from_: datetime | None, until: datetime | None) -> datetime | None:
@@ -345,18 +378,45 @@ def _condition(table: Table, from_: datetime | None, until: datetime | None, is_
     return sql.SQL("{} or {} is null").format(within, version) if is_nullable else within
 
 
-def _blocks(source: psycopg.Copy, too_large: str) -> Iterator[bytes]:
-    waiting, size = [], 0
-    # A part is a row, as the server sends it.
-    for number, part in enumerate(source, start=1):
-        if len(part) > LARGEST_BYTES:
-            raise StorehouseError(f"Row {number:,} of those to read is of {len(part) / 2**20:,.1f} MB. {too_large}")
-        waiting.append(part)
-        size += len(part)
-        if size >= BLOCK_BYTES:
-            yield b"".join(waiting)
-            waiting, size = [], 0
-    yield b"".join(waiting)
+def _blocks(shop: Database, too_large: str) -> Iterator[bytes]:
+    """What the shop's COPY brings, in blocks of whole rows.
+
+    psycopg hands over a row at a time, which is most of what a load costs us: so all that has arrived is taken from
+    libpq, whose buffer holds some 16 kB, or a row that is longer.
+    """
+    count, is_over = 0, False
+
+    def arrived() -> PQGen[list[Buffer]]:
+        nonlocal is_over
+        rows, get = [], shop.pgconn.get_copy_data
+        while True:
+            length, row = get(1)
+            if length > 0:
+                rows.append(row)
+            elif rows or length < 0:
+                # To the warehouse with them: more arrives meanwhile, and is read at once.
+                is_over = length < 0
+                return rows
+            else:
+                while not (yield Wait.R):
+                    continue
+                shop.pgconn.consume_input()
+
+    while not is_over:
+        rows = shop.wait(arrived())
+        if is_over:
+            for result in list(iter(shop.pgconn.get_result, None)):
+                if result.status != ExecStatus.COMMAND_OK:
+                    raise errors.error_from_result(result)
+        block = b"".join(rows)
+        if len(block) > LARGEST_BYTES:
+            for number, row in enumerate(rows, start=count + 1):
+                if len(row) > LARGEST_BYTES:
+                    size = f"{len(row) / 2**20:,.1f} MB"
+                    raise StorehouseError(f"Row {number:,} of those to read is of {size}. {too_large}")
+        count += len(rows)
+        if block:
+            yield block
 
 
 def _too_large(table: Table) -> str:
@@ -392,7 +452,6 @@ def _append_differences(
     table: Table,
     columns: dict[str, Column],
     load_id: int,
-    op: sql.Composable,
     allow_empty: bool,
 ) -> int:
     """Compare the snapshot in `_landing` with the latest state in raw; land what is new, changed, deleted or gone.
@@ -414,8 +473,9 @@ def _append_differences(
             for name in table.key
         ),
         "load_id": sql.Literal(load_id),
-        "op": op,
     }
+    if table.deleted and table.deleted not in columns and table.deleted in raw:
+        _tell_of_the_revived(warehouse, table, parts["raw"], parts["key"], load_id)
     current = sql.SQL("select distinct on ({key}) * from {raw} order by {key}, _load_id desc, _row desc").format(
         **parts
     )
@@ -435,7 +495,7 @@ def _append_differences(
         with current as materialized ({current}),
 
         snapshot as not materialized (
-            select {columns}, _row, {op} as _op from _landing
+            select {columns}, _row, _op from _landing
         ),
 
         changed as (

@@ -1,6 +1,6 @@
 {% macro start_quality_gate() -%}
     {#-
-        The loads that have passed their threshold: one number a table. A full refresh does not ask them again.
+        The loads that have passed their threshold: the last one of each table. A full refresh does not ask them again.
         They stand beside converge's state because they are state of the same kind: how far the ledger is dealt with. Who
         drops that schema to begin anew has every load asked again.
     -#}

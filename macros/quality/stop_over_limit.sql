@@ -12,18 +12,22 @@
         {%- set passed = converge.state_table('passed_loads') -%}
         {%- set label = source ~ '.' ~ table -%}
         {%- set limit_percent = var('quality_limits').get(label, 'cast(' ~ limit.limit_percent ~ ' as numeric(5, 2))') -%}
-        {%- set seen = run_query("select coalesce(max(load_id), 0) from " ~ passed ~ " where label = '" ~ label ~ "'").rows[0][0] -%}
+        {%- set seen = run_query("
+            select coalesce(max(loads.position), 0) from " ~ ledger ~ " as loads
+            where loads.load_id in (select load_id from " ~ passed ~ " where label = '" ~ label ~ "')
+        ").rows[0][0] -%}
         {%- set loads -%}
             select
                 judged.load_id,
                 judged.judged_rows,
+                loads.position,
                 coalesce(loads.run_id, 'load ' || loads.load_id) as run_id
             from {{ judged }} as judged
             inner join {{ ledger }} as loads on judged.load_id = loads.load_id
             where
                 judged.source = '{{ source }}'
                 and judged.table_name = '{{ table }}'
-                and judged.load_id > {{ seen }}
+                and loads.position > {{ seen }}
         {%- endset -%}
         {%- set found -%}
             with loads as ({{ loads }}),
@@ -44,6 +48,7 @@
             shares as (
                 select
                     run_id,
+                    min(load_id) as first_load_id,
                     sum(judged_rows) as landed_rows,
                     (select count(*) from pending where pending.run_id = loads.run_id) as refused_rows
                 from loads
@@ -84,11 +89,11 @@
                 ~ " Nothing below staging is built from it, the marts stay as they were. Have the source correct the records and run again; "
                 ~ "or waive them in seeds/quarantine_waivers.csv; or let this run pass: --vars '{quality_limits: {" ~ label ~ ": "
                 ~ (share.percent | float + 1) | int ~ "}}'. See them: select record_id, errors, record from " ~ refused.include(database=false) | replace('"', '')
-                ~ " where source = '" ~ source ~ "' and table_name = '" ~ table ~ "' and _load_id > " ~ seen
+                ~ " where source = '" ~ source ~ "' and table_name = '" ~ table ~ "' and _load_id >= " ~ share.first_load_id
             ) }}
         {%- endfor -%}
         insert into {{ passed }} (label, load_id)
-        select '{{ label }}', max(load_id) from ({{ loads }}) as loads having count(*) > 0
+        select '{{ label }}', load_id from ({{ loads }}) as loads order by position desc limit 1
         on conflict (label) do update set load_id = excluded.load_id
     {%- endif -%}
 {%- endmacro %}

@@ -38,7 +38,7 @@ def summarise(run_id: str | None = None, tests: Mapping[str, Any] | None = None,
                    coalesce(round(100.0 * sum(judged.refused_rows) / nullif(sum(loads.rows), 0), 1), 0)
             from raw.loads as loads
             left join operations.pipeline_loads as judged using (load_id)
-            where loads.run_id = coalesce(%s, (select run_id from raw.loads order by load_id desc limit 1))
+            where loads.run_id = coalesce(%s, (select run_id from raw.loads order by position desc limit 1))
             group by 1 order by min(loads.load_id)
             """,
                 [run_id],

@@ -39,7 +39,7 @@ def has_landed_since(dag_id: str, run_id: str) -> bool:
     with connect_warehouse("transform") as warehouse:
         later = one_value(
             warehouse,
-            "select max(load_id) > (select max(bound) from converge.runs where starts_with(run_id, %(run)s || ' '))"
+            "select max(position) > (select max(bound) from converge.runs where starts_with(run_id, %(run)s || ' '))"
             " from raw.loads where run_id = %(run)s",
             {"run": f"{dag_id} {run_id}"},
         )

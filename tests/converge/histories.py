@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -27,8 +27,8 @@ TEXTS = [
 ]
 # What a column of a table that this file does not speak of may hold, where no other table has one of its name.
 ANY = {"text": ["x", " x ", "\u200b", ""], "boolean": [True, False], "integer": [-1, 0, 2], "numeric": [-0.5, 0, 12.5]}
-PAYLOAD = {"payload": "jsonb"}
-FILES = {"payload": "jsonb", "_file": "text", "_line": "bigint"}
+PAYLOAD = ["payload"]
+FILES = ["payload", "_file", "_line"]
 
 
 @dataclass
@@ -284,23 +284,32 @@ class Landed:
         self.rows: dict[str, list[tuple[int, int, Record]]] = {}
         self.intervals: dict[int, tuple[datetime, datetime]] = {}
 
-    def land(self, table_name: str, records: list[Record], interval: tuple[datetime, datetime]) -> None:
-        """Land records as one load of an interval, through extract-load's own transaction."""
-        (table,) = (t for t in TABLES if t.label == table_name)
-        columns = dict(table.columns) or (FILES if table.connector == "files" else PAYLOAD)
-        order = list(columns)
+    def land(
+        self,
+        table_name: str,
+        records: list[Record],
+        interval: tuple[datetime, datetime],
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Land records as one load of an interval, through extract-load's own transaction.
 
-        def feed(copy: object) -> None:
+        `meanwhile` happens when the load's rows are written, and before it is committed.
+        """
+        (table,) = (t for t in TABLES if t.label == table_name)
+        columns = list(table.columns) or (FILES if table.connector == "files" else PAYLOAD)
+
+        def feed(write: Callable[..., None]) -> None:
             for record in records:
-                copy.write_row([record.op, *(record.values.get(column) for column in order)])
+                write(record.op, *(record.values.get(column) for column in columns))
 
         with databases.open_warehouse() as warehouse:
 
             def append(load_id: int) -> int:
-                return ledger.append_rows(warehouse, table, order, load_id, op=ledger.sql.SQL("_op"))
+                rows = ledger.copy_rows(warehouse, table, ["_op", *columns], load_id, feed)
+                meanwhile()
+                return rows
 
-            load = ledger.Load(table, None, *interval)
-            result = ledger.land(warehouse, load, {"_op": "text"} | columns, feed, append)
+            result = ledger.land(warehouse, ledger.Load(table, None, *interval), append)
         self.intervals[result.load_id] = interval
         rows = self.rows.setdefault(table_name, [])
         rows += [(result.load_id, position, record) for position, record in enumerate(records, start=1)]

@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 
 import psycopg
@@ -40,6 +41,7 @@ STEPS = st.tuples(
     st.tuples(st.just("run some"), st.lists(MODELS, min_size=1, max_size=4, unique=True)),
     st.tuples(st.just("full refresh"), MODELS),
     st.just(("land while running",)),
+    st.just(("commit late",)),
     st.tuples(st.just("edit seed"), st.integers(1, 40)),
     st.just(("stop over the limit",)),
     st.tuples(st.just("fail and retry"), st.floats(0.2, 2.0)),
@@ -55,11 +57,13 @@ class History:
         self.landed = Landed()
         self.left = list(range(world.batches))
 
-    def land_next(self) -> None:
+    def land_next(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Land a batch; `meanwhile` happens while its first load is not committed."""
         if self.left:
             number = self.left.pop(0)
             for table, records in self.world.batch(number).items():
-                self.landed.land(table, records, self.world.interval(number))
+                self.landed.land(table, records, self.world.interval(number), meanwhile)
+                meanwhile = lambda: None  # noqa: E731
 
     def build(self, *command: str, percent: int = 100) -> list[str]:
         """Run dbt with this share of a load that may be refused: these histories bring more wrong than any shop."""
@@ -80,6 +84,8 @@ class History:
                 lander.start()
                 assert self.build("run") == []
                 lander.join()
+            case ("commit late",):
+                self.land_next(meanwhile=self.land_and_build)
             case ("edit seed", percent):
                 self.execute(
                     f"update seeds.exchange_rates set usd_per_unit = 1 + {percent} / 100.0 where currency = 'EUR'"
@@ -95,6 +101,10 @@ class History:
                 killer.join()
                 if failed:
                     self.build("retry")
+
+    def land_and_build(self) -> None:
+        self.land_next()
+        assert self.build("run") == []
 
     def execute(self, statement: str) -> None:
         with psycopg.connect(self.house.warehouse, autocommit=True) as warehouse:

@@ -115,7 +115,9 @@ def test_what_runs_alone_is_asked_what_the_run_is_asked_and_what_became_of_it_is
     from storehouse.orchestrate.report import report
 
     with psycopg.connect(house.warehouse) as warehouse:
-        warehouse.execute("create schema raw; create table raw.loads (load_id, run_id) as values (7, 'shop_elt a run')")
+        warehouse.execute(
+            "create schema raw; create table raw.loads (position, run_id) as values (7, 'shop_elt a run')"
+        )
         warehouse.execute("create schema if not exists converge")
         warehouse.execute("create table if not exists converge.runs (run_id text, bound bigint)")
         warehouse.execute("insert into converge.runs values ('shop_elt a run 0', 7), ('shop_elt a run2 0', 8)")

@@ -1,4 +1,4 @@
-"""One load is one transaction, ids grow in commit order, and the watermark is what the loads cover."""
+"""One load is one transaction, positions grow in commit order, and the watermark is what the loads cover."""
 
 import os
 import signal
@@ -93,7 +93,7 @@ def test_control_c_ends_cleanly(shop):
     assert shop.query("select count(*) from raw_shop.orders") == [(0,)]
 
 
-def test_an_id_is_taken_when_a_load_commits_not_when_it_starts(shop, api):
+def test_a_position_is_taken_when_a_load_commits_not_when_it_starts(shop, api):
     shop.execute_in_shop(order(1, "2026-01-01 10:00"))
     api.put("/reviews", {"review_id": "R-1", "updated_at": "2026-01-01T00:00:00Z"})
     asked, go_on = threading.Event(), threading.Event()
@@ -109,10 +109,12 @@ def test_an_id_is_taken_when_a_load_commits_not_when_it_starts(shop, api):
         (quick,) = extract_load.load("shop", tables=["orders"])
         go_on.set()
         (slow,) = slow.result()
-    assert quick.load_id < slow.load_id
+    assert slow.load_id < quick.load_id
+    positions = dict(shop.query("select load_id, position from raw.loads"))
+    assert positions[quick.load_id] < positions[slow.load_id]
 
 
-def test_once_a_load_is_visible_no_lower_one_appears(shop):
+def test_once_a_position_is_visible_no_lower_one_appears(shop):
     shop.execute_in_shop("".join(order(n, "2026-01-01 10:00") for n in range(300)))
     extract_load.prepare()
     done, seen, broken = threading.Event(), set(), []
@@ -120,7 +122,7 @@ def test_once_a_load_is_visible_no_lower_one_appears(shop):
     def look() -> None:
         with psycopg.connect(shop.warehouse, autocommit=True) as reader:
             while not done.is_set():
-                now = {load_id for (load_id,) in reader.execute("select load_id from raw.loads")}
+                now = {position for (position,) in reader.execute("select position from raw.loads")}
                 broken.extend(new for new in now - seen if seen and new < max(seen))
                 seen.update(now)
 
@@ -163,8 +165,8 @@ def test_the_watermark_is_the_end_of_what_is_covered_without_a_gap(shop):
             for number, (from_, until) in enumerate(intervals):
                 connection.execute(
                     "insert into raw.loads values "
-                    "(%s, 'shop', 'orders', null, %s, %s, 'updated_at', 0, 0, '', now(), now(), null)",
-                    [number, from_, until],
+                    "(%s, 'shop', 'orders', null, %s, %s, 'updated_at', 0, 0, '', now(), now(), null, %s)",
+                    [number, from_, until, number],
                 )
         with open_warehouse() as warehouse:
             return watermark(warehouse, ORDERS)
@@ -187,8 +189,8 @@ def test_an_odd_interval_in_the_ledger_breaks_no_later_load_and_hides_no_row(sho
     extract_load.prepare()
     with psycopg.connect(shop.warehouse) as connection:
         connection.execute(
-            "insert into raw.loads values "
-            "(nextval('raw.load_ids'), 'shop', 'orders', null, null, %s, 'updated_at', 0, 0, '', now(), now(), null)",
+            "insert into raw.loads values (nextval('raw.load_ids'), "
+            "'shop', 'orders', null, null, %s, 'updated_at', 0, 0, '', now(), now(), null, 1)",
             [until],
         )
     shop.execute_in_shop(order(1, "2026-01-01") + order(2, "2026-01-01"))
@@ -266,3 +268,18 @@ def test_a_large_first_load_leaves_statistics_behind(shop):
     )
     extract_load.load("shop", tables=["orders"])
     assert shop.query("select reltuples from pg_class where oid = 'raw_shop.orders'::regclass") == [(50000,)]
+
+
+def test_a_warehouse_of_an_earlier_version_gets_positions_and_other_indexes(shop):
+    shop.execute_in_shop(order(1, "2026-01-01"))
+    extract_load.load("shop", tables=["orders", "payments"])
+    with psycopg.connect(shop.warehouse, autocommit=True) as connection:
+        connection.execute("alter table raw.loads drop column position")
+        connection.execute("drop index raw_shop.orders__load_id_idx")
+        connection.execute("alter table raw_shop.orders add primary key (_load_id, _row)")
+    shop.execute_in_shop(order(2, "2026-01-02"))
+    extract_load.load("shop", tables=["orders"])
+    assert shop.query("select load_id, position from raw.loads order by 1") == [(1, 1), (2, 2), (3, 3)]
+    assert shop.query("select indexdef from pg_indexes where schemaname = 'raw_shop' and tablename = 'orders'") == [
+        ("CREATE INDEX orders__load_id_idx ON raw_shop.orders USING brin (_load_id)",)
+    ]

@@ -22,7 +22,8 @@ pytest_plugins = ["privacy_fixtures"]
 LAND = """
     with load as (
         insert into raw.loads
-        values (nextval('raw.load_ids'), %s, %s, null, null, null, 'updated_at', 1, 1, '', now(), now(), null)
+        select load_id, %s, %s, null, null, null, 'updated_at', 1, 1, '', now(), now(), null, load_id
+        from nextval('raw.load_ids') as load_id
         returning load_id
     )
 """

@@ -4,19 +4,19 @@
 `looks` is what `discover` and `check` see. docs/sources/api.md has every field of the declaration.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
-import psycopg
 from psycopg import sql
 
 from extract_load.connectors import Asked
 from extract_load.connectors.api.looks import check, discover
+from extract_load.connectors.api.pages import Page
 from extract_load.connectors.api.readings import BEGINNING, Question, read_interval, read_whole, times
 from extract_load.connectors.api.records import Record, look
 from extract_load.declarations import Api
-from extract_load.ledger import NO_TIME_BEFORE, Load, LoadResult, append_rows, each, land, starting_point
+from extract_load.ledger import NO_TIME_BEFORE, Load, LoadResult, copy_into, copy_rows, each, land, starting_point
 from extract_load.payload import payload
 from extract_load.tables import Table
 from storehouse.core.databases import Database
@@ -97,18 +97,15 @@ def _load_partition(warehouse: Database, question: Question, asked: Asked) -> Lo
     op_of = _deletes(question.api)
     if question.api.read == "full":
 
-        def feed_all(copy: psycopg.Copy) -> None:
-            with question.http() as http:
-                for page in read_whole(http, question):
-                    load.account(page.body)
-                    for record in page.records:
-                        copy.write_row((payload(record.text), op_of(record)))
-                        load.members.update(record.value if isinstance(record.value, dict) else ())
-
-        def append_differences(load_id: int) -> int:
+        def write(load_id: int) -> int:
+            landing = sql.Identifier("pg_temp", "_landing")
+            warehouse.execute("create temp table _landing (payload jsonb, _op text, _row bigint) on commit drop")
+            with question.http() as http, warehouse.cursor().copy(copy_into(landing, _LANDED)) as copy:
+                for row, record in enumerate(_records(load, read_whole(http, question)), start=1):
+                    copy.write_row((payload(record.text), op_of(record), row))
             return _append_differences(warehouse, question, load_id, asked.allow_empty)
 
-        return land(warehouse, load, _LANDED, feed_all, append_differences)
+        return land(warehouse, load, write)
 
     from_, until = starting_point(warehouse, table, asked.interval, partition)
     # What is dated in the future can change on and on while it is read: the next load takes it.
@@ -117,27 +114,31 @@ def _load_partition(warehouse: Database, question: Question, asked: Asked) -> Lo
     load.interval_from = load.interval_until = from_
     changed_at = times(question.api)
 
-    def feed(copy: psycopg.Copy) -> None:
+    def feed(write: Callable[..., None]) -> None:
         if from_ == until:
             return
         with question.http() as http:
-            for page in read_interval(http, question, from_ or BEGINNING, until):
-                load.account(page.body)
-                for record in page.records:
-                    copy.write_row((payload(record.text), op_of(record)))
-                    load.members.update(record.value if isinstance(record.value, dict) else ())
-                    changed = changed_at(record.value)
-                    if changed and NO_TIME_BEFORE <= changed < until:
-                        just_after = changed + timedelta(microseconds=1)
-                        load.interval_until = max(load.interval_until or just_after, just_after)
+            for record in _records(load, read_interval(http, question, from_ or BEGINNING, until)):
+                write(payload(record.text), op_of(record), partition)
+                changed = changed_at(record.value)
+                if changed and NO_TIME_BEFORE <= changed < until:
+                    just_after = changed + timedelta(microseconds=1)
+                    load.interval_until = max(load.interval_until or just_after, just_after)
 
-    def append(load_id: int) -> int:
-        return append_rows(warehouse, table, ["payload"], load_id, sql.SQL("_op"), _partition=partition)
-
-    return land(warehouse, load, _LANDED, feed, append)
+    columns = ["payload", "_op", "_partition"]
+    return land(warehouse, load, lambda load_id: copy_rows(warehouse, table, columns, load_id, feed))
 
 
-_LANDED = {"payload": "jsonb", "_op": "text"}
+_LANDED = ["payload", "_op", "_row"]
+
+
+def _records(load: Load, pages: Iterable[Page]) -> Iterator[Record]:
+    """The records of pages; what the ledger tells of them is noted in the load."""
+    for page in pages:
+        load.account(page.body)
+        for record in page.records:
+            load.members.update(record.value if isinstance(record.value, dict) else ())
+            yield record
 
 
 def _deletes(api: Api) -> Callable[[Record], str]:

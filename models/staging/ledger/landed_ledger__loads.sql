@@ -3,6 +3,7 @@
 
 select
     load_id,
+    position,
     source,
     table_name,
     partition,

@@ -1,8 +1,9 @@
--- What a loader provides: append-only tables, and a ledger whose ids grow in the order in which loads commit.
+-- What a loader provides: append-only tables, and a ledger with positions that grow in the order in which loads commit.
 create schema landing;
 
 create table landing.loads (
     load_id bigint primary key,
+    position bigint not null unique,
     finished_at timestamptz not null default now()
 );
 

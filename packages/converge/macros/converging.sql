@@ -11,6 +11,9 @@
         {%- set plan = dict(plan, **converge.describe(target, plan, state)) -%}
         {%- set mode = converge.confirm_mode(mode, plan, state) -%}
     {%- endif -%}
+    {%- if mode == 'incremental' -%}
+        {%- set plan = dict(plan, loads=converge.landed_loads(state)) -%}
+    {%- endif -%}
     {%- if mode in ('create', 'rebuild') -%}
         {%- do converge.check_types(plan, state) -%}
     {%- endif -%}

@@ -97,21 +97,24 @@ class Shop:
         with self.connect(**options) as connection:
             connection.execute(script)
 
-    def land(self, **tables: list[dict]) -> int:
+    def land(self, load_id: int | None = None, **tables: list[dict]) -> int:
         """One load: rows and their ledger row, in one transaction, under the ledger's lock."""
         with self.connect() as connection:
             connection.execute("select pg_advisory_xact_lock(1)")
-            (load_id,) = connection.execute("select coalesce(max(load_id), 0) + 1 from landing.loads").fetchone()
+            (last, position) = connection.execute(
+                "select coalesce(max(load_id), 0), coalesce(max(position), 0) + 1 from landing.loads"
+            ).fetchone()
+            load_id = load_id or last + 1
             for table, rows in tables.items():
-                for position, row in enumerate(rows, start=1):
-                    values = row | {"_load_id": load_id, "_row": position}
+                for number, row in enumerate(rows, start=1):
+                    values = row | {"_load_id": load_id, "_row": number}
                     statement = sql.SQL("insert into {} ({}) values ({})").format(
                         sql.Identifier("landing", table),
                         sql.SQL(", ").join(map(sql.Identifier, values)),
                         sql.SQL(", ").join(sql.Placeholder() * len(values)),
                     )
                     connection.execute(statement, list(values.values()))
-            connection.execute("insert into landing.loads (load_id) values (%s)", [load_id])
+            connection.execute("insert into landing.loads values (%s, %s)", [load_id, position])
         return load_id
 
     def write(self, file: str, text: str) -> None:

@@ -206,6 +206,9 @@ def test_less_than_all_is_never_written(shop: Shop, flag: str) -> None:
 
 
 def test_a_missing_ledger_is_named(shop: Shop) -> None:
+    shop.execute("alter table landing.loads rename position to place")
+    with pytest.raises(Refused, match=r"The ledger landing.loads has no column position, a load's place in the order"):
+        shop.run()
     shop.execute("alter table landing.loads rename to elsewhere")
     with pytest.raises(Refused, match=r"the ledger landing.loads does not exist"):
         shop.run("--select", "stg_items")

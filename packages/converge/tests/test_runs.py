@@ -90,9 +90,28 @@ def test_a_load_that_lands_during_a_run_belongs_to_the_next_one(shop: Shop) -> N
         loader.execute("lock table landing.items in access exclusive mode")
         with running(shop) as said:
             loader.execute("insert into landing.items values ('a', 4, 1, '2026-01-01', 'u', 3, 1)")
-            loader.execute("insert into landing.loads (load_id) values (3)")
+            loader.execute("insert into landing.loads values (3, 3)")
             loader.commit()
     assert said[0]["stg_items"] == (True, "INCREMENTAL +1 -0")
+    assert shop.run()["stg_items"] == "INCREMENTAL +1 -0"
+    assert shop.differences() == {}
+
+
+@pytest.mark.parametrize(
+    ("command", "said_then"), [([], "INCREMENTAL +2 -0"), (["--full-refresh"], "CREATE 6")], ids=["incremental", "full"]
+)
+def test_a_load_that_began_before_others_and_commits_after_them_is_read_whole_by_the_next_run(
+    shop: Shop, command: list[str], said_then: str
+) -> None:
+    with shop.connect() as slow:
+        slow.execute("insert into landing.items values ('a', 4, 1, '2026-01-01', 'u', 3, 1)")
+        shop.land(items=[item("a", 3, 1)])
+        shop.land(load_id=4, items=[item("b", 2, 1)])
+        slow.execute("lock table landing.items in access exclusive mode")
+        with running(shop, *command) as said:
+            slow.execute("insert into landing.loads values (3, 4)")
+            slow.commit()
+    assert said[0]["stg_items"] == (True, said_then)
     assert shop.run()["stg_items"] == "INCREMENTAL +1 -0"
     assert shop.differences() == {}
 
@@ -261,7 +280,7 @@ def test_a_ledger_that_went_back_is_named(shop: Shop) -> None:
     shop.land(items=[item("a", 3, 1)])
     shop.run()
     shop.execute("delete from landing.loads where load_id = 2; delete from landing.items where _load_id = 2")
-    with pytest.raises(Refused, match="ends at load 1, but an earlier run has read up to load 2"):
+    with pytest.raises(Refused, match="ends at position 1, but an earlier run has read up to position 2"):
         shop.run()
     shop.execute("drop schema main_converge cascade")
     shop.run()

@@ -1,14 +1,16 @@
 {% macro bind(plan, state, mode) -%}
     {#-
         The model's SQL with conditions where the macros `landed`, `touched_rows` and `is_touched` left their markers.
-        Bounds are literals, so that the planner knows how few rows are asked for. In any mode but `incremental`, every
-        input is read whole, up to its bound.
+        An incremental run reads of a source the loads that `landed_loads` names. In any other mode every input is read whole,
+        up to its bound: the ledger itself says which loads these are.
     -#}
     {%- set re = modules.re -%}
     {%- set ns = namespace(sql=plan.sql) -%}
     {%- for row in state if row.kind == 'landed' -%}
-        {%- set above = '\\1 > ' ~ row.seen ~ ' and ' if mode == 'incremental' else '' -%}
-        {%- set ns.sql = re.sub('/[*]@landed ' ~ re.escape(row.input) ~ ' by (.*?)@[*]/', 'where ' ~ above ~ '\\1 <= ' ~ row.bound, ns.sql) -%}
+        {%- set all_loads = '{} in (select load_id from (' ~ converge.ledger() ~ ') as ledger where position <= ' ~ row.bound ~ ')' -%}
+        {%- set condition = plan.loads[row.input] if mode == 'incremental' else all_loads -%}
+        {%- set marker = '/[*]@landed ' ~ re.escape(row.input) ~ ' by (.*?)@[*]/' -%}
+        {%- set ns.sql = re.sub(marker, 'where ' ~ condition | replace('{}', '\\1'), ns.sql) -%}
     {%- endfor -%}
     {%- if mode == 'incremental' and plan.touched -%}
         {%- set of_one_column = '(?s)(/[*]@touched_rows 1[*]/ select [*] from (.*?) where true /[*]@is_touched 1 (.*?)@[*]/)' -%}

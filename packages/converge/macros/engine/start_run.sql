@@ -3,13 +3,15 @@
     {#- Decides how far this run reads: up to the last load of the ledger. The first run creates the state's tables. -#}
     {%- set runs, inputs, lag = converge.state_table('runs'), converge.state_table('inputs'), converge.state_table('lag') -%}
     {%- set ledger = var('converge_ledger', 'raw.loads') -%}
+    {%- set position = var('converge_ledger_position', 'position') -%}
     {#- The view says what it was made from: that of an earlier version of this package is made anew. -#}
     {%- set made_from = 'converge ' ~ local_md5(converge.lag()) -%}
     {%- set there = run_query("
         select
             to_regnamespace('" ~ inputs.include(identifier=false) ~ "'),
             coalesce(obj_description(to_regclass('" ~ lag ~ "'), 'pg_class') = '" ~ made_from ~ "', false),
-            to_regclass('" ~ ledger ~ "')
+            to_regclass('" ~ ledger ~ "'),
+            exists (select 1 from pg_attribute where attrelid = to_regclass('" ~ ledger ~ "') and attname = '" ~ position ~ "')
     ").rows[0] -%}
     {%- if not there[1] -%}
         {#- Two first runs at once must not both create: the lock makes the second wait and find everything there. -#}
@@ -37,11 +39,15 @@
         {%- endcall -%}
         {%- do adapter.commit() -%}
     {%- endif -%}
-    {%- if there[2] -%}
-        {%- set bounds = run_query("select coalesce(max(" ~ var('converge_ledger_column', 'load_id') ~ "), 0), (select max(bound) from " ~ runs ~ ") from " ~ ledger).rows[0] -%}
+    {%- if there[2] and not there[3] -%}
+        {{ exceptions.raise_compiler_error(
+            "The ledger " ~ ledger ~ " has no column " ~ position ~ ", a load's place in the order of commits. Let the loader add it, or name the column that has it in the variable converge_ledger_position."
+        ) }}
+    {%- elif there[2] -%}
+        {%- set bounds = run_query("select coalesce(max(" ~ position ~ "), 0), (select max(bound) from " ~ runs ~ ") from " ~ ledger).rows[0] -%}
         {%- if bounds[1] is not none and bounds[0] < bounds[1] -%}
             {{ exceptions.raise_compiler_error(
-                "The ledger " ~ ledger ~ " ends at load " ~ bounds[0] ~ ", but an earlier run has read up to load " ~ bounds[1] ~ ": loads were removed. "
+                "The ledger " ~ ledger ~ " ends at position " ~ bounds[0] ~ ", but an earlier run has read up to position " ~ bounds[1] ~ ": loads were removed. "
                 "Their rows are still in the tables. To build all tables anew from the loads that are there: drop schema " ~ inputs.schema ~ " cascade"
             ) }}
         {%- endif -%}
