@@ -304,7 +304,7 @@ def test_make_passes_on_what_was_asked(odd):
 CONNECTOR = '''
 """Lands the lines of a text."""
 from extract_load.declarations import Declaration as Common
-from extract_load.ledger import Load, append_rows, each, land
+from extract_load.ledger import Load, copy_rows, each, land
 from extract_load.payload import payload
 from storehouse.core.settings import settings
 
@@ -324,12 +324,12 @@ def load(warehouse, tables, asked):
     def load_one(table):
         text = settings().place(table.connection, table.source)
 
-        def feed(copy):
+        def feed(write):
             for line in text.split(table.declaration.separator):
-                copy.write_row((payload('{"word": "%s"}' % line),))
+                write(payload('{"word": "%s"}' % line))
 
-        return land(warehouse, Load(table, run_id=asked.run_id), {"payload": "jsonb"}, feed,
-                    lambda load_id: append_rows(warehouse, table, ["payload"], load_id))
+        return land(warehouse, Load(table, run_id=asked.run_id),
+                    lambda load_id: copy_rows(warehouse, table, ["payload"], load_id, feed))
 
     return each(load_one, tables)
 '''
