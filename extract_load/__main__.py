@@ -38,6 +38,7 @@ other settings
 
   STORE_FILE_MAX_MB (2000), STORE_LINE_MAX_MB (16), STORE_FILE_SECONDS (900), STORE_MEMORY_MB (4000),
   STORE_FILES_MAX (1000000)   limits of one file, and of how many there are
+  AWS_ENDPOINT_URL            where s3:// is, if not at AWS; with the usual AWS credentials
 
 how tables are read
   updated_at     rows whose version lies in [from, until), and rows without one (or with one before 1970-01-02)

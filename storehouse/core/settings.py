@@ -194,7 +194,8 @@ class Settings(BaseSettings):
             StorehouseError: it is not set, or a URL whose password can't be told from its host.
         """
         place = self.required(variable, source)
-        if "@" in place and "://" in place and not is_clear(place):
+        has_a_host = "@" in place or place.lower().startswith(("http", "sftp", "postgres"))
+        if has_a_host and "://" in place and not is_clear(place):
             raise StorehouseError(f"A setting in the environment is wrong. {variable}: {_NOT_CLEAR}")
         return place
 

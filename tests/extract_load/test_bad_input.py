@@ -139,7 +139,7 @@ def test_an_api_that_answers_html(complaint, api):
 
 def test_an_api_that_sends_half_a_page(complaint, api):
     api.instead = lambda *_: Answer(b'{"page": 1, "pages": 1, "total": 2, "data": [{"review_id": "R-1"}, {"rev')
-    assert 'is not the promised {"page", "pages", "total", "data": […]}' in complaint("reviews")
+    assert "is not the promised JSON with a list of records" in complaint("reviews")
 
 
 def test_an_api_that_breaks_off(complaint, api):
@@ -149,7 +149,8 @@ def test_an_api_that_breaks_off(complaint, api):
 
 def test_an_api_of_another_shape(complaint, api):
     api.instead = lambda *_: Answer(b'{"orders": []}')
-    assert 'is not the promised {"page", "pages", "total", "data": […]}: status 200, 14 bytes' in complaint("reviews")
+    said = complaint("reviews")
+    assert "is not the promised JSON with a list of records at data" in said and "status 200, 14 bytes" in said
 
 
 def test_an_api_that_refuses(complaint, api):

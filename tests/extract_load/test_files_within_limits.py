@@ -79,8 +79,8 @@ def test_a_file_that_becomes_a_pipe_after_it_was_found_is_refused(new_house, day
     (day / "b.csv").write_text(GOOD)
     find = files_places.Place.of
 
-    def found(place, said, asked):
-        result = find(place, said, asked)
+    def found(*asked):
+        result = find(*asked)
         (day / "b.csv").unlink()
         os.mkfifo(day / "b.csv")
         return result
@@ -257,8 +257,8 @@ def test_a_file_that_vanishes_before_it_is_read_may_be_there_the_next_time(new_h
     (day / "b.csv").write_text(GOOD)
     find = files_places.Place.of
 
-    def found(place, said, asked):
-        result = find(place, said, asked)
+    def found(*asked):
+        result = find(*asked)
         (day / "b.csv").unlink()
         return result
 
