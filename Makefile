@@ -146,8 +146,8 @@ lint-yaml: $(INSTALLED)
 	@$(BIN)/yamllint --strict .
 # Linted again when SQL, or how it is linted, has changed.
 lint-sql: target/.linted
-target/.linted: $(INSTALLED) .sqlfluff $(shell find models macros tests/data packages/converge/lint -name '*.sql' -o -name '*.py' 2>/dev/null)
-	@PYTHONWARNINGS=ignore $(BIN)/sqlfluff lint --processes 0 --disable-progress-bar --nocolor models tests/data
+target/.linted: $(INSTALLED) .sqlfluff $(shell find models macros tests/data examples packages/converge/lint -name '*.sql' -o -name '*.py' 2>/dev/null)
+	@PYTHONWARNINGS=ignore $(BIN)/sqlfluff lint --processes 0 --disable-progress-bar --nocolor models tests/data examples
 	@mkdir -p target && touch $@
 
 ## types      Python's types (pyright)
@@ -184,7 +184,7 @@ coverage: $(PACKAGES)
 format: $(INSTALLED)
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
-	@$(BIN)/sqlfluff fix models tests/data
+	@$(BIN)/sqlfluff fix models tests/data examples
 
 ## clean      stop, and remove the data, the logs and what was built (not .venv)
 .PHONY: clean

@@ -20,6 +20,7 @@ FIRST = [
     "tests/deploy/",
     "packages/one_build/",
     "tests/olist/",
+    "tests/examples/",
     "tests/privacy/",
     "tests/quality/",
     "tests/run/",

@@ -67,7 +67,8 @@ web as (
         web_orders.customer_id,
         web_orders.credited_order_id,
         web_countries.country,
-        countries.region,
+        -- The country decides.
+        cast(null as varchar) as region,
         web_orders.source_status,
         web_orders.currency,
         web_orders.stated_amount,
@@ -79,8 +80,6 @@ web as (
         on
             web_orders.order_id = web_countries.order_id
             and web_countries.closeness = 1
-    left join {{ ref('countries') }} as countries
-        on web_countries.country = countries.country
 
 ),
 
@@ -158,7 +157,7 @@ select
     unioned.customer_id,
     unioned.credited_order_id,
     unioned.country,
-    cast(coalesce(unioned.region, 'other') as varchar) as region,
+    cast(coalesce(unioned.region, countries.region, 'other') as varchar) as region,
     -- An order whose status is no longer in the seed stays; a test reports it.
     coalesce(statuses.status, unioned.source_status) as status,
     coalesce(statuses.is_cancelled, false) as is_cancelled,
@@ -173,3 +172,5 @@ select
 from unioned
 left join {{ ref('order_statuses') }} as statuses
     on unioned.source_status = statuses.source_status
+left join {{ ref('countries') }} as countries
+    on unioned.country = countries.country

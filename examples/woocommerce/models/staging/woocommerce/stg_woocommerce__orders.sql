@@ -1,0 +1,23 @@
+{# Grain: one row per WooCommerce order, the latest accepted version with its lines as they landed. #}
+{{ config(unique_key='order_id') }}
+
+select
+    order_id,
+    source_order_id,
+    customer_id,
+    credited_order_id,
+    -- The marts take it from the country.
+    cast(null as varchar) as region,
+    country,
+    cast(source_status as varchar) as source_status,
+    currency,
+    {{ as_price('stated_amount', of_judged=true) }} as stated_amount,
+    placed_at,
+    updated_at,
+    lines,
+    _is_deleted,
+    _version_at,
+    _load_id,
+    _row
+from {{ ref('judged_woocommerce__orders') }}
+where _errors is null
