@@ -31,7 +31,7 @@ MODULES = [
     *("dbt.adapters.postgres", "extract_load", "publish", "storehouse.laptop.local"),
     *("storehouse.operate.audit", "storehouse.operate.forget", "storehouse.operate.run"),
 ]
-# Not what imports Arrow, as the demo does: it has threads, which a fork has not, and waits for them for ever.
+# Not what imports Arrow, as the demo does: it may have threads of its own, which a fork has not.
 LARGEST = 1 << 20  # bytes of a request
 
 
@@ -152,9 +152,10 @@ def _warm_dbt() -> None:
     from dbt.cli.main import dbtRunner
     from dbt_common.clients.jinja import template_cache
 
+    # The static parser has threads of its own, which a fork has not, and would wait for, for ever.
     with parsing("storehouse") as environment:
         os.environ.update(environment)
-        parsed = dbtRunner().invoke(["--quiet", "parse"])
+        parsed = dbtRunner().invoke(["--quiet", "--no-static-parser", "parse"])
     for macro in parsed.result.macros.values():
         template_cache.get_node_template(macro)
 

@@ -33,7 +33,7 @@ OF_OTHERS += [f"resource_type:unit_test,path:models/staging/{name}" for name in 
 
 @pytest.fixture(scope="module")
 def played(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """The warehouse after two days, each landed and built; then a third build would be a full refresh."""
+    """The warehouse after two days, each landed and built, beside the servers and folders of the sources."""
     project = with_examples(tmp_path_factory.mktemp("project"))
     bank, terminals = tmp_path_factory.mktemp("bank"), tmp_path_factory.mktemp("terminals")
     records: dict[str, list] = {}
