@@ -148,7 +148,9 @@ def test_zstd_is_unpacked_by_its_ending_and_what_is_declared_goes_before_it() ->
     assert texts(b'{"text": "a"}', "a.txt", format="json") == ["a"]
 
 
-@pytest.mark.parametrize("content", [b"id,text\n1,a\n", gzip.compress(b"id,text\n" * 999)[:-20], b""])
+@pytest.mark.parametrize(
+    "content", [b"id,text\n1,a\n", gzip.compress(b"id,text\n" * 999)[:-20], b""], ids=["plain", "half", "empty"]
+)
 def test_what_is_packed_wrongly_is_an_error_of_its_file(content: bytes) -> None:
     with pytest.raises((OSError, ValueError)):
         landed(content, "a.csv.gz")

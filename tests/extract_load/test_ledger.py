@@ -227,9 +227,8 @@ def test_a_role_that_may_only_insert_can_load_and_is_told_what_it_lacks(shop, se
         owner.execute(f"create role {role} login password '{server.password}'")
         try:
             configure(WAREHOUSE_USER=role)
-            advice = (
-                f"may not create them.*psql -d {shop.environment['WAREHOUSE_DATABASE']} .*-f deploy.*extract_load prepare"
-            )
+            database = shop.environment["WAREHOUSE_DATABASE"]
+            advice = f"may not create them.*psql -d {database} .*-f deploy.*extract_load prepare"
             with pytest.raises(StorehouseError, match=advice):
                 extract_load.load("shop", tables=["orders"])
             configure(WAREHOUSE_USER="postgres")
