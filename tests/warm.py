@@ -152,10 +152,18 @@ def _warm_dbt() -> None:
     from dbt.cli.main import dbtRunner
     from dbt_common.clients.jinja import template_cache
 
-    # The static parser has threads of its own, which a fork has not, and would wait for, for ever.
+    parse = ["--quiet", "parse"]
     with parsing("storehouse") as environment:
         os.environ.update(environment)
-        parsed = dbtRunner().invoke(["--quiet", "--no-static-parser", "parse"])
+        # What has changed is parsed in a process of its own: dbt's extractor has threads, which no fork would have, and
+        # each would wait for. Here it is only read.
+        child = os.fork()
+        if child == 0:
+            os._exit(not dbtRunner().invoke(parse).success)
+        assert os.waitpid(child, 0)[1] == 0, "dbt can't parse the project"
+        parsed = dbtRunner().invoke(parse)
+    tasks = Path("/proc/self/task")
+    assert not tasks.exists() or len(list(tasks.iterdir())) == 1, "no fork would have this process' other threads"
     for macro in parsed.result.macros.values():
         template_cache.get_node_template(macro)
 
