@@ -249,7 +249,7 @@ def test_extract_appends_to_raw_and_can_change_nothing_that_stands_there(warehou
         "set role transform",
         "set session authorization transform",
         "alter role transform set search_path = raw",
-        "alter database warehouse set search_path = raw",
+        "alter database storehouse set search_path = raw",
         "set session_preload_libraries = 'x'",
         "select setval('raw.load_ids', 1)",
         "select pg_read_file('/etc/hostname')",
@@ -311,7 +311,8 @@ def test_a_source_of_another_name_is_handed_over_and_stays_so(make):
     assert {name for (name,) in own.query(theirs)} == {"raw", "raw_billing", "raw_stock"}
     assert run_roles(own).returncode == 0
     assert {name for (name,) in own.query(theirs)} > {"raw_billing", "raw_stock", "raw_shop"}
-    assert own.may("extract", """select raw.shape('raw_billing', 'lines', '{"a": "text"}', '{a}', '{}')""")
+    columns = '{"_load_id": "bigint", "_op": "text"}'
+    assert own.may("extract", f"select raw.shape('raw_billing', 'lines', '{columns}', '{{}}')")
 
 
 def test_transform_reads_raw_and_never_writes_it(warehouse):
