@@ -81,19 +81,23 @@ class Warehouse:
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
         """`python -m …` in that environment."""
-        environment = self.environment | variables
-        # What dbt has parsed for one database and user does not hold for another.
-        environment["DBT_TARGET_PATH"] = str(self.home / "target" / self.name / environment["WAREHOUSE_USER"])
+        environment = self._environment(variables)
         if arguments[0] == "storehouse":
             lend(environment)
         return warm.run(*arguments, env=environment)
 
     def said(self, code: str, **variables: str) -> str:
         """What the code prints in that environment."""
-        command, environment = [sys.executable, "-c", code], self.environment | variables
+        command, environment = [sys.executable, "-c", code], self._environment(variables)
         done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def _environment(self, variables: dict[str, str]) -> dict[str, str]:
+        environment = self.environment | variables
+        # What dbt has parsed for one database and user does not hold for another.
+        folder = self.home / "target" / self.name / environment["WAREHOUSE_USER"]
+        return environment | {"DBT_TARGET_PATH": str(folder)}
 
     def query(self, statement: str) -> list[tuple]:
         with psycopg.connect(self.server.conninfo(self.name)) as connection:
