@@ -321,12 +321,7 @@ LEDGER = ("raw.shape", "raw.load_ids", "raw.loads", "raw.loads_position_key")
 
 def _columns(table: Table) -> dict[str, str]:
     """The columns of a raw table before anything was landed."""
-    columns = dict(table.columns) or {"payload": "jsonb"}
-    if table.connector == "files":
-        columns |= {"_file": "text", "_line": "bigint"}
-    elif not table.columns:
-        columns |= {"_partition": "text"}
-    return columns | {"_load_id": "bigint", "_row": "bigint", "_op": "text"}
+    return table.declaration.lands_in | {"_load_id": "bigint", "_row": "bigint", "_op": "text"}
 
 
 def _tell_of_drift(warehouse: Database, load: Load, load_id: int) -> None:

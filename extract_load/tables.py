@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from extract_load.declarations import STAGING, Declaration, Declared, Kind, read_declarations
+from extract_load.declarations import STAGING, Declared, read_declarations
+from extract_load.declarations.common import Declaration, Kind
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 A connector is a module that has what `Connector` says. Another package brings one with an entry point of the group
 `storehouse.connectors`, whose name is what a declaration gives as `connector`; its module has a `Declaration` too, a
-class derived from `extract_load.declarations.Declaration`, against which the YAML is checked.
+class derived from `extract_load.declarations.Declaration`, against which the YAML is checked: its fields, and what its
+`wrong` says of them together. Those of the modules here stand in `extract_load.declarations`.
 """
 
 from datetime import datetime

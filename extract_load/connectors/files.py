@@ -11,8 +11,8 @@ from typing import Any, cast
 from extract_load.connectors import Asked, Found, files_looks
 from extract_load.connectors.files_formats import reading, records
 from extract_load.connectors.files_places import File, Place, stamp
-from extract_load.declarations import Files
-from extract_load.file_patterns import on_day, read_pattern
+from extract_load.declarations.file_patterns import on_day, read_pattern
+from extract_load.declarations.files import Files
 from extract_load.ledger import Interval, Load, LoadResult, Progress, copy_rows, each, land, logger
 from extract_load.tables import Table, tables_of
 from storehouse.core.databases import Database

@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from extract_load import parquet
 from extract_load.connectors.files_places import File, Place, stamp, too_slow
-from extract_load.declarations import Csv, Files
-from extract_load.file_patterns import Compression, Form
+from extract_load.declarations.file_patterns import Compression, Form
+from extract_load.declarations.files import Csv, Files
 from extract_load.ledger import Load
 from extract_load.payload import payload, unreadable
 from storehouse.core.errors import StorehouseError, TransientError, unexpected, without_values

@@ -15,8 +15,9 @@ from extract_load import parquet, personal
 from extract_load.connectors import Found
 from extract_load.connectors.files_formats import reading, records, unpacked
 from extract_load.connectors.files_places import Entry, File, Place, stamp
-from extract_load.declarations import OWN_COLUMNS, UNREADABLE, Files
-from extract_load.file_patterns import OF_DAY, Compression, Form, form_of, read_pattern
+from extract_load.declarations.common import OWN_COLUMNS, UNREADABLE
+from extract_load.declarations.file_patterns import OF_DAY, Compression, Form, form_of, read_pattern
+from extract_load.declarations.files import Files
 from extract_load.ledger import Interval, Load
 from extract_load.tables import Table
 from storehouse.core.errors import StorehouseError, without_values

@@ -22,8 +22,8 @@ from fsspec.exceptions import FSTimeoutError
 from fsspec.implementations.http import HTTPFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from extract_load.declarations import Files
-from extract_load.file_patterns import FORM_WORDS, Form, Pattern, form_of, read_pattern
+from extract_load.declarations.file_patterns import FORM_WORDS, Form, Pattern, form_of, read_pattern
+from extract_load.declarations.files import Files
 from extract_load.ledger import Interval, logger
 from storehouse.core.errors import StorehouseError, TransientError, without_values
 from storehouse.core.settings import settings

@@ -24,7 +24,8 @@ from extract_load.connectors.postgres_catalog import (
     wrong_types,
 )
 from extract_load.connectors.postgres_looks import check, discover
-from extract_load.declarations import Postgres
+from extract_load.declarations.common import OWN_COLUMNS
+from extract_load.declarations.postgres import Postgres
 from extract_load.ledger import (
     NO_TIME_BEFORE,
     SCHEMA_LOCK,
@@ -46,8 +47,6 @@ from storehouse.core.settings import SCHEMA_VARIABLE
 from storehouse.core.shown import printable
 
 __all__ = ["check", "discover", "load", "ready"]
-
-OWN_COLUMNS = {"_load_id", "_row", "_op"}
 
 READ_WITHIN = 40  # seconds, the question whether it is ready, which might wait for a lock for ever
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from psycopg import sql
 
-from extract_load.declarations import Postgres
+from extract_load.declarations.postgres import Postgres
 from extract_load.tables import Table
 from storehouse.core.databases import Database
 from storehouse.core.queries import as_sql

@@ -22,7 +22,7 @@ from extract_load.connectors.postgres_catalog import (
     selected,
     wrong_types,
 )
-from extract_load.declarations import OWN_COLUMNS
+from extract_load.declarations.common import OWN_COLUMNS
 from extract_load.tables import Table
 from storehouse.core.databases import Database, open_source
 from storehouse.core.errors import StorehouseError

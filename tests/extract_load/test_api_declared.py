@@ -191,7 +191,8 @@ def test_each_example_of_the_documentation_is_a_declaration(tmp_path: Path, monk
 
 
 def test_each_field_stands_in_the_documentation() -> None:
-    from extract_load.declarations import Api, AskedBy, Auth, Declaration, Pages
+    from extract_load.declarations import Declaration
+    from extract_load.declarations.api import Api, AskedBy, Auth, Pages
 
     page = (PROJECT / "docs" / "sources" / "api.md").read_text()
     for model, start in ((Api, "`{}`"), (AskedBy, "`{}`"), (Pages, "`{}`"), (Auth, "{}:")):

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from extract_load.connectors.files_formats import records
-from extract_load.declarations import Files
-from extract_load.file_patterns import form_of
+from extract_load.declarations.file_patterns import form_of
+from extract_load.declarations.files import Files
 from extract_load.ledger import Load
 from extract_load.tables import Table
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from extract_load.file_patterns import form_of, read_pattern
+from extract_load.declarations.file_patterns import form_of, read_pattern
 
 pytestmark = pytest.mark.quick
 

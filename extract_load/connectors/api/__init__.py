@@ -15,7 +15,7 @@ from extract_load.connectors.api.looks import check, discover
 from extract_load.connectors.api.pages import Page
 from extract_load.connectors.api.readings import BEGINNING, Question, read_interval, read_whole, times
 from extract_load.connectors.api.records import Record, look
-from extract_load.declarations import Api
+from extract_load.declarations.api import Api
 from extract_load.ledger import NO_TIME_BEFORE, Load, LoadResult, copy_into, copy_rows, each, land, starting_point
 from extract_load.payload import payload
 from extract_load.tables import Table

@@ -33,7 +33,7 @@ from tenacity import (
     wait_random,
 )
 
-from extract_load.declarations import Auth
+from extract_load.declarations.api import Auth
 from storehouse.core.errors import StorehouseError, TransientError, without_values
 from storehouse.core.settings import settings
 from storehouse.core.shown import HIDDEN, first_line, shown

@@ -17,7 +17,8 @@ from extract_load.connectors.api.http import Http
 from extract_load.connectors.api.pages import PagesMovedError, read_pages
 from extract_load.connectors.api.readings import BEGINNING, Question, interval_parameters, time_of, times
 from extract_load.connectors.api.records import Record, look
-from extract_load.declarations import Api, AskedBy, as_declared
+from extract_load.declarations import as_declared
+from extract_load.declarations.api import Api, AskedBy
 from extract_load.payload import payload
 from extract_load.tables import Table
 from storehouse.core.errors import StorehouseError
@@ -81,8 +82,7 @@ def discover(connection: str, meta: dict[str, Any]) -> list[Found]:
     """
     if "path" not in meta:
         raise StorehouseError(f"Say which list of {connection} to look at, such as path=/orders.")
-    api = as_declared({"connector": "api", "connection": connection} | meta)
-    assert isinstance(api, Api)
+    api = as_declared(Api, {"connector": "api", "connection": connection} | meta)
     with Http(connection, "this", api.auth, api.hosts, api.rate) as http:
         return [_Explorer(http, api, meta).found()]
 

@@ -11,7 +11,7 @@ import httpx
 
 from extract_load.connectors.api.http import Http
 from extract_load.connectors.api.records import Record, look, split
-from extract_load.declarations import Api, Pages
+from extract_load.declarations.api import Api, Pages
 
 
 class Page(NamedTuple):

@@ -32,7 +32,7 @@ import httpx
 from extract_load.connectors.api.http import Http
 from extract_load.connectors.api.pages import Page, PagesMovedError, first_parameters, read_pages
 from extract_load.connectors.api.records import Record, look
-from extract_load.declarations import Api, AskedBy
+from extract_load.declarations.api import Api, AskedBy
 from extract_load.tables import Table
 from storehouse.core.errors import StorehouseError, TransientError
 
