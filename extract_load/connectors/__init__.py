@@ -1,9 +1,9 @@
-"""The connectors: the modules of this folder, by name, and those that other packages bring.
+"""The connectors: the packages of this folder, by name, and those that other packages bring.
 
 A connector is a module that has what `Connector` says. Another package brings one with an entry point of the group
 `storehouse.connectors`, whose name is what a declaration gives as `connector`; its module has a `Declaration` too, a
 class derived from `extract_load.declarations.Declaration`, against which the YAML is checked: its fields, and what its
-`wrong` says of them together. Those of the modules here stand in `extract_load.declarations`.
+`wrong` says of them together. Those of the packages here stand in `extract_load.declarations`.
 """
 
 from datetime import datetime

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from extract_load.connectors.files_formats import records
+from extract_load.connectors.files.formats import records
 from extract_load.declarations.file_patterns import form_of
 from extract_load.declarations.files import Files
 from extract_load.ledger import Load

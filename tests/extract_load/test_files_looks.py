@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from extract_load.connectors import Found, files
-from extract_load.connectors.files_looks import patterns_of
+from extract_load.connectors.files.looks import patterns_of
 from extract_load.declarations.files import Files
 from extract_load.tables import Table
 from storehouse.core.errors import StorehouseError

@@ -15,7 +15,7 @@ import pytest
 from extract_scene import FLAG, HEADER, write_day
 
 import extract_load
-from extract_load.connectors import files_formats, files_places
+from extract_load.connectors.files import formats, places
 from storehouse.core.errors import StorehouseError, TransientError
 
 DAY = "2026-01-05"
@@ -77,7 +77,7 @@ def test_a_link_to_nothing_is_refused(new_house, day, to):
 
 def test_a_file_that_becomes_a_pipe_after_it_was_found_is_refused(new_house, day, monkeypatch):
     (day / "b.csv").write_text(GOOD)
-    find = files_places.Place.of
+    find = places.Place.of
 
     def found(*asked):
         result = find(*asked)
@@ -85,7 +85,7 @@ def test_a_file_that_becomes_a_pipe_after_it_was_found_is_refused(new_house, day
         os.mkfifo(day / "b.csv")
         return result
 
-    monkeypatch.setattr(files_places.Place, "of", found)
+    monkeypatch.setattr(places.Place, "of", found)
     complaint(new_house, "b.csv is no file of this folder")
 
 
@@ -183,14 +183,14 @@ def test_a_parquet_with_a_row_that_is_too_long_is_told(new_house, day, configure
 
 def test_a_file_that_takes_too_long_is_left_in_time(new_house, day, configure, monkeypatch):
     (day / "b.csv").write_text(HEADER + "s1,r1,1,1\n" * 10)
-    lines = files_formats.csv_records
+    lines = formats.csv_records
 
     def slowly(stream, load, *form) -> Iterator[tuple[int, str]]:
         for line in lines(stream, load, *form):
             time.sleep(0.3 if load.partition.endswith("b.csv") else 0)
             yield line
 
-    monkeypatch.setattr(files_formats, "csv_records", slowly)
+    monkeypatch.setattr(formats, "csv_records", slowly)
     configure(STORE_FILE_SECONDS=1)
     complaint(new_house, r"takes longer than STORE_FILE_SECONDS \(1 s\)", TransientError)
 
@@ -203,14 +203,14 @@ def test_too_many_files_are_told(new_house, day, configure):
 
 def test_whatever_breaks_while_a_file_is_read_the_others_land(new_house, day, monkeypatch):
     (day / "b.csv").write_text(GOOD)
-    lines = files_formats.csv_records
+    lines = formats.csv_records
 
     def breaking(stream, load, *form) -> Iterator[tuple[int, str]]:
         if load.partition.endswith("b.csv"):
             raise ZeroDivisionError("r1 is secret")
         yield from lines(stream, load, *form)
 
-    monkeypatch.setattr(files_formats, "csv_records", breaking)
+    monkeypatch.setattr(formats, "csv_records", breaking)
     assert "secret" not in complaint(new_house, "b.csv can't be read: unexpected ZeroDivisionError")
 
 
@@ -219,7 +219,7 @@ def test_whatever_breaks_while_a_file_is_read_the_others_land(new_house, day, mo
 
 def at_line(monkeypatch, name: str, change: Callable[[], None]) -> None:
     """Do something after the first line of a file was read."""
-    lines = files_formats.csv_records
+    lines = formats.csv_records
 
     def watched(stream, load, *form) -> Iterator[tuple[int, str]]:
         for number, line in lines(stream, load, *form):
@@ -227,7 +227,7 @@ def at_line(monkeypatch, name: str, change: Callable[[], None]) -> None:
             if load.partition.endswith(name) and number == 2:
                 change()
 
-    monkeypatch.setattr(files_formats, "csv_records", watched)
+    monkeypatch.setattr(formats, "csv_records", watched)
 
 
 @pytest.mark.parametrize("change", ["grows", "shrinks", "is written again"])
@@ -255,14 +255,14 @@ def test_a_file_that_changes_while_it_is_read_lands_nothing_and_the_next_load_ta
 
 def test_a_file_that_vanishes_before_it_is_read_may_be_there_the_next_time(new_house, day, monkeypatch):
     (day / "b.csv").write_text(GOOD)
-    find = files_places.Place.of
+    find = places.Place.of
 
     def found(*asked):
         result = find(*asked)
         (day / "b.csv").unlink()
         return result
 
-    monkeypatch.setattr(files_places.Place, "of", found)
+    monkeypatch.setattr(places.Place, "of", found)
     complaint(new_house, "b.csv can't be read: .*No such file", TransientError)
 
 

@@ -13,7 +13,7 @@ import pytest
 from extract_scene import write_day
 
 import extract_load
-from extract_load import parquet
+from extract_load.connectors.files import parquet
 
 pytestmark = pytest.mark.quick
 

@@ -104,7 +104,7 @@ def test_a_store_that_cannot_be_read_or_written_is_told_without_its_secrets(
 ) -> None:
     url = f"{scheme}://{place}"
     configure(AIRFLOW_HOME=tmp_path, STORES_URL=url, SALES_EXPORT_URL=url)
-    from extract_load.connectors.files_places import Place
+    from extract_load.connectors.files.places import Place
     from publish.sales import _Target
     from storehouse.orchestrate.readiness import why_not_ready
 

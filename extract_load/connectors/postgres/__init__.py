@@ -1,4 +1,8 @@
-"""A PostgreSQL database: COPY out of one snapshot, COPY into the warehouse; rows never become Python objects."""
+"""A PostgreSQL database: COPY out of one snapshot, COPY into the warehouse; rows never become Python objects.
+
+`catalog` has a table's columns and the types that they land as, and `looks` is what `discover` and `check` see.
+docs/sources/postgres.md has every field of the declaration.
+"""
 
 import zlib
 from collections.abc import Iterator
@@ -11,7 +15,7 @@ from psycopg.pq import ExecStatus
 from psycopg.waiting import Wait
 
 from extract_load.connectors import Asked
-from extract_load.connectors.postgres_catalog import (
+from extract_load.connectors.postgres.catalog import (
     TIMES,
     WITH_ZONE,
     Column,
@@ -23,7 +27,7 @@ from extract_load.connectors.postgres_catalog import (
     written,
     wrong_types,
 )
-from extract_load.connectors.postgres_looks import check, discover
+from extract_load.connectors.postgres.looks import check, discover
 from extract_load.declarations.common import OWN_COLUMNS
 from extract_load.declarations.postgres import Postgres
 from extract_load.ledger import (

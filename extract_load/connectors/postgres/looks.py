@@ -11,7 +11,7 @@ from psycopg import sql
 
 from extract_load import personal
 from extract_load.connectors import Found
-from extract_load.connectors.postgres_catalog import (
+from extract_load.connectors.postgres.catalog import (
     INTEGERS,
     NUMBERS,
     TIMES,

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from io import BufferedReader
 from typing import Any, NamedTuple, cast
 
-from extract_load import parquet, personal
+from extract_load import personal
 from extract_load.connectors import Found
-from extract_load.connectors.files_formats import reading, records, unpacked
-from extract_load.connectors.files_places import Entry, File, Place, stamp
+from extract_load.connectors.files import parquet
+from extract_load.connectors.files.formats import reading, records, unpacked
+from extract_load.connectors.files.places import Entry, File, Place, stamp
 from extract_load.declarations.common import OWN_COLUMNS, UNREADABLE
 from extract_load.declarations.file_patterns import OF_DAY, Compression, Form, form_of, read_pattern
 from extract_load.declarations.files import Files

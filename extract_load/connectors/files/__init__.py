@@ -1,4 +1,8 @@
-"""Files in a folder, a bucket or on a server, read once they are ready; a load a file, a payload a record."""
+"""Files in a folder, a bucket or on a server, read once they are ready; a load a file, a payload a record.
+
+`places` finds them and hands out their bytes, `formats` makes payloads of these (`parquet` of columns), and `looks` is
+what `discover` and `check` see. docs/sources/files.md has every field of the declaration.
+"""
 
 import hashlib
 import time
@@ -6,11 +10,12 @@ import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import BufferedReader
-from typing import Any, cast
+from typing import cast
 
-from extract_load.connectors import Asked, Found, files_looks
-from extract_load.connectors.files_formats import reading, records
-from extract_load.connectors.files_places import File, Place, stamp
+from extract_load.connectors import Asked
+from extract_load.connectors.files.formats import reading, records
+from extract_load.connectors.files.looks import check, discover
+from extract_load.connectors.files.places import File, Place, stamp
 from extract_load.declarations.file_patterns import on_day, read_pattern
 from extract_load.declarations.files import Files
 from extract_load.ledger import Interval, Load, LoadResult, Progress, copy_rows, each, land, logger
@@ -18,6 +23,8 @@ from extract_load.tables import Table, tables_of
 from storehouse.core.databases import Database
 from storehouse.core.errors import TransientError
 from storehouse.core.shown import printable
+
+__all__ = ["check", "discover", "load", "ready"]
 
 
 def ready(tables: list[Table], until: datetime | None, _: datetime | None) -> str | None:
@@ -130,16 +137,6 @@ def _load_file(
 
     columns = ["payload", "_file", "_line"]
     return land(warehouse, load, lambda load_id: copy_rows(warehouse, load.table, columns, load_id, feed))
-
-
-def discover(connection: str, meta: dict[str, Any]) -> list[Found]:
-    """What the files of a place look like: a table for each pattern that they have in common."""
-    return files_looks.discover(connection, meta)
-
-
-def check(table: Table) -> list[str]:
-    """Read one file as a load would, and say what differs from its declaration."""
-    return files_looks.check(table)
 
 
 def _said(table: Table) -> Files:

@@ -19,8 +19,8 @@ from pathlib import Path
 import psycopg
 import pyarrow as pa
 
-from extract_load import parquet
-from extract_load.connectors.files_places import File, Place, stamp, too_slow
+from extract_load.connectors.files import parquet
+from extract_load.connectors.files.places import File, Place, stamp, too_slow
 from extract_load.declarations.file_patterns import Compression, Form
 from extract_load.declarations.files import Csv, Files
 from extract_load.ledger import Load
