@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from extract_load import tables
 from extract_load.connectors import Found, connector
 from extract_load.declarations import STAGING, read_declarations
+from extract_load.guesses import plain
 from extract_load.tables import Table
 from storehouse.core.errors import StorehouseError, telling_no_values
 from storehouse.core.settings import PROJECT, VARIABLE, settings
@@ -63,7 +64,7 @@ def discover(what: str, name: str | None = None, by: str | None = None, meta: di
     note, asked = "", [(None, dict(meta or {}))]
     if VARIABLE.fullmatch(what):
         connection, place = what, settings().place(what)
-        name = name or _plain(re.sub(r"(_DATABASE)?_(URL|URI|DSN)$", "", what))
+        name = name or plain(re.sub(r"(_DATABASE)?_(URL|URI|DSN)$", "", what), "source")
     elif "/" not in what and (declared := tables.tables_of(what)):
         connection, place = declared[0].connection, settings().place(declared[0].connection, what)
         name, by, asked = name or what, by or declared[0].connector, _of_declared(declared, meta or {})
@@ -151,16 +152,11 @@ def _name_of(place: str) -> str:
     """A name for a source: its database, its host without `api` and `com`, or its folder."""
     by, parts = _connector_of(place), urlsplit(place)
     if by == "postgres":
-        return _plain(str(conninfo_to_dict(place).get("dbname", "database")))
+        return plain(str(conninfo_to_dict(place).get("dbname", "database")), "source")
     if by == "api":
         words = (parts.hostname or "").split(".")
-        return _plain(words[-2] if len(words) > 1 and not words[-1].isdigit() else "api")
-    return _plain(PurePosixPath(parts.path).name or parts.netloc or "files")
-
-
-def _plain(name: str) -> str:
-    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-    return plain if plain[:1].isalpha() else f"source_{plain}".rstrip("_")
+        return plain(words[-2] if len(words) > 1 and not words[-1].isdigit() else "api", "source")
+    return plain(PurePosixPath(parts.path).name or parts.netloc or "files", "source")
 
 
 def _shared(metas: list[dict[str, Any]]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def test_an_api_that_wants_an_interval_gets_one(new_house, api):
     assert (found.meta["records"], found.meta["key"], found.meta["version"]) == ("data", ["review_id"], "updated_at")
 
 
-def test_people_are_found_by_the_names_of_members_and_no_value_is_shown(served):
+def test_people_are_found_by_the_names_of_members_and_the_form_of_values_and_no_value_is_shown(served):
     record = {
         "id": CANARY,
         "updated_at": "2026-01-01T00:00:00Z",
@@ -95,10 +95,12 @@ def test_people_are_found_by_the_names_of_members_and_no_value_is_shown(served):
     (found,) = discover("PUBLIC_URL", {"path": "/v2/saleOrders"})
     assert found.name == "sale_orders"
     assert found.personal == {
+        "id": "email",
         "buyer.name": "name",
         "buyer.Email": "email",
         "buyer.address.street1": "address",
         "phone_number": "text",
+        "_unreadable": "text",
     }
     assert "canary" not in str(found)
 

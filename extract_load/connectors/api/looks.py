@@ -6,12 +6,14 @@ Nothing here shows a value of a record: only names of members, and how many.
 import itertools
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import httpx
 
+from extract_load import guesses
 from extract_load.connectors import Found
 from extract_load.connectors.api.http import Http
 from extract_load.connectors.api.pages import PagesMovedError, read_pages
@@ -24,20 +26,7 @@ from extract_load.tables import Table
 from storehouse.core.errors import StorehouseError
 
 _PLAIN_NAME = re.compile(r"@?[A-Za-z_$][A-Za-z0-9_.$-]{0,62}")
-_VERSION = re.compile(r"updated|modified|changed|last_?mod|version", re.IGNORECASE)
 _CREATED = re.compile(r"created|date|time|_at$|At$", re.IGNORECASE)
-_DELETED = re.compile(r"(is_?)?(deleted|removed|archived|trashed|voided|void)", re.IGNORECASE)
-_PERSONAL = {
-    "email": re.compile(r"e_?mail", re.IGNORECASE),
-    "address": re.compile(r"street|address|postcode|postal|zip", re.IGNORECASE),
-    "name": re.compile(r"^(first|last|full|given|family|display|user)?_?name$|surname", re.IGNORECASE),
-    "text": re.compile(r"phone|mobile|fax|birth|^dob$|^ip$|^ip_|_ip$", re.IGNORECASE),
-}
-# A name is a person's where it stands in one of these, or says so itself.
-_PEOPLE = re.compile(
-    r"customer|buyer|user|person|contact|billing|shipping|owner|author|recipient|reviewer", re.IGNORECASE
-)
-
 # What APIs call these, the usual ones first; each is tried before it is believed.
 _SIZES = ("per_page", "limit", "page_size", "pageSize", "$top", "size", "pagesize")
 _NUMBERS, _OFFSETS = ("page", "page_number", "pageNumber", "p"), ("offset", "skip", "start", "$skip")
@@ -92,6 +81,7 @@ class _Explorer:
 
     def __init__(self, http: Http, api: Api, given: dict[str, Any]) -> None:
         self.http, self.api, self.given = http, api, given
+        self.name = _name(api.path)
         self.unsure: dict[str, str] = {}
         self.parameters = dict(api.parameters) | {name: values[0] for name, values in api.partitions.items()}
         self.interval: dict[str, Any] | None = given.get("interval")
@@ -124,7 +114,11 @@ class _Explorer:
                 meta["version_format"] = version_format
         meta |= self._deleted(first.rows, columns, meta["read"])
         meta["columns"] = columns
-        return Found(_name(self.api.path), meta | self.given, _personal(first.rows), self.unsure)
+        values: dict[str, list[object]] = defaultdict(list)
+        for path, value in itertools.chain.from_iterable(map(_leaves, first.rows)):
+            values[path].append(value)
+        tags, doubts = guesses.personal_in_records(values, self.name)
+        return Found(self.name, meta | self.given, tags, self.unsure | doubts)
 
     # -- asking
 
@@ -177,37 +171,35 @@ class _Explorer:
     def _key(self, rows: list[dict], columns: list[str]) -> list[str]:
         if "key" in self.given:
             return self.given["key"]
-        one = re.sub(r"s$", "", _name(self.api.path))
-        wanted = ["id", f"{one}_id", f"{one}id", "uuid", "guid", "key", "sku", "code", "number"]
-        names = {name.lower(): name for name in columns}
-        candidates = [names[name] for name in wanted if name in names]
-        candidates += [name for name in columns if re.search(r"(_id|Id|ID)$", name) and name not in candidates]
-        for name in candidates:
-            values = [row.get(name) for row in rows]
-            if None not in values and len(set(map(str, values))) == len(values):
-                self.unsure["key"] = f"{name} differs in all records of one page"
-                return [name]
-        self.unsure["key"] = "no member that looks like an id differs in all records of one page: it is a guess"
-        return candidates[:2] or columns[:1]
+        values = {name: [row.get(name) for row in rows] for name in columns}
+        key, is_unique = guesses.key_of(values, len(rows), self.name)
+        self.unsure["key"] = (
+            f"{', '.join(key)} differs in all records of one page"
+            if is_unique
+            else "no member that looks like an id differs in all records of one page: it is a guess"
+        )
+        return key
 
     def _version(self, rows: list[dict], columns: list[str]) -> tuple[str | None, str]:
         if "version" in self.given:
             return self.given["version"], self.given.get("version_format", "iso")
-        for pattern in (_VERSION, _CREATED):
-            for name in sorted(filter(pattern.search, columns), key=lambda name: not name.lower().endswith("gmt")):
+        for is_likely in (guesses.is_version, _CREATED.search):
+            for name in sorted(filter(is_likely, columns), key=lambda name: not name.lower().endswith("gmt")):
                 values = [row.get(name) for row in rows]
                 for form in ("iso", "epoch_seconds", "epoch_milliseconds"):
                     if all(_is_time(value, form) for value in values):
-                        if pattern is _CREATED:
-                            self.unsure["version"] = f"{name} looks like a time, but may not grow with every change"
-                        else:
-                            self.unsure["version"] = f"{name} must grow with every change of a record"
+                        self.unsure["version"] = (
+                            f"{name} must grow with every change of a record"
+                            if guesses.is_version(name)
+                            else f"{name} looks like a time, but may not grow with every change"
+                        )
                         return name, form
         return None, "iso"
 
     def _deleted(self, rows: list[dict], columns: list[str], read: str) -> dict[str, Any]:
         for name in columns:
-            if _DELETED.fullmatch(name) and all(isinstance(row.get(name), bool) for row in rows if name in row):
+            if guesses.is_deleted(name) and all(isinstance(row.get(name), bool) for row in rows if name in row):
+                self.unsure["deleted"] = "by its name; true must mean that the record was taken back"
                 return {"deleted": name}
         more = ", or gone_is_deleted: true" if read == "full" else ""
         self.unsure["deleted"] = f"nothing was found that tells a delete; perhaps a value of status does{more}"
@@ -306,8 +298,7 @@ def _short(interval: dict[str, Any]) -> dict[str, Any]:
 def _name(path: str) -> str:
     """What the list of a path may be called: `orders` of `/v3/orders`."""
     steps = [step for step in path.split("/") if re.match(r"[A-Za-z]", step)]
-    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", steps[-1] if steps else "records").lower()
-    return re.sub(r"[^a-z0-9]+", "_", name).strip("_") or "records"
+    return guesses.plain(steps[-1] if steps else "records")
 
 
 def _lists(value: Any, path: str = "", depth: int = 3) -> Iterator[tuple[str | None, list]]:
@@ -350,17 +341,6 @@ def _is_time(value: Any, form: str) -> bool:
         return False
     time = time_of(value, form)
     return time is not None and 1990 < time.year < 2100
-
-
-def _personal(rows: list[dict]) -> dict[str, str]:
-    """The paths whose names say that people stand there."""
-    found: dict[str, str] = {}
-    for path in dict.fromkeys(path for row in rows for path, value in _leaves(row) if isinstance(value, str)):
-        last = path.rpartition(".")[2]
-        kind = next((kind for kind, pattern in _PERSONAL.items() if pattern.search(last)), None)
-        if kind and not (kind == "name" and last.lower() == "name" and not _PEOPLE.search(path)):
-            found[path] = kind
-    return found
 
 
 def check(table: Table) -> list[str]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from io import BufferedReader
 from typing import Any, NamedTuple, cast
 
-from extract_load import personal
+from extract_load import guesses
 from extract_load.connectors import Found
 from extract_load.connectors.files import parquet
 from extract_load.connectors.files.formats import reading, records, unpacked
@@ -37,9 +37,6 @@ KEPT = ("format", "compression", "csv", "ready")
 _DATE = re.compile(r"(?<![0-9])(20[0-9]{2}-[01][0-9]-[0-3][0-9]|20[0-9]{2}[01][0-9][0-3][0-9])(?![0-9])")
 _NUMBER = re.compile(r"[-+]?[0-9][0-9., ]*")
 _FLAG = re.compile(r"_?success|.*(flag|done|ready|complete|finished|ok)", re.IGNORECASE)
-_ID = re.compile(r"(.*[_ -])?(id|uuid|guid|key|no|nr|num|number|code|line|.*nummer)|.*(Id|ID|Key)", re.IGNORECASE)
-_CHANGED = re.compile(r"(.*_)?(last_?)?(updat|modif|chang|mtime|version|geaendert|aktualisiert).*", re.IGNORECASE)
-_DELETED = re.compile(r"(is_?)?(delet|remov|void|cancel|revers)\w*", re.IGNORECASE)
 _YES_OR_NO = {"", "true", "false", "0", "1", "t", "f", "y", "n", "yes", "no"}
 _NULLS = ("\\N", "NULL", "null", "NA", "None")
 
@@ -171,12 +168,13 @@ def _table(
         return None
     from_path = sorted(pattern.values - OF_DAY.keys() - set(columns))
     meta: dict[str, Any] = {"files": files, **sample.fields, **_ready(entries, days, given, unsure), "read": "interval"}
-    meta["key"] = _key(sample, columns, unsure)
+    table = _name(files)
+    meta["key"] = _key(sample, columns, table, unsure)
     meta |= _version_and_delete(sample, columns, unsure)
     meta["columns"] = [*from_path, *columns]
-    table = _name(files)
-    tags = _personal(sample, table, unsure)
-    return Found(table, {**meta, **{field: given[field] for field in KEPT if field in given}}, tags, unsure)
+    tags, doubts = guesses.personal_in_records(sample.values, table)
+    kept = {field: given[field] for field in KEPT if field in given}
+    return Found(table, meta | kept, tags, unsure | doubts)
 
 
 def _sample(place: Place, name: str, entry: Entry, given: Mapping[str, Any]) -> Sample:
@@ -326,29 +324,19 @@ def _ready(
     return {"ready": {"flag": flag}}
 
 
-def _key(sample: Sample, columns: list[str], unsure: dict[str, str]) -> list[str]:
-    """The fewest columns that tell the rows of the sample apart, those that are named like ids before others."""
-    ids = [name for name in columns if _ID.fullmatch(name)]
-    texts = {name: [repr(value) for value in sample.values[name]] for name in columns}
-    filled = [
-        name
-        for name in [*ids, *(name for name in columns if name not in ids)]
-        if len(texts[name]) == sample.rows and not any(value in (None, "") for value in sample.values[name])
-    ]
-    plain = [name for name in filled if name in ids]
-    for names in itertools.chain(
-        ((name,) for name in plain), *(itertools.combinations(plain[:8], size) for size in (2, 3))
-    ):
-        if sample.rows and len(set(zip(*(texts[name] for name in names), strict=True))) == sample.rows:
-            unsure["key"] = f"it tells the {sample.rows:,} rows of one file apart; does it in all files?"
-            return list(names)
-    unsure["key"] = f"no columns that are named like ids tell the {sample.rows:,} rows of one file apart"
-    return (plain or filled or columns)[:1]
+def _key(sample: Sample, columns: list[str], table: str, unsure: dict[str, str]) -> list[str]:
+    key, is_unique = guesses.key_of({name: sample.values[name] for name in columns}, sample.rows, table)
+    unsure["key"] = (
+        f"it tells the {sample.rows:,} rows of one file apart; does it in all files?"
+        if is_unique
+        else f"no columns that are named like ids tell the {sample.rows:,} rows of one file apart"
+    )
+    return key
 
 
 def _version_and_delete(sample: Sample, columns: list[str], unsure: dict[str, str]) -> dict[str, str]:
     found = {}
-    changed = [name for name in columns if _CHANGED.fullmatch(name) and _is_growing(sample.values[name])]
+    changed = [name for name in columns if guesses.is_version(name) and _is_growing(sample.values[name])]
     if changed:
         found["version"] = changed[0]
         unsure["version"] = "by its name; it must grow with every change of a row"
@@ -357,7 +345,7 @@ def _version_and_delete(sample: Sample, columns: list[str], unsure: dict[str, st
     gone = [
         name
         for name in columns
-        if _DELETED.fullmatch(name) and {str(v).lower() for v in sample.values[name] if v is not None} <= _YES_OR_NO
+        if guesses.is_deleted(name) and {str(v).lower() for v in sample.values[name] if v is not None} <= _YES_OR_NO
     ]
     if gone:
         found["deleted"] = gone[0]
@@ -376,30 +364,10 @@ def _is_growing(values: list[object]) -> bool:
     return any(value not in (None, "") for value in values)
 
 
-def _personal(sample: Sample, table: str, unsure: dict[str, str]) -> dict[str, str]:
-    """The paths that look personal, and the kind of each."""
-    tags, by_values, doubts = {}, [], []
-    for path, values in sample.values.items():
-        above, _, name = path.rpartition(".")
-        if kind := personal.kind_by_name(name, above.rpartition(".")[2] or table):
-            if not any(isinstance(value, dict) for value in values):
-                tags[path] = kind
-        elif kind := personal.kind_by_values(values):
-            tags[path] = kind
-            by_values.append(path)
-        elif personal.is_free_text(name):
-            doubts.append(path)
-    said = [f"{', '.join(by_values)} by the form of the values"] if by_values else []
-    said += [f"{', '.join(doubts)} may hold anything: is something personal in there?"] if doubts else []
-    if said:
-        unsure["pii"] = "; ".join(said)
-    return tags | {UNREADABLE: "text"} if tags else {}
-
-
 def _name(files: str) -> str:
     """What a table of these files may be called."""
     parts = re.sub(r"\{[a-z_]+\}|[a-z0-9_]+=\*|\*", " ", files).split("/")
-    words = [re.sub(r"[^a-z0-9]+", "_", part.partition(".")[0].lower()).strip("_") for part in reversed(parts)]
+    words = [guesses.plain(part.partition(".")[0]) for part in reversed(parts)]
     return next((word for word in words if len(word) > 1 and word[0].isalpha() and word not in NO_NAMES), "rows")
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from psycopg import sql
 
-from extract_load import personal
+from extract_load import guesses
 from extract_load.connectors import Found
 from extract_load.connectors.postgres.catalog import (
     INTEGERS,
@@ -37,10 +37,7 @@ SAMPLE_COLUMNS = 300  # five counts of each fit into one answer
 WITHIN = 40  # seconds, a sample: that of a view may need the whole of it
 LARGE_ROWS = 10_000  # of a smaller table it does not matter that it is read from end to end
 
-_CHANGED = re.compile(r"(.*_)?(last_?)?(updat|modif|chang|mutat|touch|mtime|write_date|geaendert|aktualisiert).*", re.I)
 _DELETED = re.compile(r"(.*_)?(delet|remov|eras)(ed|ion|e)?(_?(at|on|date|time|ts))?", re.I)
-_FLAG = re.compile(r"(is_?)?(deleted|removed|erased)", re.I)
-_ID = re.compile(r"(.*[_ ])?(id|uuid|guid|key|no|nr|num|number|code|line)", re.I)
 
 
 class _Relation(NamedTuple):
@@ -117,17 +114,12 @@ def _relations(database: Database, meta: dict[str, Any]) -> list[_Relation]:
 
 def _names(relations: list[_Relation]) -> list[str]:
     """What each may be called in the warehouse: its name as lower case letters, digits and _, each name once."""
-    plain = [_plain(of.name) for of in relations]
+    plain = [guesses.plain(of.name, "t") for of in relations]
     names: list[str] = []
     for of, name in zip(relations, plain, strict=True):
-        longer = name if plain.count(name) == 1 else _plain(f"{of.schema}_{of.name}")
+        longer = name if plain.count(name) == 1 else guesses.plain(f"{of.schema}_{of.name}", "t")
         names.append(longer if longer not in names else f"{longer}_{of.oid}")
     return names
-
-
-def _plain(name: str) -> str:
-    plain = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()).strip("_")
-    return plain if plain[:1].isalpha() else f"t_{plain}".rstrip("_")
 
 
 def _found(database: Database, of: _Relation, name: str, asked: dict[str, Any]) -> Found | None:
@@ -157,7 +149,7 @@ def _found(database: Database, of: _Relation, name: str, asked: dict[str, Any]) 
         meta["deleted"] = deleted[0]
         if counts and counts[deleted[0]].filled == rows > 0:
             unsure["deleted"] = f"{deleted[0]} is never null in the first {rows:,} rows: is it null while a row lives?"
-    elif flags := [column for column in columns if _FLAG.fullmatch(column)]:
+    elif flags := [column for column in columns if guesses.is_deleted(column)]:
         unsure["deleted"] = f"{flags[0]} may tell deletes; it is no time: read a view that makes one of it"
     elif version:
         unsure["deleted"] = "no column tells deletes: a row that is gone at the source stays in the warehouse"
@@ -189,7 +181,7 @@ def _sample(database: Database, of: _Relation, columns: dict[str, Column]) -> tu
             sql.SQL("count({})").format(column),
             sql.SQL("count(distinct {}::text)" if is_small else "0").format(column),
         ]
-        for form in personal.FORMS.values():
+        for form in guesses.FORMS.values():
             is_text = columns[name].landed_as == "text"
             count = sql.SQL("count(*) filter (where {}::text ~ {})").format(column, form)
             expressions.append(count if is_text and is_small else sql.SQL("0"))
@@ -202,9 +194,9 @@ def _sample(database: Database, of: _Relation, columns: dict[str, Column]) -> tu
             rows, *numbers = one_row(database, statement)
     except StorehouseError as error:
         return 0, {}, str(error)
-    width = 2 + len(personal.FORMS)
+    width = 2 + len(guesses.FORMS)
     parts = (numbers[at : at + width] for at in range(0, len(numbers), width))
-    counts = [_Counts(filled, n, dict(zip(personal.FORMS, forms, strict=True))) for filled, n, *forms in parts]
+    counts = [_Counts(filled, n, dict(zip(guesses.FORMS, forms, strict=True))) for filled, n, *forms in parts]
     return rows, dict(zip(counted, counts, strict=True)), ""
 
 
@@ -246,17 +238,16 @@ def _key(
         if index.is_unique and not any(columns[name].is_nullable for name in index.columns):
             return index.columns, "there is no primary key; it is a unique index of columns that are never null"
     whole = [name for name, count in counts.items() if count.filled == rows]
-    whole.sort(key=lambda name: _rank(name, of, columns[name]))
-    unique = [
-        name for name in whole if rows > 1 and counts[name].different == rows and _rank(name, of, columns[name]) < 3
-    ]
+    ranks = {name: _rank(name, of, columns[name]) for name in whole}
+    whole = sorted((name for name in whole if ranks[name] <= guesses.NO_ID), key=lambda name: ranks[name])
+    unique = [name for name in whole if rows > 1 and counts[name].different == rows]
     measured = f"it has no primary key; this is unique and never null in the first {rows:,} rows"
     if unique:
         return [unique[0]], measured
-    likely = [name for name in whole if counts[name].different > 1 and _rank(name, of, columns[name]) < 3][:6]
+    likely = [name for name in whole if counts[name].different > 1][:6]
     if rows > 1 and (several := _unique_together(database, of, likely, rows)):
-        return several, measured
-    ids = [name for name in columns if _ID.fullmatch(name)] or list(columns)
+        return [name for name in columns if name in several], measured
+    ids = [name for name in columns if guesses.rank_in_key(name, of.name) < guesses.NO_ID] or list(columns)
     return ids[:1], (
         f"nothing is unique and never null in the first {rows:,} rows: name the columns that identify a row"
         if rows > 1
@@ -265,13 +256,10 @@ def _key(
 
 
 def _rank(name: str, of: _Relation, column: Column) -> int:
-    """How likely a column is part of a key: 0 the most."""
-    singular = _plain(of.name).removesuffix("s")
-    if _plain(name) in ("id", f"{singular}_id", f"{_plain(of.name)}_id"):
-        return 0
-    if _ID.fullmatch(name):
-        return 1
-    return 3 if column.type in TIMES | NUMBERS - INTEGERS or column.type == "boolean" else 2
+    """How likely a column is part of a key: 0 the most, above `guesses.NO_ID` not at all."""
+    rank = guesses.rank_in_key(name, of.name)
+    is_measured = column.type in TIMES | NUMBERS - INTEGERS or column.type == "boolean"
+    return rank + (rank == guesses.NO_ID and is_measured)
 
 
 def _unique_together(database: Database, of: _Relation, names: list[str], rows: int) -> list[str]:
@@ -310,7 +298,7 @@ def _version(
 
     def signs(name: str) -> list[bool]:
         varies = name in counts and counts[name].different > 1 and counts[name].filled == rows
-        return [name in set_by_trigger, bool(_CHANGED.fullmatch(name)), name in indexed, varies]
+        return [name in set_by_trigger, guesses.is_version(name), name in indexed, varies]
 
     likely = sorted((name for name in times if any(signs(name)[:2])), key=signs, reverse=True)
     if not likely:
@@ -356,24 +344,20 @@ def _personal(
     """The columns that look personal, and the kind of each; what is not sure goes to `unsure`."""
     tags, by_values = {}, []
     for name, column in columns.items():
-        if kind := personal.kind_by_name(name, of.name):
+        if kind := guesses.personal_by_name(name, of.name):
             if column.type not in TIMES | {"boolean"} or "birth" in name.lower():
                 tags[name] = kind
         elif name in counts and (filled := counts[name].filled):
-            forms = [kind for kind, count in counts[name].forms.items() if count >= personal.SHARE * filled]
+            forms = [kind for kind, count in counts[name].forms.items() if count >= guesses.SHARE * filled]
             if forms:
                 tags[name] = forms[0]
                 by_values.append(name)
-    doubts = [f"{', '.join(by_values)} by the form of the values"] if by_values else []
     open_ = [
         name
         for name, column in columns.items()
-        if name not in tags and (column.landed_as == "jsonb" or column.type == "json" or personal.is_free_text(name))
+        if name not in tags and (column.landed_as == "jsonb" or column.type == "json" or guesses.is_free_text(name))
     ]
-    if open_:
-        doubts.append(f"{', '.join(open_)} may hold anything: is something personal in there?")
-    if doubts:
-        unsure["pii"] = "; ".join(doubts)
+    unsure |= guesses.unsure_of_personal(by_values, open_)
     return tags
 
 
