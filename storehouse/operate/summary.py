@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from extract_load.declarations import STAGING, read_declarations
+from extract_load import tables
 from storehouse.core.databases import open_warehouse
 from storehouse.core.queries import as_sql, one_value
 from storehouse.core.transform import target_folder, without_database
@@ -60,9 +60,7 @@ def summarise(run_id: str | None = None, tests: Mapping[str, Any] | None = None,
             (name, f"{estimate:,} about" if estimate > EXACT_ROWS else f"{_count(warehouse, relation):,}")
             for name, estimate, relation in marts
         ]
-    limits = {
-        f"{table.source}.{table.name}": table.declaration.refused.limit_percent for table in read_declarations(STAGING)
-    }
+    limits = {table.label: table.declaration.refused.limit_percent for table in tables.TABLES}
     lines = [f"{'landed':<26}{'rows':>12}{'accepted':>12}{'refused':>12}{'share':>9}{'limit':>8}"]
     lines += [
         f"  {name:<24}{landed:>12,}{accepted or 0:>12,}{refused or 0:>12,}{share:>7} %{limits.get(name, 100):>6.0f} %"
