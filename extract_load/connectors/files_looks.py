@@ -173,7 +173,9 @@ def _table(
     meta |= _version_and_delete(sample, columns, unsure)
     meta["columns"] = [*from_path, *columns]
     table = _name(files)
-    tags = _personal(sample, table, unsure)
+    tags, doubts = personal.in_records(sample.values, table)
+    if doubts:
+        unsure["pii"] = doubts
     return Found(table, {**meta, **{field: given[field] for field in KEPT if field in given}}, tags, unsure)
 
 
@@ -372,26 +374,6 @@ def _is_growing(values: list[object]) -> bool:
     except ValueError:
         return False
     return any(value not in (None, "") for value in values)
-
-
-def _personal(sample: Sample, table: str, unsure: dict[str, str]) -> dict[str, str]:
-    """The paths that look personal, and the kind of each."""
-    tags, by_values, doubts = {}, [], []
-    for path, values in sample.values.items():
-        above, _, name = path.rpartition(".")
-        if kind := personal.kind_by_name(name, above.rpartition(".")[2] or table):
-            if not any(isinstance(value, dict) for value in values):
-                tags[path] = kind
-        elif kind := personal.kind_by_values(values):
-            tags[path] = kind
-            by_values.append(path)
-        elif personal.is_free_text(name):
-            doubts.append(path)
-    said = [f"{', '.join(by_values)} by the form of the values"] if by_values else []
-    said += [f"{', '.join(doubts)} may hold anything: is something personal in there?"] if doubts else []
-    if said:
-        unsure["pii"] = "; ".join(said)
-    return tags | {UNREADABLE: "text"} if tags else {}
 
 
 def _name(files: str) -> str:

@@ -81,7 +81,7 @@ def test_an_api_that_wants_an_interval_gets_one(new_house, api):
     assert (found.meta["records"], found.meta["key"], found.meta["version"]) == ("data", ["review_id"], "updated_at")
 
 
-def test_people_are_found_by_the_names_of_members_and_no_value_is_shown(served):
+def test_people_are_found_by_names_and_forms_of_members_and_no_value_is_shown(served):
     record = {
         "id": CANARY,
         "updated_at": "2026-01-01T00:00:00Z",
@@ -99,7 +99,10 @@ def test_people_are_found_by_the_names_of_members_and_no_value_is_shown(served):
         "buyer.Email": "email",
         "buyer.address.street1": "address",
         "phone_number": "text",
+        "id": "email",
+        "_unreadable": "text",
     }
+    assert found.unsure["pii"] == "id by the form of the values"
     assert "canary" not in str(found)
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from extract_load import personal
 from extract_load.connectors import Found
 from extract_load.connectors.api.http import Http
 from extract_load.connectors.api.pages import PagesMovedError, read_pages
@@ -26,16 +27,6 @@ _PLAIN_NAME = re.compile(r"@?[A-Za-z_$][A-Za-z0-9_.$-]{0,62}")
 _VERSION = re.compile(r"updated|modified|changed|last_?mod|version", re.IGNORECASE)
 _CREATED = re.compile(r"created|date|time|_at$|At$", re.IGNORECASE)
 _DELETED = re.compile(r"(is_?)?(deleted|removed|archived|trashed|voided|void)", re.IGNORECASE)
-_PERSONAL = {
-    "email": re.compile(r"e_?mail", re.IGNORECASE),
-    "address": re.compile(r"street|address|postcode|postal|zip", re.IGNORECASE),
-    "name": re.compile(r"^(first|last|full|given|family|display|user)?_?name$|surname", re.IGNORECASE),
-    "text": re.compile(r"phone|mobile|fax|birth|^dob$|^ip$|^ip_|_ip$", re.IGNORECASE),
-}
-# A name is a person's where it stands in one of these, or says so itself.
-_PEOPLE = re.compile(
-    r"customer|buyer|user|person|contact|billing|shipping|owner|author|recipient|reviewer", re.IGNORECASE
-)
 
 # What APIs call these, the usual ones first; each is tried before it is believed.
 _SIZES = ("per_page", "limit", "page_size", "pageSize", "$top", "size", "pagesize")
@@ -124,7 +115,14 @@ class _Explorer:
                 meta["version_format"] = version_format
         meta |= self._deleted(first.rows, columns, meta["read"])
         meta["columns"] = columns
-        return Found(_name(self.api.path), meta | self.given, _personal(first.rows), self.unsure)
+        values: dict[str, list[Any]] = {}
+        for path, value in itertools.chain.from_iterable(map(_leaves, first.rows)):
+            values.setdefault(path, []).append(value)
+        name = _name(self.api.path)
+        tags, doubts = personal.in_records(values, name)
+        if doubts:
+            self.unsure["pii"] = doubts
+        return Found(name, meta | self.given, tags, self.unsure)
 
     # -- asking
 
@@ -350,17 +348,6 @@ def _is_time(value: Any, form: str) -> bool:
         return False
     time = time_of(value, form)
     return time is not None and 1990 < time.year < 2100
-
-
-def _personal(rows: list[dict]) -> dict[str, str]:
-    """The paths whose names say that people stand there."""
-    found: dict[str, str] = {}
-    for path in dict.fromkeys(path for row in rows for path, value in _leaves(row) if isinstance(value, str)):
-        last = path.rpartition(".")[2]
-        kind = next((kind for kind, pattern in _PERSONAL.items() if pattern.search(last)), None)
-        if kind and not (kind == "name" and last.lower() == "name" and not _PEOPLE.search(path)):
-            found[path] = kind
-    return found
 
 
 def check(table: Table) -> list[str]:
