@@ -11,6 +11,11 @@ export PYTHONPATH := $(CURDIR)
 export DBT_PROFILES_DIR := $(or $(value DBT_PROFILES_DIR),$(CURDIR))
 export DO_NOT_TRACK := 1
 
+# Make's own `AS` is the assembler; ours is a source's name.
+ifeq ($(origin AS),default)
+undefine AS
+endif
+
 # What is given (`make audit SELECT=x`) stands in the environment of the recipes, where the shell takes it as it is:
 # `$(SELECT)` in a recipe would be read as part of the shell's script. As it is, to make too: it would put in the place of
 # `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.

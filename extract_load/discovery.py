@@ -225,9 +225,11 @@ def _tags(table: Found) -> list[str]:
         return lines
     is_record = not isinstance(table.meta.get("columns"), dict)
     columns = {"payload": dict(table.personal)} if is_record else table.personal
+    is_what = "The record. If it cannot be read as a JSON object, its text is in `_unreadable`."
     lines.append("        columns:")
     for column, kind in columns.items():
         lines.append(f"          - {_dumped({'name': column}, False)}")
+        lines.append(f"            description: {is_what if is_record else 'As the source has it.'}")
         lines.append(f"            config: {_dumped({'meta': {'pii': kind}}, True)}")
     return lines
 

@@ -76,7 +76,7 @@ class Copy:
 
     def check(self) -> None:
         """What `make check` asks of declarations and descriptions."""
-        self.run("-m", "pytest", "-n", "0", "-q", "-m", "quick", "tests/extract_load/contracts", "tests/docs")
+        self.run("-m", "pytest", "-n", "0", "-q", "-m", "quick", "tests/extract_load", "tests/docs")
 
     def ask(self, query: str) -> str:
         return self.run("-m", "storehouse", "psql", "-qtA", given=query).strip()
@@ -120,6 +120,8 @@ Landed().land("outlet.orders", [Record("outlet.orders", {"payload": json.dumps(p
 @pytest.mark.parametrize("copy", ["add-an-api"], indirect=True)
 def test_an_order_of_a_new_channel_reaches_the_mart(copy: Copy) -> None:
     copy.check()
+    samples = "tests/extract_load/contracts/test_samples.py"
+    copy.run("-m", "pytest", "-n", "0", "-q", samples, "-k", "as_recorded")
     copy.run("-m", "storehouse", "start")
     copy.environment["PYTHONPATH"] += f":{copy.project / 'tests' / 'converge'}"
     copy.run("-", given=LAND)

@@ -102,6 +102,7 @@ def test_people_are_found_by_the_names_of_members_and_the_form_of_values_and_no_
         "phone_number": "text",
         "_unreadable": "text",
     }
+    assert found.unsure["pii"] == "id by the form of the values"
     assert "canary" not in str(found)
 
 

@@ -79,6 +79,7 @@ def meta_of(source: dict, name: str) -> dict:
 
 def tags_of(source: dict, name: str) -> dict:
     (table,) = (table for table in source["tables"] if table["name"] == name)
+    assert all(column["description"] for column in table.get("columns", ()))
     return {column["name"]: column["config"]["meta"]["pii"] for column in table.get("columns", ())}
 
 

@@ -55,6 +55,7 @@ def test_a_value_is_one_word_whatever_stands_in_it(run, target: str, variable: s
 def test_nothing_given_is_no_option(run) -> None:
     assert run("run") == ["-m", "storehouse", "run"]
     assert run("audit") == ["-m", "storehouse", "audit"]
+    assert run("discover", "SOURCE=BANK_URL") == ["-m", "extract_load", "discover", "--", "BANK_URL"]
 
 
 def test_customers_are_words_with_quotes_as_in_a_shell(run) -> None:
