@@ -69,7 +69,8 @@ def discover(what: str, name: str | None = None, by: str | None = None, meta: di
         connection, place = declared[0].connection, settings().place(declared[0].connection, what)
         name, by, asked = name or what, by or declared[0].connector, _of_declared(declared, meta or {})
     elif "/" in what or Path(what).exists():
-        place, narrowed = _split(what)
+        # What is split off may have said it: a file behind a web server.
+        by, (place, narrowed) = by or _connector_of(what), _split(what)
         name = name or _name_of(place)
         connection = f"{name.upper()}_{'DATABASE_URL' if _connector_of(what) == 'postgres' else 'URL'}"
         # Of this process: the connector looks it up as in a load.
@@ -156,7 +157,8 @@ def _name_of(place: str) -> str:
     if by == "api":
         words = (parts.hostname or "").split(".")
         return plain(words[-2] if len(words) > 1 and not words[-1].isdigit() else "api", "source")
-    return plain(PurePosixPath(parts.path).name or parts.netloc or "files", "source")
+    # Not its netloc, which may have a password.
+    return plain(PurePosixPath(parts.path).name or parts.hostname or "files", "source")
 
 
 def _shared(metas: list[dict[str, Any]]) -> dict[str, Any]:

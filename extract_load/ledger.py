@@ -6,7 +6,8 @@ import re
 import shlex
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from psycopg.abc import Buffer
 
 from extract_load import tables
 from extract_load.tables import Table
-from storehouse.core.databases import Database, take_lock
+from storehouse.core.databases import Database, only_one, take_lock
 from storehouse.core.errors import StorehouseError, TransientError, telling_no_values
 from storehouse.core.queries import as_sql, one_value
 from storehouse.core.settings import settings
@@ -159,6 +160,25 @@ def land(
     level = logging.DEBUG if load.is_one_of_many else logging.INFO
     logger.log(level, "%-24s %12s rows   load %d   %.1f s", load.label, f"{rows:,}", load_id, seconds)
     return LoadResult(load_id, load.table.source, load.table.name, load.partition, rows, load.bytes)
+
+
+@contextmanager
+def one_at_a_time(tables: list[Table]) -> Iterator[None]:
+    """Snapshots of a source must be compared in the order they were taken: one load at a time, if any is compared.
+
+    Within it, a snapshot is taken and landed.
+    """
+    if all(table.kind != "full" for table in tables):
+        yield
+        return
+    source = tables[0].source
+    with only_one("extract", snapshot_lock(source), f"loads of {source}"):
+        yield
+
+
+def snapshot_lock(source: str) -> int:
+    """The key of the advisory lock of a source's snapshots."""
+    return (zlib.crc32(source.encode()) & 0x7FFF_FFFF) << 32 | 0x5EED_0003
 
 
 def copy_into(relation: sql.Composable, columns: Iterable[str], *, binary: bool = False) -> sql.Composed:

@@ -34,6 +34,8 @@ Model = TypeVar("Model", bound=Declaration)
 
 MODELS: dict[str, type[Declaration]] = {"postgres": Postgres, "api": Api, "files": Files}
 
+# PostgreSQL cuts a longer one, and two of them may be the same then.
+LONGEST_NAME = 63
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -111,10 +113,37 @@ def as_declared(model: type[Model], meta: dict[str, Any]) -> Model:
         raise StorehouseError("\n".join(lines)) from None
 
 
+class _Loader(yaml.CSafeLoader):
+    """YAML of which nothing is lost: of a field that stands twice only the last would be left."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        """The document.
+
+        Raises:
+            yaml.MarkedYAMLError: a mapping has a field twice.
+        """
+        document = super().get_single_node()
+        nodes, seen = [document], set()
+        for node in nodes:
+            if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+                continue
+            seen.add(id(node))
+            names = set()
+            for item in node.value:
+                name, value = item if isinstance(node, yaml.MappingNode) else (None, item)
+                nodes.append(value)
+                if name and name.value in names:
+                    words = f"{name.value} stands twice; keep one of them"
+                    raise yaml.MarkedYAMLError(problem=words, problem_mark=name.start_mark)
+                if isinstance(name, yaml.ScalarNode):
+                    names.add(name.value)
+        return document
+
+
 def _sources(path: Path, file: str, mistakes: list[str]) -> list[dict]:
     """The entries of a file; what is no mapping becomes a mistake, in words."""
     try:
-        content = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+        content = yaml.load(path.read_text(), Loader=_Loader)
     except UnicodeDecodeError:
         mistakes.append(f"{file}: it is not UTF-8")
         return []
@@ -199,6 +228,8 @@ def _wrong_of_entry(source: dict, table: dict, seen: set[str]) -> Iterator[Wrong
         yield Wrong("name", "it must be lower case letters, digits and _, such as orders")
     elif name in seen:
         yield Wrong("name", "it stands twice; keep one of them")
+    elif len(judged := f"judged_{source['name']}__{name}") > LONGEST_NAME:
+        yield Wrong("name", f"it is too long: {judged} would have more than {LONGEST_NAME} characters")
     if "meta" in table or "meta" in source:
         yield Wrong("meta", "write it under config: config: {meta: {…}}")
     if "identifier" in table:

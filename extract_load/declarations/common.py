@@ -44,8 +44,8 @@ class RefusedLimit(Strict, frozen=True):
 class Freshness(Strict, frozen=True):
     """For how long the table may have nothing new while other tables do."""
 
-    warn_hours: int = Field(ge=1, description="hours until a test warns, such as 26")
-    error_hours: int = Field(ge=1, description="hours until the run fails, such as 194")
+    warn_hours: int = Field(ge=1, le=87_600, description="hours until a test warns, such as 26")
+    error_hours: int = Field(ge=1, le=87_600, description="hours until the run fails, such as 194")
     reason: Words = Field(description="why these hours, in words")
 
 

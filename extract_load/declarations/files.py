@@ -18,7 +18,7 @@ class Ready(Strict, frozen=True):
         default=None, pattern=r"^[^/\s][^/]*$", description="the name of a file that says that its folder is written"
     )
     minutes: float | None = Field(
-        default=None, gt=0, description="for how long nobody has changed the file, such as 30"
+        default=None, gt=0, le=525_600, description="for how long nobody has changed the file, such as 30"
     )
 
 

@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 import extract_load
 from extract_load import tables
 from extract_load.connectors import postgres
+from extract_load.ledger import snapshot_lock
 from storehouse.core.errors import StorehouseError, TransientError
 from storehouse.core.settings import settings
 
@@ -191,9 +192,9 @@ def test_two_databases_land_side_by_side(billing, server, declare, configure):
 def test_a_load_of_one_source_does_not_wait_for_the_snapshots_of_another(billing, configure):
     configure(LOCK_WAIT_MINUTES=0.01)
     with psycopg.connect(billing.warehouse) as other:
-        other.execute("select pg_advisory_lock(%s)", [postgres.snapshot_lock("shop")])
+        other.execute("select pg_advisory_lock(%s)", [snapshot_lock("shop")])
         assert extract_load.load("billing", tables=["rates"])
-        other.execute("select pg_advisory_lock(%s)", [postgres.snapshot_lock("billing")])
+        other.execute("select pg_advisory_lock(%s)", [snapshot_lock("billing")])
         with pytest.raises(TransientError, match="The lock of loads of billing was not free"):
             extract_load.load("billing", tables=["rates"])
 
@@ -231,6 +232,7 @@ def test_two_rows_of_a_key_are_found_by_the_query_of_the_message(billing):
     )
     with pytest.raises(StorehouseError, match=r'keys \("Order No", line\) with more than one row') as refused:
         extract_load.load("billing", tables=["paid_lines"])
+    assert str(refused.value).endswith("or read a view with a row a key (schema in its declaration).")
     found = str(refused.value).partition("See them: ")[2].partition(";")[0]
     with psycopg.connect(billing.shop) as source:
         assert source.execute(found).fetchall() == [(1, 1, 2)]

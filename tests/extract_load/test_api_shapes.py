@@ -2,14 +2,18 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 from api_shapes import SHAPES, Asked, Said, Served, Shape, declare, put, serve
+from extract_scene import wait_until
 
 import extract_load
 from extract_load import tables
 from extract_load.connectors.api import readings, ready
+from extract_load.ledger import LEDGER_LOCK
 from storehouse.core.errors import StorehouseError, TransientError
 
 Public = Callable[..., Served]
@@ -182,6 +186,29 @@ def test_a_full_list_that_has_become_empty_is_not_believed_at_once(new_house, pu
     assert extract_load.load("public", allow_empty=True)[0].rows == 1
 
 
+def test_full_lists_are_compared_in_the_order_they_were_read(new_house, public):
+    api = public(SHAPES["offset"])
+    put(api, 1, price=1)
+    extract_load.load("public")
+    put(api, 1, price=2)
+
+    def waiting() -> int:
+        return new_house.query("select count(*) from pg_locks where not granted")[0][0]
+
+    with psycopg.connect(new_house.warehouse) as other, ThreadPoolExecutor() as pool:
+        # The first load has compared what it read, and waits to land it.
+        other.execute("select pg_advisory_xact_lock(%s)", [LEDGER_LOCK])
+        first = pool.submit(extract_load.load, "public")
+        wait_until(lambda: waiting() == 1)
+        put(api, 1, price=1)
+        second = pool.submit(extract_load.load, "public")
+        wait_until(lambda: waiting() == 2)
+        other.rollback()
+        assert [load.result()[0].rows for load in (first, second)] == [1, 1]
+    latest = "select payload ->> 'price' from raw_public.records order by _load_id desc limit 1"
+    assert new_house.query(latest) == [("1",)]
+
+
 def test_a_full_list_with_two_records_of_one_key_is_told(new_house, public):
     api = public(SHAPES["offset"])
     api.records = [{"id": "R1", "at": 0, "price": price} for price in (1, 2)]
@@ -345,6 +372,46 @@ def test_a_list_that_is_declared_not_to_shift_is_read_once(new_house, public):
     api = public(CURSOR, pages="{by: cursor, parameter: cursor, cursor: page.next, shifts: false}")
     put(api, *range(1, 8))
     assert extract_load.load("public")[0].rows == 7 and len(api.asked) == 4
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "<{}>; rel=next",
+        '<{}>; REL="Next last"',
+        '<{}>; title="a=b; rel=prev"; rel="next"',
+        '</other;x=1>; rel="prev", <{};v=1,2>; rel="next"',
+    ],
+)
+def test_a_link_is_followed_however_its_header_is_written(new_house, public, link):
+    api = public(SHAPES["github"])
+
+    def answer(number: int, asked: Asked) -> Said:
+        page = 2 if "page" in asked.query else 1
+        headers = {"Link": link.format("/repos/me/shop/issues?page=2")} if page == 1 else {}
+        return Said([{"id": page, "updated_at": f"2026-01-01T00:00:0{page}Z"}], headers=headers)
+
+    api.instead = answer
+    assert extract_load.load("public")[0].rows == 2
+
+
+def test_a_link_header_that_nobody_can_read_is_not_the_end_of_a_list(new_house, public):
+    api = public(SHAPES["github"])
+    api.instead = lambda number, asked: Said([{"id": 1}], headers={"Link": "https://elsewhere; rel=next"})
+    with pytest.raises(StorehouseError, match="has a Link header that can't be read"):
+        extract_load.load("public")
+
+
+def test_a_page_that_comes_again_is_not_taken_for_the_rest_of_the_list(new_house, public):
+    shape = SHAPES["offset"]
+    api = public(shape, pages="{by: offset, parameter: start, total: meta.count, shifts: false}")
+    put(api, *range(1, 5))
+    # Such as one that does not know the parameter.
+    page = [{"sku": "R1"}, {"sku": "R2"}]
+    api.instead = lambda number, asked: Said({"meta": {"count": 4}, "results": page})
+    with pytest.raises(StorehouseError, match="has the records of the page before: start is not heeded"):
+        extract_load.load("public")
+    assert new_house.query("select count(*) from raw.loads") == [(0,)]
 
 
 def test_a_list_that_never_keeps_still_and_has_no_end_to_ask_for_is_told(new_house, public):

@@ -191,6 +191,24 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
         "stores.sales: ready.minutes: it must be greater than 0; "
         "it is for how long nobody has changed the file, such as 30",
     ),
+    "an age without end": (
+        "stores",
+        of_table("sales", ready={"minutes": float("inf")}),
+        "stores.sales: ready.minutes: it must be less than or equal to 525600; "
+        "it is for how long nobody has changed the file, such as 30",
+    ),
+    "hours beyond the calendar": (
+        "shop",
+        of_table("orders", freshness={"warn_hours": 26, "error_hours": 10**12, "reason": "None"}),
+        "shop.orders: freshness.error_hours: it must be less than or equal to 87600; "
+        "it is hours until the run fails, such as 194",
+    ),
+    "a name that PostgreSQL would cut": (
+        "shop",
+        lambda source: table(source, "orders").update(name="orders_" + "x" * 50),
+        f"shop.orders_{'x' * 50}: name: it is too long: judged_shop__orders_{'x' * 50} would have more than "
+        "63 characters",
+    ),
     "no key": (
         "shop",
         of_table("orders", key=None),
@@ -437,6 +455,10 @@ def test_a_wrong_declaration_is_named_with_file_table_and_field(what: str, tmp_p
     ("text", "line"),
     [
         ("sources: [", "shop/_shop__sources.yml, line 2: it is not YAML: "),
+        (
+            "sources:\n  - name: shop\n    tables: [a]\n    tables: [b]",
+            "shop/_shop__sources.yml, line 4: it is not YAML: tables stands twice; keep one of them",
+        ),
         ("tables: []", "shop/_shop__sources.yml: sources: it must be a list of sources, each with name, "),
         ("sources: [shop]", "shop/_shop__sources.yml: sources: it must be a list of sources, each with name, "),
     ],
@@ -447,6 +469,18 @@ def test_a_file_that_is_none_is_named(text: str, line: str, tmp_path: Path) -> N
     with pytest.raises(StorehouseError) as told:
         read_declarations(tmp_path)
     assert str(told.value).startswith(line) and "\n" not in str(told.value)
+
+
+def test_fields_of_an_anchor_may_be_told_otherwise_where_it_is_merged(tmp_path: Path) -> None:
+    written(tmp_path, "reviews", lambda source: None)
+    file = tmp_path / "reviews" / "_reviews__sources.yml"
+    content = yaml.safe_load(file.read_text())
+    content["sources"][0]["tables"][0]["config"]["meta"]["refused"] = "HERE"
+    merged = "{<<: {limit_percent: 7, least_refused: 9}, least_refused: 20, reason: As measured}"
+    file.write_text(yaml.safe_dump(content).replace("HERE", merged))
+    (declared,) = read_declarations(tmp_path)
+    refused = declared.declaration.refused
+    assert (refused.limit_percent, refused.least_refused) == (7, 20)
 
 
 def test_a_source_that_stands_in_two_files_is_named(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from extract_scene import at
 import extract_load
 from extract_load import tables
 from extract_load.connectors import files
+from extract_load.discovery import discover
 from extract_load.tables import tables_of
 from storehouse.core.errors import StorehouseError, TransientError
 
@@ -216,6 +217,54 @@ def test_the_age_of_a_file_on_a_web_server(new_house, declared, folder, served) 
     assert extract_load.load("bank") == []
     os.utime(folder / "payments_20260105.csv", (time.time() - 660,) * 2)
     assert len(extract_load.load("bank")) == 1
+
+
+def test_a_file_of_a_web_server_is_looked_at_as_a_file(folder, served, monkeypatch) -> None:
+    monkeypatch.setenv("BANK_URL", "")
+    (folder / "payments_20260105.csv").write_bytes(LIST.encode("latin-1"))
+    said = discover(f"{os.environ['BANK_FOLDER']}/payments_20260105.csv", "bank")
+    assert "connector: files" in said and "Buchungsnummer" in said
+
+
+@pytest.mark.parametrize("place", ["s3://key:hunter2@bank", "sftp://user:hunter2@localhost:1/"])
+def test_no_name_is_made_of_a_password(place, monkeypatch) -> None:
+    variable = f"{'BANK' if 'bank' in place else 'LOCALHOST'}_URL"
+    monkeypatch.setenv(variable, "")
+    with pytest.raises(StorehouseError) as told:
+        discover(place)
+    assert "hunter2" not in str(told.value).lower() and os.environ[variable] == place
+
+
+@pytest.mark.parametrize("said", ["Mon, 05 Jan 2026 10:00:00 -0000", "Mon, 05 Jan 2026 10:00:00"])
+def test_an_age_without_a_time_zone_is_of_utc(new_house, declared, folder, served, monkeypatch, said) -> None:
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "date_time_string", lambda *_: said)
+    declared(BANK, ready={"minutes": 10})
+    (folder / "payments_20260105.csv").write_bytes(LIST.encode("latin-1"))
+    assert len(extract_load.load("bank")) == 1
+
+
+def test_an_age_that_nobody_can_read_is_told(new_house, declared, folder, served, monkeypatch) -> None:
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "date_time_string", lambda *_: "yesterday")
+    declared(BANK, ready={"minutes": 10})
+    (folder / "payments_20260105.csv").write_bytes(LIST.encode("latin-1"))
+    with pytest.raises(StorehouseError, match="does not say when a file was changed"):
+        extract_load.load("bank")
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_a_flag_of_a_folder_of_many_days_says_nothing_of_one_day(
+    new_house, declared, folder, bucket, configure, place
+) -> None:
+    declared(BANK, ready={"flag": "done"})
+    if place == "bucket":
+        configure(BANK_FOLDER="s3://stores/shop")
+    for name in ("payments_20260105.csv", "done"):
+        (folder / name).write_bytes(LIST.encode("latin-1"))
+        bucket.put_object(Bucket="stores", Key=f"shop/{name}", Body=LIST.encode("latin-1"))
+    assert files.ready(tables_of("bank"), at("2026-01-06"), None) is None
+    assert str(files.ready(tables_of("bank"), at("2026-01-07"), None)).endswith(
+        "has no file of 2026-01-06 that can be read"
+    )
 
 
 def test_files_without_a_day_are_in_every_interval(new_house, declared, folder) -> None:

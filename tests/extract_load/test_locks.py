@@ -10,8 +10,7 @@ import pytest
 from extract_scene import order, wait_until
 
 import extract_load
-from extract_load.connectors.postgres import snapshot_lock
-from extract_load.ledger import LEDGER_LOCK
+from extract_load.ledger import LEDGER_LOCK, snapshot_lock
 from publish.warehouse import EXPORT_LOCK, snapshot
 from storehouse.core import databases
 from storehouse.core.errors import TransientError
@@ -81,6 +80,24 @@ def test_a_table_that_another_locks_is_not_waited_for_for_ever(shop, configure):
             other.execute("lock table " + ("raw_shop.orders" if database == shop.warehouse else "orders"))
             with pytest.raises(TransientError, match=r"lock timeout.*LOCK_WAIT_MINUTES"):
                 extract_load.load("shop", tables=["orders"])
+
+
+def test_nobody_waits_behind_a_load_that_waits_to_add_a_column(shop):
+    shop.execute_in_shop(order(1, "2026-01-01 10:00"))
+    extract_load.load("shop", tables=["orders"])
+    shop.execute_in_shop("alter table orders add column coupon text")
+    waits = "select 1 from pg_locks where relation = 'raw_shop.orders'::regclass and mode = 'AccessExclusiveLock'"
+    with psycopg.connect(shop.warehouse) as other:
+        # Such as a first load of hours.
+        other.execute("lock table raw_shop.orders in row exclusive mode")
+        load = threading.Thread(target=lambda: extract_load.load("shop", tables=["orders"]))
+        load.start()
+        wait_until(lambda: shop.query(waits))
+        with psycopg.connect(shop.warehouse, options="-c lock_timeout=10s") as reader:
+            assert reader.execute("select count(*) from raw_shop.orders").fetchall() == [(1,)]
+        other.rollback()
+        load.join()
+    assert shop.query("select count(*), count(coupon) from raw_shop.orders") == [(2, 0)]
 
 
 def test_no_lock_of_a_load_or_a_publisher_outlives_its_transaction(shop):

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+import time
 import unicodedata
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -176,6 +178,24 @@ def test_a_buyer_of_the_marketplace_is_erased_from_orders_kept_whole(lived_in: H
     assert email not in dumped(lived_in)
     kept = "select count(*) from raw_marketplace.orders where payload #>> '{buyer,buyer_id}' = %s and payload ? 'lines'"
     assert lived_in.query(kept, buyer) == [(orders,)]
+
+
+def test_a_load_that_is_not_over_is_waited_for(lived_in: House) -> None:
+    email = "in-flight@example.com"
+    with psycopg.connect(lived_in.warehouse) as loading, ThreadPoolExecutor() as pool:
+        customer = (
+            "insert into raw_shop.customers (customer_id, email, updated_at, _load_id, _row, _op) "
+            "select 990001, %s, now(), load_id, 1, 'u' from load"
+        )
+        land(lived_in, "shop", "customers", customer.partition("customers ")[2], email)
+        loading.execute(f"{LAND} {customer}", ["shop", "customers", email])
+        forgetting = pool.submit(forget.forget, ["web-990001"])
+        waits = "select 1 from pg_locks where relation is not null and not granted"
+        while not (forgetting.done() or lived_in.query(waits)):
+            time.sleep(0.05)
+        loading.commit()
+        assert forgetting.result() == 0
+    assert email not in dumped(lived_in)
 
 
 def test_ids_that_only_blanks_tell_apart_are_two_people(lived_in: House) -> None:

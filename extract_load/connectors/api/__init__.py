@@ -16,7 +16,17 @@ from extract_load.connectors.api.pages import Page
 from extract_load.connectors.api.readings import BEGINNING, Question, read_interval, read_whole, times
 from extract_load.connectors.api.records import Record, look
 from extract_load.declarations.api import Api
-from extract_load.ledger import NO_TIME_BEFORE, Load, LoadResult, copy_into, copy_rows, each, land, starting_point
+from extract_load.ledger import (
+    NO_TIME_BEFORE,
+    Load,
+    LoadResult,
+    copy_into,
+    copy_rows,
+    each,
+    land,
+    one_at_a_time,
+    starting_point,
+)
 from extract_load.payload import payload
 from extract_load.tables import Table
 from storehouse.core.databases import Database
@@ -88,7 +98,8 @@ def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadRes
         for table in tables
         for partition in ([asked.partition] if asked.partition else table.partitions)
     ]
-    return each(lambda question: _load_partition(warehouse, question, asked), questions)
+    with one_at_a_time(tables):
+        return each(lambda question: _load_partition(warehouse, question, asked), questions)
 
 
 def _load_partition(warehouse: Database, question: Question, asked: Asked) -> LoadResult:

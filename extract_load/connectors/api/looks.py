@@ -16,7 +16,7 @@ import httpx
 from extract_load import guesses
 from extract_load.connectors import Found
 from extract_load.connectors.api.http import Http
-from extract_load.connectors.api.pages import PagesMovedError, read_pages
+from extract_load.connectors.api.pages import PagesMovedError, next_link, read_pages
 from extract_load.connectors.api.readings import BEGINNING, Question, interval_parameters, time_of, times
 from extract_load.connectors.api.records import Record, look
 from extract_load.declarations import as_declared
@@ -231,7 +231,7 @@ class _Explorer:
         return pages
 
     def _onward(self, seen: _Look, ask: dict[str, str], key: list[str]) -> dict[str, Any] | None:
-        if seen.response.links.get("next"):
+        if next_link(self.http, seen.response):
             return {"by": "link"}
         texts = {path: value for path, value in _leaves(seen.body, seen.records) if isinstance(value, str) and value}
         nexts = {path: value for path, value in texts.items() if _NEXT.search(path)}

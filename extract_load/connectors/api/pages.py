@@ -4,6 +4,7 @@ dlt's `RESTClient` knows the same ways. It is not used because it reads an answe
 with a parser that makes floats of numbers, and notices no list that goes in a circle or that moves while it is read.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,11 @@ import httpx
 from extract_load.connectors.api.http import Http
 from extract_load.connectors.api.records import Record, look, split
 from extract_load.declarations.api import Api, Pages
+
+# A link with its parameters, and a parameter: its name and its value, quoted or not.
+_VALUE = r'=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s";,]*+))'
+_PARAMETER = re.compile(rf';\s*+([^\s=;,"]++)\s*+(?:{_VALUE})?+')
+_LINK = re.compile(rf'<([^<>]*+)>((?:\s*+;\s*+[^\s=;,"]++\s*+(?:{_VALUE})?+)*+)')
 
 
 class Page(NamedTuple):
@@ -81,7 +87,9 @@ def read_pages(http: Http, api: Api, parameters: Mapping[str, str]) -> Iterator[
         if count is not None and told.get("count") not in (None, count):
             raise PagesMovedError(f"{where}: {said.count or 'pages'} {count} became {told['count']}")
         total, count = told.get("total", total), told.get("count", count)
-        if total is None and said.by in ("number", "offset") and answer.records and answer.records == before:
+        # Of a list that may shift, with a total, the readings tell.
+        is_read_once = total is None or not said.may_shift
+        if said.by in ("number", "offset") and is_read_once and answer.records and answer.records == before:
             raise http.wrong(answer.response, f"has the records of the page before: {said.parameter} is not heeded")
         before = answer.records
         yield Page(answer.response.content, answer.records, count)
@@ -187,7 +195,7 @@ def _following(
 def _onward(http: Http, answer: _Answer, said: Pages) -> str | None:
     """The cursor or link to the next page; None: there is none."""
     if said.by == "link":
-        onward = answer.response.links.get("next", {}).get("url")
+        onward = next_link(http, answer.response)
     elif said.by == "last":
         if not answer.records:
             return None
@@ -201,6 +209,25 @@ def _onward(http: Http, answer: _Answer, said: Pages) -> str | None:
     if not isinstance(onward, str):
         raise http.wrong(answer.response, f"has no text at {said.cursor or said.next}")
     return onward
+
+
+def next_link(http: Http, response: httpx.Response) -> str | None:
+    """The next page that a `Link` header names, as RFC 8288 writes it; None: it names none.
+
+    httpx reads only the plain ones: to it the list would end at a header that is written otherwise.
+
+    Raises:
+        StorehouseError: there is a header, and nobody can read it.
+    """
+    header = response.headers.get("Link", "").strip()
+    links = _LINK.findall(header)
+    if header and not links:
+        raise http.wrong(response, "has a Link header that can't be read")
+    for url, parameters, *_ in links:
+        for name, quoted, plain in _PARAMETER.findall(parameters):
+            if name.lower() == "rel" and "next" in (quoted or plain).strip("'").lower().split():
+                return url
+    return None
 
 
 def _flag(http: Http, answer: _Answer, path: str) -> bool:

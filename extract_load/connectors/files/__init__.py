@@ -45,7 +45,8 @@ def _missing(table: Table, until: datetime | None) -> str | None:
     day = until.astimezone(UTC) - timedelta(days=1)
     of_day = read_pattern(on_day(said.files, day.date()))
     place = Place(table.label, table.connection, of_day.start)
-    if said.ready.flag and of_day.is_one_folder:
+    # A folder of one day: its flag says all. One of many days has the flag since the first of them.
+    if said.ready.flag and of_day.is_one_folder and not pattern.is_one_folder:
         return (
             None
             if place.exists(f"{of_day.start}/{said.ready.flag}")

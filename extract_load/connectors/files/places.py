@@ -290,7 +290,7 @@ class Place:
                 changed_at = datetime.fromtimestamp(Path(self.path_of(name)).stat().st_mtime, UTC)
             elif changed_at is None and isinstance(self.system, HTTPFileSystem):
                 said = self._in_time(name, "info", self.path_of(name)).get("Last-Modified")
-                changed_at = parsedate_to_datetime(said) if said else None
+                changed_at = _time_of(said) if said else None
         except AWAY as error:
             raise self._away(error, name) from None
         if changed_at is None:
@@ -405,6 +405,15 @@ def _entry(found: dict[str, Any]) -> Entry:
     if isinstance(changed_at, str):
         changed_at = datetime.fromisoformat(changed_at)
     return Entry(kinds.get(found["type"], "other"), found.get("size"), _etag(found), changed_at)
+
+
+def _time_of(said: str) -> datetime | None:
+    """The time of a header; None if nobody can read it."""
+    try:
+        time_ = parsedate_to_datetime(said)
+    except (TypeError, ValueError, IndexError):
+        return None
+    return time_.replace(tzinfo=time_.tzinfo or UTC)
 
 
 def _etag(found: dict[str, Any]) -> str | None:

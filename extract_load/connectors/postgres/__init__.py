@@ -4,9 +4,8 @@
 docs/sources/postgres.md has every field of the declaration.
 """
 
-import zlib
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 
 from psycopg import errors, sql
@@ -39,18 +38,21 @@ from extract_load.ledger import (
     each,
     land,
     logger,
+    one_at_a_time,
     shape,
     starting_point,
 )
 from extract_load.payload import LARGEST_BYTES
 from extract_load.tables import Table
-from storehouse.core.databases import Database, only_one, open_source, take_lock
+from storehouse.core.databases import Database, open_source, take_lock
 from storehouse.core.errors import StorehouseError, TransientError
 from storehouse.core.queries import as_sql, one_row, one_value
-from storehouse.core.settings import SCHEMA_VARIABLE
+from storehouse.core.settings import SCHEMA_VARIABLE, settings
 from storehouse.core.shown import printable
 
 __all__ = ["check", "discover", "load", "ready"]
+
+TRY_FOR, TRY_AGAIN = 1, 2  # seconds: for how long a new column waits for its table at once, and until the next time
 
 READ_WITHIN = 40  # seconds, the question whether it is ready, which might wait for a lock for ever
 
@@ -104,7 +106,7 @@ def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadRes
             database.search(schema_of(table))
         return _load_table(database, warehouse, table, asked)
 
-    with _open(tables) as database, _one_at_a_time(tables), database.speaking(), database.snapshot():
+    with _open(tables) as database, one_at_a_time(tables), database.speaking(), database.snapshot():
         return each(load_one, tables)
 
 
@@ -165,22 +167,6 @@ def _make_landing(warehouse: Database, columns: dict[str, Column]) -> sql.Identi
     definitions = [sql.SQL("{} {}").format(sql.Identifier(name), as_sql(type_)) for name, type_ in types.items()]
     warehouse.execute(sql.SQL("create temp table _landing ({}) on commit drop").format(sql.SQL(", ").join(definitions)))
     return sql.Identifier("pg_temp", "_landing")
-
-
-@contextmanager
-def _one_at_a_time(tables: list[Table]) -> Iterator[None]:
-    """Snapshots of a source must be compared in the order they were taken: one load at a time, if any is compared."""
-    if all(table.kind != "full" for table in tables):
-        yield
-        return
-    source = tables[0].source
-    with only_one("extract", snapshot_lock(source), f"loads of {source}"):
-        yield
-
-
-def snapshot_lock(source: str) -> int:
-    """The key of the advisory lock of a source's snapshots."""
-    return (zlib.crc32(source.encode()) & 0x7FFF_FFFF) << 32 | 0x5EED_0003
 
 
 UPSERT = sql.SQL("'u'::text")
@@ -311,14 +297,18 @@ def _adapt_raw(warehouse: Database, table: Table, columns: dict[str, Column], lo
     In a transaction of its own, because a new column locks the table: a load that fails afterwards leaves it, empty.
     """
     raw, new = _raw_types(warehouse, table), set()
-    if _lacking(raw, columns, _is_empty(warehouse, table)):
-        with warehouse.transaction():
-            take_lock(warehouse, SCHEMA_LOCK, "the raw schemas")
-            # Again: another load may have been here.
-            raw, is_empty = _raw_types(warehouse, table), _is_empty(warehouse, table)
-            if lacking := _lacking(raw, columns, is_empty):
-                shape(warehouse, table.schema, table.name, lacking)
-            new = set() if is_empty else lacking.keys()
+    until, is_told = time.monotonic() + settings().lock_wait_minutes * 60, False
+    while _lacking(raw, columns, _is_empty(warehouse, table)):
+        try:
+            raw, new = _add_lacking(warehouse, table, columns)
+            break
+        except errors.LockNotAvailable:
+            if time.monotonic() > until:
+                raise
+            if not is_told:
+                logger.warning("%s: a new column waits for those who use the table in raw", table.label)
+            is_told = True
+            time.sleep(TRY_AGAIN)
     for name in new:
         news = "%s: new column %s (%s), landed from load %d on; null before"
         logger.warning(news, table.label, name, columns[name].type, load_id)
@@ -334,6 +324,23 @@ def _adapt_raw(warehouse: Database, table: Table, columns: dict[str, Column], lo
         if had_it:
             news = "%s: the column %s is gone at the source; null from load %d on, kept before"
             logger.warning(news, table.label, name, load_id)
+
+
+def _add_lacking(warehouse: Database, table: Table, columns: dict[str, Column]) -> tuple[dict[str, str], set[str]]:
+    """Raw's types as they were, and the columns that are new in it.
+
+    Raises:
+        errors.LockNotAvailable: a load or a build uses the table. Whoever asked for it meanwhile waited behind us, so
+            nobody waits in this way for long.
+    """
+    with warehouse.transaction():
+        take_lock(warehouse, SCHEMA_LOCK, "the raw schemas")
+        # Again: another load may have been here.
+        raw, is_empty = _raw_types(warehouse, table), _is_empty(warehouse, table)
+        lacking = _lacking(raw, columns, is_empty)
+        warehouse.execute(sql.SQL("set local lock_timeout to {}").format(f"{TRY_FOR}s"))
+        shape(warehouse, table.schema, table.name, lacking)
+    return raw, set() if is_empty else set(lacking)
 
 
 def _lacking(raw: dict[str, str], columns: dict[str, Column], is_empty: bool) -> dict[str, str]:
@@ -446,7 +453,7 @@ def _check_keys(warehouse: Database, table: Table) -> None:
             f"{table.label}: keys ({names}) with more than one row in {place}: {count:,}. It is read in full, and each "
             "load would take another row for the current one. Nothing was landed. "
             f"See them: select {names}, count(*) from {place} group by {names} having count(*) > 1; "
-            "mend them, or read a view with a row a key ({_set_by(table)})."
+            f"mend them, or read a view with a row a key ({_set_by(table)})."
         )
 
 

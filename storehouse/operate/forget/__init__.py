@@ -32,6 +32,8 @@ def forget(customers: list[str]) -> int:
     transform.names(["--resource-type", "source"])
     landed = list(places.landed())
     with _connect("forget") as raw, raw.speaking(_ADVICE), _connect("transform") as warehouse:
+        with raw.transaction():
+            erase.wait_for_loads(raw, landed)
         # No statement here has a value in it: a server that logs statements logs none.
         with raw.transaction():
             erase.hold_plain(raw, landed)

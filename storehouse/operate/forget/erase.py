@@ -41,6 +41,12 @@ def hold_plain(raw: psycopg.Connection, places: list[Place]) -> None:
         )
 
 
+def wait_for_loads(raw: psycopg.Connection, places: list[Place]) -> None:
+    """Wait until the loads are over that have written rows: nobody else sees these rows yet."""
+    tables = {place.name: place.table for place in places}.values()
+    raw.execute(sql.SQL("lock table {} in share mode").format(sql.SQL(", ").join(tables)))
+
+
 def overwrite(warehouse: psycopg.Connection, places: list[Place]) -> None:
     """Overwrite the values, and write down which tables were changed."""
     tables = sorted({place.name for place in places})
