@@ -20,7 +20,7 @@ endif
 # `$(SELECT)` in a recipe would be read as part of the shell's script. As it is, to make too: it would put in the place of
 # `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.
 $(foreach name,ARGS AS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR HISTORIES \
-	HISTORY_SEED KILLS KILL_SEED META SELECT SIZE SOURCE STOREHOUSE_HOME UNTIL VARS,\
+	HISTORY_SEED KILLS KILL_SEED META READ SELECT SIZE SOURCE STOREHOUSE_HOME UNTIL VARS,\
 	$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 # An option that was given:
 option = $(if $(value $(1)),--$(2)="$$$(1)")
@@ -71,10 +71,10 @@ bench-extract: $(PACKAGES)
 bench-airflow: $(PACKAGES) start target/manifest.json
 	@$(call given,ARGS) $(BIN)/python -m bench.airflow "$${words[@]}"
 
-## fuzz       play random histories: HISTORIES=100, and HISTORY_SEED= plays one again
+## fuzz       play random histories: HISTORIES=100, HISTORY_SEED= plays one again; READ=full plays those that are read so
 .PHONY: fuzz
 fuzz: $(PACKAGES)
-	@$(call given,ARGS) HISTORIES="$${HISTORIES:-20}" $(BIN)/python -m pytest tests/converge -s "$${words[@]}"
+	@$(call given,ARGS) HISTORIES="$${HISTORIES:-20}" $(BIN)/python -m pytest tests/converge$(if $(value READ),/test_from_the_source.py) -s "$${words[@]}"
 
 ## chaos      kill dbt, extract-load, the parts of Airflow and the server at random moments: KILLS=100, KILL_SEED=
 .PHONY: chaos

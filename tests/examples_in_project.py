@@ -14,12 +14,18 @@ OF_DBT = ("models", "macros", "seeds", "snapshots", "tests/data")
 OF_DBT_ALONE = ("dbt_project.yml", "profiles.yml", "packages.yml", "packages", "dbt_packages")
 
 
-def with_examples(project: Path) -> Path:
-    """A copy of what dbt reads, with all examples put into it as their README says."""
+def of_dbt(project: Path) -> Path:
+    """A copy of what dbt reads."""
     for folder in OF_DBT:
         shutil.copytree(PROJECT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in OF_DBT_ALONE:
         (project / name).symlink_to(PROJECT / name)
+    return project
+
+
+def with_examples(project: Path) -> Path:
+    """A copy of what dbt reads, with all examples put into it as their README says."""
+    of_dbt(project)
     for name in NAMES:
         shutil.copytree(EXAMPLES / name / "models", project / "models", dirs_exist_ok=True)
     labels = sorted(f"{table.source}.{table.name}" for table in read_declarations(project / "models" / "staging"))

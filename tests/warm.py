@@ -21,7 +21,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -141,7 +141,8 @@ def _serve(asked: socket.socket) -> None:
             _be(*json.loads(request), streams)
         for end in streams:
             os.close(end)
-        with socket.socket(fileno=tell) as told:
+        # Who has killed it for its time may ask no more.
+        with socket.socket(fileno=tell) as told, suppress(BrokenPipeError):
             told.send(str(command).encode())
             told.send(str(os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])).encode())
         os._exit(0)

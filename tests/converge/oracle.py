@@ -286,7 +286,7 @@ class Oracle:
                 self.refunded_by_name.add((order, f"{order}/{payment['refunds_payment_id']}"))
         return result
 
-    # What the tests compare, each as the rows of one query of test_whole_histories.
+    # What the tests compare, each as the rows of one of `QUERIES`.
 
     def fct_order_items(self) -> Iterable[tuple]:
         for (order, number), (product, quantity, items, discount, freight) in self.items.items():
@@ -409,3 +409,37 @@ class Oracle:
 
 TIERS = [("high", Decimal("0.2")), ("medium", Decimal("0.1")), ("low", Decimal("0.0001")), ("none", Decimal(0))]
 assert DAY_ZERO.tzinfo is not None
+
+QUERIES = {
+    "fct_order_items": "select order_id, line_number, product_id, quantity, total_amount, total_usd"
+    " from core.fct_order_items",
+    "waiting_records": "select record_id from quarantine.waiting_records",
+    "fct_payments": "select payment_id, order_id, method, status, is_refund, amount, amount_usd from core.fct_payments",
+    "fct_orders": "select order_id, channel, region, customer_id, status, order_date, item_count, is_credit_note,"
+    " total_usd, paid_usd, refunded_usd, discount_tier, is_high_value from core.fct_orders",
+    "agg_daily_sales": "select order_date, channel, region, orders, cancelled_orders, credit_notes,"
+    " guest_orders, customers, items, sales_usd, refunded_usd, high_value_orders from sales.agg_daily_sales",
+    "cohort_retention": "select cohort_month, order_month, cohort_customers, active_customers, spend_usd"
+    " from customers.cohort_retention",
+    "fct_reviews": "select review_id, product_id, rating, sentiment, review_date from core.fct_reviews",
+    "product_ratings": "select product_id, reviews, average_rating, positive_reviews, reviews_30_days,"
+    " reviews_30_days_before, rating_change, has_dropped from feedback.product_ratings",
+    "agg_daily_reviews": "select review_date, language, reviews, average_rating, written_reviews, positive_reviews,"
+    " neutral_reviews, negative_reviews from feedback.agg_daily_reviews",
+}
+
+
+def differences(query: Callable[[str], list[tuple]], oracle: Oracle) -> list[str]:
+    """The marts that are not what the oracle says, a line each.
+
+    Args:
+        query: runs one of `QUERIES` on the warehouse.
+        oracle: what they must be.
+    """
+    lines = []
+    for mart, statement in QUERIES.items():
+        ours, expected = set(query(statement)), set(getattr(oracle, mart)())
+        extra, missing = sorted(ours - expected, key=str), sorted(expected - ours, key=str)
+        if extra or missing:
+            lines.append(f"{mart}: {len(extra)} extra {extra[:3]}, {len(missing)} missing {missing[:3]}")
+    return lines

@@ -1,0 +1,299 @@
+"""After any history of the shop's own database, raw has what the shop has, and the marts are those of that shop.
+
+READ=full,updated_at plays these ways of reading alone. HISTORIES=n plays more of each, and larger ones
+(`make fuzz READ=full HISTORIES=3`); HISTORY_SEED=s plays one again.
+"""
+
+import os
+import random
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
+
+import pytest
+import warm
+from examples_in_project import of_dbt
+from houses import MODELS_ALONE, House, build_house
+from oracle import QUERIES, Oracle, differences
+from psycopg.conninfo import conninfo_to_dict
+from shop_histories import (
+    GONE,
+    KEY_COLUMNS,
+    LATE,
+    UNSTAMPED,
+    Differences,
+    Key,
+    Shop,
+    as_landed,
+    compare,
+    terminate,
+    values_of,
+)
+
+import extract_load
+from extract_load import tables
+from storehouse.core import transform
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import PROJECT
+from storehouse.laptop.server import Server
+from storehouse.operate import audit
+
+HISTORIES = int(os.environ.get("HISTORIES", "0"))
+ORDERS, DAYS, TRANSACTIONS = (1400, 8, 60) if HISTORIES else (100, 5, 15)
+# What `make test` builds: the marts that the oracle knows of a shop.
+SELECTED = (
+    []
+    if HISTORIES
+    else ["--select", *(f"+{mart}" for mart in QUERIES if "review" not in mart and "rating" not in mart)]
+)
+SEED = int(os.environ.get("HISTORY_SEED", random.randrange(2**32)))
+
+
+class Way(NamedTuple):
+    """A way to read the shop.
+
+    Attributes:
+        read: what its tables are declared with.
+        is_exact: raw has what the shop has.
+        has_marts: they are built and compared by `make test` too. It takes dbt most of the time of a history.
+    """
+
+    read: str
+    is_exact: bool = True
+    has_marts: bool = True
+
+    @property
+    def current(self) -> dict[str, str]:
+        """For each table, the order by which the first of a key's rows in raw is its current one."""
+        landed_last = "_load_id desc, _row desc"
+        by_version = f"updated_at desc nulls last, {landed_last}"
+        return {
+            table: landed_last if self.read != "updated_at" or table == "products" else by_version
+            for table in KEY_COLUMNS
+        }
+
+
+# What can end a load, and how often.
+FAULTS = ["the load"] * 3 + ["its process", "the shop's backend", "the warehouse's backend", "the shop's server"]
+# What a reader by `updated_at` is not promised to see.
+EXPECTED = {*GONE, *UNSTAMPED, LATE}
+WAYS = {"full": Way("full", has_marts=False), "updated_at": Way("updated_at", is_exact=False, has_marts=False)}
+CHOSEN = [name for name in os.environ.get("READ", ",".join(WAYS)).split(",") if name]
+
+
+class Killed(BaseException):
+    """The load ends here."""
+
+
+@contextmanager
+def killed_at(line: int) -> Iterator[None]:
+    """Whatever extract-load does within ends before it runs so many lines of its own."""
+    left = line
+
+    def trace(frame: FrameType, event: str, _: object) -> object:
+        nonlocal left
+        if not frame.f_code.co_filename.startswith(str(PROJECT / "extract_load")):
+            return None
+        if event == "line":
+            left -= 1
+            if left < 0:
+                sys.settrace(None)
+                raise Killed
+        return trace
+
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(None)
+
+
+class History:
+    """One history being played on a house of its own, whose shop lives on a server of its own.
+
+    Args:
+        house: the house.
+        servers: the shop's, and the warehouse's.
+        way: how the shop is read.
+        seed: draws it.
+    """
+
+    def __init__(self, house: House, servers: tuple[Server, Server], way: Way, seed: int) -> None:
+        self.house, self.way = house, way
+        self.source, self.warehouse = servers
+        self.dice = random.Random(seed)
+        self.shop = Shop(seed, house.shop, ORDERS)
+        self.story: list[str] = []
+        self.has_marts = way.has_marts or HISTORIES > 0
+
+    def play(self) -> None:
+        """Days of work and loads, with all that can go wrong; at the end everything is read once more."""
+        for day in range(DAYS):
+            self.shop.work(TRANSACTIONS)
+            fault = self.dice.choice(FAULTS) if day and self.dice.random() < 0.8 else None
+            self.story.append(f"load {self.shop.loads + 1}" + (f", {fault} dies" if fault else ""))
+            with self.shop.at_work(self.dice.choice([0, TRANSACTIONS // 2])), self.shop.read():
+                self.fail(fault) if fault else extract_load.load("shop", allow_empty=True)
+            if fault == "the shop's server":
+                self.source.start()
+                self.shop.revive()
+            if day % 3 == 1:
+                self.build()
+        self.shop.end()
+        self.load()
+        self.build()
+
+    def load(self) -> None:
+        """Land the shop; nothing is in the way."""
+        with self.shop.read():
+            extract_load.load("shop", allow_empty=True)
+
+    def fail(self, fault: str) -> None:
+        """Land the shop, and have something end it at a random moment, if it is still at work."""
+        delay = self.dice.expovariate(1 / 0.15)
+        with suppress(Killed, TimeoutError, StorehouseError):
+            if fault == "the load":
+                with killed_at(self.dice.randrange(6000)):
+                    extract_load.load("shop", allow_empty=True)
+            elif fault == "its process":
+                # It is killed outright: nothing of ours ends in order.
+                folder = str(tables.STAGING)
+                warm.run("tests.converge.land_declared", folder, env=dict(os.environ), timeout=delay)
+            else:
+                killer = threading.Timer(delay, self.kill, [fault])
+                killer.start()
+                try:
+                    extract_load.load("shop", allow_empty=True)
+                finally:
+                    killer.join()
+
+    def kill(self, fault: str) -> None:
+        if fault == "the shop's server":
+            os.kill(int((self.source.data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+            return
+        server, place = (
+            (self.source, self.house.shop) if fault == "the shop's backend" else (self.warehouse, self.house.warehouse)
+        )
+        terminate(server, conninfo_to_dict(place)["dbname"])
+
+    def build(self) -> None:
+        """Build every model from what has landed."""
+        if self.has_marts:
+            assert transform.build([*MODELS_ALONE, *SELECTED]) == []
+
+    def differences(self) -> Differences:
+        """Raw against the shop, as both are now."""
+        return compare(self.house.shop, self.house.warehouse, self.way.current)
+
+    def told(self, keys: set[Key]) -> str:
+        """What happened to some of these keys, for the message of a failure."""
+        gone_first = sorted(keys, key=lambda key: (GONE[0] not in self.shop.told[key], key))
+        lines = [f"{key.table} {values_of(key)}: " + "; ".join(self.shop.log[key]) for key in gone_first[:5]]
+        return "\n".join([f"HISTORY_SEED={SEED}, {len(keys)} keys: {self.story}", *lines])
+
+    def check(self, *, is_exact: bool) -> None:
+        """Raw is exact; or else what it lacks is what cannot be seen by `updated_at`."""
+        found = self.differences()
+        if is_exact:
+            assert not found.all, self.told(found.all)
+        unseen = {key for key in found.all if not self.shop.told[key] & EXPECTED}
+        assert not unseen, self.told(unseen)
+
+    def check_marts(self) -> None:
+        """Incremental equals full refresh; where raw is exact, the marts are what the oracle makes of the shop."""
+        if not self.has_marts:
+            return
+        audited = audit.audit(None if HISTORIES else "path:models/staging/shop")
+        assert [verdict.line for verdict in audited if verdict.differences or verdict.note] == []
+        if self.way.is_exact:
+            rates = self.house.query("select currency, valid_from, usd_per_unit from seeds.exchange_rates")
+            wrong = differences(self.house.query, Oracle(as_landed(self.house.shop), rates))
+            assert wrong == [], self.told(set())
+        lost = "select * from operations.pipeline_loads where landed_rows <> accepted_rows + refused_rows"
+        assert self.house.query(lost) == []
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for shops alone, which may be killed: what it has told to be committed is."""
+    server = Server(tmp_path_factory.mktemp("source"), options={"fsync": "off", "synchronous_commit": "on"}).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def declared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of the project as dbt reads it when the shop is read in another way."""
+
+    @cache
+    def project(read: str) -> Path:
+        return read_otherwise(of_dbt(tmp_path_factory.mktemp("project")), read) if read != "updated_at" else PROJECT
+
+    return project
+
+
+def read_otherwise(project: Path, read: str) -> Path:
+    """Declare the shop's tables to be read in this way, as docs/sources.md says."""
+    folder = project / "models" / "staging" / "shop"
+    declaration = folder / "_shop__sources.yml"
+    text = declaration.read_text().replace("read: updated_at", f"read: {read}")
+    declaration.write_text(re.sub(r"^ +(version|statistics): .*\n", "", text, flags=re.MULTILINE))
+    # Then the order of the loads is the order of the versions.
+    version = "'version': ['_load_id', '_row']"
+    for name in ("customers", "orders", "order_items", "payments"):
+        model = folder / f"stg_shop__{name}.sql"
+        config, end, rest = model.read_text().partition(") }}")
+        is_new = "meta={" not in config
+        config = f"{config}, meta={{{version}}}" if is_new else config.replace("meta={", f"meta={{{version}, ")
+        model.write_text(config + end + rest)
+    return project
+
+
+@pytest.fixture
+def play(
+    server: Server, source: Server, declared: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Iterator[History]]]:
+    """Histories of a way, each on a house of its own, not begun yet."""
+
+    def histories(way: Way, number: int = 1) -> Iterator[History]:
+        project = declared(way.read)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(transform, "PROJECT", project)
+            patch.setattr(tables, "STAGING", project / "models" / "staging")
+            patch.setenv("OVERLAP_MINUTES", "0")
+            tables._tables.cache_clear()
+            for turn in range(number):
+                for house in build_house(server, tmp_path_factory.mktemp("history"), shop_server=source):
+                    extract_load.prepare()
+                    history = History(house, (source, server), way, SEED + turn)
+                    yield history
+                    history.shop.close()
+        tables._tables.cache_clear()
+
+    yield histories
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_raw_has_what_the_shop_has_and_the_marts_follow(play: Callable[..., Iterator[History]], name: str) -> None:
+    keys, way = 0, WAYS[name]
+    for history in play(way, max(HISTORIES, 1)):
+        history.play()
+        history.check(is_exact=way.is_exact)
+        history.check_marts()
+        keys += history.shop.keys
+    print(f"\n{name}: {keys:,} key histories in {max(HISTORIES, 1)} histories, HISTORY_SEED={SEED}")
+
+
+def test_what_updated_at_cannot_see_is_found_and_named(play: Callable[..., Iterator[History]]) -> None:
+    for history in play(WAYS["updated_at"]._replace(has_marts=False)):
+        history.play()
+        with pytest.raises(AssertionError, match=r"HISTORY_SEED=\d+, \d+ keys:(.|\n)*deleted outright, committed"):
+            history.check(is_exact=True)
+        assert any(history.shop.told[key] & set(GONE) for key in history.differences().extra)
