@@ -173,6 +173,8 @@ def _play(
                 rows[table] += run(f"{channel.name}/{table}")
             made = ", ".join(f"{rows[table]:,} {table.replace('_', ' ')}" for table in tables)
             report(f"{channel.name}: orders recorded through {end - timedelta(days=1)}: {made} new or changed")
+    corrected, gone = run("payments_corrected"), run("orders_gone")
+    report(f"web: {corrected:,} payments corrected without updated_at, {gone:,} orders deleted outright")
     if bad_orders:
         report(f"web: {run('orders_spoiled'):,} orders go out with a negative total")
     if is_new:

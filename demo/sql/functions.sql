@@ -104,6 +104,22 @@ return 1 + floor(products * demo.chance(key, 'product') ^ 2)::bigint;
 create function demo.still_sold(product bigint, day_index integer) returns bigint language sql immutable
 return case when demo.product_gone(product) <= day_index then product - 1 else product end;
 
+-- What a reader by `updated_at` can't see. A canceled order may be deleted outright, with its lines and payments: on that
+-- day, when nothing more can happen to it (sql/lives.sql).
+create function demo.order_gone(key bigint, day date) returns date language sql immutable
+return case when demo.chance(key, 'fate') >= 0.003 and demo.chance(key, 'fate') < 0.053
+    and demo.chance(key, 'gone') < demo.error_rate()
+    then day + 8 + floor(12 * demo.chance(key, 'gone when'))::integer end;
+
+-- A bank's file corrects how an order was paid: on that day, and whoever reads it in forgets `updated_at`.
+create function demo.payment_corrected(key bigint, day date) returns date language sql immutable
+return case when demo.chance(key, 'payment corrected') < demo.error_rate() / 20
+    then day + 3 + floor(5 * demo.chance(key, 'payment corrected when'))::integer end;
+
+-- The transaction of an order may be open for hours: only the next day sees it.
+create function demo.is_committed_late(key bigint) returns boolean language sql immutable
+return key % 3 = 0 and demo.chance(key, 'committed late') < demo.error_rate() / 10;
+
 -- Customers: each changes something every 180 days, by turns the e-mail and the address; each second move is abroad.
 create function demo.customer_version(customer bigint, day_index integer) returns bigint language sql immutable
 return (day_index + customer % 180) / 180;

@@ -184,10 +184,17 @@ changed as materialized (
 
     select
         updated.*,
+        -- All of an order that was committed late is new on the day that sees it.
+        case when demo.is_committed_late(key) and created_at >= {previous} - interval '1 day' and created_at < {previous}
+            then created_at else {previous} end as new_from,
         case when {channel_key} = 1 then demo.buyer_country(party)
             else demo.customer_country(party, demo.customer_version(party, day_index)) end as country
     from updated
-    where greatest(updated_at, refunded_at, item_fixed_at, payment_fixed_at, review_updated_at) >= {previous}
+    where (
+            greatest(updated_at, refunded_at, item_fixed_at, payment_fixed_at, review_updated_at) >= {previous}
+            or (demo.is_committed_late(key) and created_at >= {previous} - interval '1 day')
+        )
+        and not (demo.is_committed_late(key) and created_at >= {last_day}::date)
 
 )
 
@@ -235,5 +242,6 @@ select
     case when payment_fixed_at is null then payment_fault end as payment_fault,
     case when review_fixed_at is null then review_fault end as review_fault,
     updated_at,
-    review_updated_at
+    review_updated_at,
+    new_from
 from changed

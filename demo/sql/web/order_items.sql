@@ -21,6 +21,7 @@ with judged as (
     select
         lines.*,
         case when lines.line_number = 1 then lives.item_fault end as fault,
+        lives.new_from,
         greatest(lines.updated_at, case when lines.line_number = 1 then lives.item_fixed_at end) as changed_at
     from lines
     inner join lives on lines.number = lives.number
@@ -44,7 +45,7 @@ select
     changed_at as updated_at,
     deleted_at
 from judged
-where changed_at >= {previous}
+where changed_at >= new_from
 on conflict (order_id, line_number) do update set
     product_id = excluded.product_id,
     quantity = excluded.quantity,

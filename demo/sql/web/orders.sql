@@ -42,7 +42,7 @@ select
     lives.deleted_at
 from lives
 inner join pays on lives.number = pays.number and pays.payment_number = 1
-where lives.updated_at >= {previous}
+where lives.updated_at >= lives.new_from
 on conflict (order_id) do update set
     customer_id = excluded.customer_id,
     status = excluded.status,

@@ -22,6 +22,7 @@ with judged as (
         pays.*,
         lives.currency,
         case when pays.payment_number = 1 then lives.payment_fault end as fault,
+        lives.new_from,
         greatest(pays.updated_at, case when pays.payment_number = 1 then lives.payment_fixed_at end) as changed_at
     from pays
     inner join lives on pays.number = lives.number
@@ -41,7 +42,7 @@ select
     changed_at as updated_at,
     deleted_at
 from judged
-where changed_at >= {previous}
+where changed_at >= new_from
 on conflict (payment_id) do update set
     order_id = excluded.order_id,
     amount = excluded.amount,
