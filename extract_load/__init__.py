@@ -59,6 +59,7 @@ def load(
     partition: str | None = None,
     run_id: str | None = None,
     allow_empty: bool = False,
+    snapshot: bool = False,
 ) -> list[LoadResult]:
     """Land what a source has; safe to repeat, to run beside others and to kill.
 
@@ -70,6 +71,7 @@ def load(
         partition: only this one of `partitions(source)`.
         run_id: the pipeline run, for the ledger.
         allow_empty: believe an empty snapshot of a table that had rows.
+        snapshot: read tables whose change log is read in full again, and land what differs.
 
     Returns:
         One result per load, in the order of landing.
@@ -92,7 +94,7 @@ def load(
 
     with databases.open_warehouse() as warehouse:
         ledger.prepare(warehouse)
-        asked = Asked(interval, partition, run_id, allow_empty)
+        asked = Asked(interval, partition, run_id, allow_empty, snapshot)
         return connector(chosen[0].connector).load(warehouse, chosen, asked)
 
 

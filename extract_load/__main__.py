@@ -43,6 +43,7 @@ other settings
 how tables are read
   updated_at     rows whose version lies in [from, until), and rows without one (or with one before 1970-01-02)
   full           the whole table; what is new, changed or gone is landed, and --from and --until don't matter
+  change_log     the changes in the log of the database since the last load; --from and --until don't matter
   interval       records of the API with a version in [from, until); day folders that touch it, one load a file;
                  a file with the contents that were landed before is left out
 {tables}
@@ -100,6 +101,7 @@ def main() -> int:
                     partition=arguments.partition,
                     run_id=arguments.run_id,
                     allow_empty=arguments.allow_empty,
+                    snapshot=arguments.snapshot,
                 )
             except StorehouseError as error:
                 failed.append(source)
@@ -133,6 +135,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--partition", metavar="PARTITION", help="only this partition of the source")
     parser.add_argument("--run-id", metavar="ID", help="of the pipeline run, for raw.loads")
     parser.add_argument("--allow-empty", action="store_true", help="believe a full table that has become empty")
+    parser.add_argument(
+        "--snapshot", action="store_true", help="of tables read by change_log: read all, land what differs"
+    )
     arguments = parser.parse_args()
     if arguments.source in ("all", "prepare") and (arguments.tables or arguments.partition):
         parser.error("--tables and --partition go with one source")

@@ -76,7 +76,10 @@ class Progress:
 
 @dataclass
 class Load:
-    """A load in progress: what its ledger row will say. One of many (a file) is not logged on a line of its own."""
+    """A load in progress: what its ledger row will say. One of many (a file) is not logged on a line of its own.
+
+    `source_position` is of a table that is read by its change log: where in it the table is known up to.
+    """
 
     table: Table
     partition: str | None = None
@@ -85,6 +88,7 @@ class Load:
     run_id: str | None = None
     checksum: str | None = None
     is_one_of_many: bool = False
+    source_position: str | None = None
     bytes: int = 0
     members: set[str] = field(default_factory=set)
     _crc: int = 0
@@ -128,31 +132,47 @@ def land(
     """
     started = time.monotonic()
     with warehouse.speaking():
-        load_id = one_value(warehouse, "select nextval('raw.load_ids')")
-        adapt(load_id)
+        load_id = begin(warehouse, adapt)
         with warehouse.transaction():
             rows = write(load_id)
-            take_lock(warehouse, LEDGER_LOCK, "raw.loads, the ledger")
-            # The load's id, unless one that was drawn later is there already.
-            position = one_value(warehouse, "select greatest(%s, max(position) + 1) from raw.loads", [load_id])
-            warehouse.execute(
-                "insert into raw.loads values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now(), clock_timestamp(), "
-                "%s, %s)",
-                [
-                    load_id,
-                    load.table.source,
-                    load.table.name,
-                    load.partition,
-                    load.interval_from,
-                    load.interval_until,
-                    load.table.kind,
-                    rows,
-                    load.bytes,
-                    load.fingerprint,
-                    load.run_id,
-                    position,
-                ],
-            )
+            record(warehouse, load, load_id, rows)
+    return landed(warehouse, load, load_id, rows, started)
+
+
+def begin(warehouse: Database, adapt: Callable[[int], None]) -> int:
+    """Draw the id of a load, and give raw the columns that its rows will have; not in a transaction."""
+    load_id = one_value(warehouse, "select nextval('raw.load_ids')")
+    adapt(load_id)
+    return load_id
+
+
+def record(warehouse: Database, load: Load, load_id: int, rows: int) -> None:
+    """Write the ledger row of a load whose rows are written; its transaction must end soon, for others wait."""
+    take_lock(warehouse, LEDGER_LOCK, "raw.loads, the ledger")
+    # The load's id, unless one that was drawn later is there already.
+    position = one_value(warehouse, "select greatest(%s, max(position) + 1) from raw.loads", [load_id])
+    warehouse.execute(
+        "insert into raw.loads values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now(), clock_timestamp(), %s, %s, %s)",
+        [
+            load_id,
+            load.table.source,
+            load.table.name,
+            load.partition,
+            load.interval_from,
+            load.interval_until,
+            load.table.kind,
+            rows,
+            load.bytes,
+            load.fingerprint,
+            load.run_id,
+            position,
+            load.source_position,
+        ],
+    )
+
+
+def landed(warehouse: Database, load: Load, load_id: int, rows: int, started: float) -> LoadResult:
+    """After the commit of a load that began at this time of `time.monotonic`: statistics, and what the log says."""
     _analyze(warehouse, load.table, rows)
     if load.members:
         _tell_of_drift(warehouse, load, load_id)
@@ -164,11 +184,11 @@ def land(
 
 @contextmanager
 def one_at_a_time(tables: list[Table]) -> Iterator[None]:
-    """Snapshots of a source must be compared in the order they were taken: one load at a time, if any is compared.
+    """What is compared with raw must land in the order it was read: one load or reconciliation of a source at a time.
 
-    Within it, a snapshot is taken and landed.
+    Of what is read by intervals alone, any loads may run side by side. Within it, the source is read and landed.
     """
-    if all(table.kind != "full" for table in tables):
+    if all(table.kind == "interval" for table in tables):
         yield
         return
     source = tables[0].source
@@ -249,18 +269,19 @@ def starting_point(warehouse: Database, table: Table, asked: Interval, partition
     return Interval(min(from_, asked.until) if from_ and asked.until else from_, asked.until)
 
 
-def each(load_one: Callable[[Item], LoadResult | None], items: Iterable[Item]) -> list[LoadResult]:
-    """Load every item, those after a failure too; None is an item that had nothing to land.
+def each(load_one: Callable[[Item], LoadResult | list[LoadResult] | None], items: Iterable[Item]) -> list[LoadResult]:
+    """Load every item, those after a failure too; None is an item that had nothing to land, a list one of many tables.
 
     Raises:
         StorehouseError: what failed, a line each, after the others were landed.
     """
-    results, failures = [], {}
+    results: list[LoadResult] = []
+    failures: dict[str, StorehouseError] = {}
     for item in items:
         try:
             with telling_no_values():
                 if result := load_one(item):
-                    results.append(result)
+                    results += result if isinstance(result, list) else [result]
         except StorehouseError as error:
             failures[str(error)] = error
     if failures:
@@ -284,7 +305,9 @@ def prepare(warehouse: Database) -> None:
             for (name,) in warehouse.execute(
                 # Not by to_regclass: that needs the use of the schema.
                 "select nspname || '.' || name from pg_namespace join (select relnamespace, relname from pg_class "
-                "union all select pronamespace, proname from pg_proc) as named (schema, name) "
+                "union all select pronamespace, proname from pg_proc "
+                "union all select relnamespace, relname || '.' || attname from pg_attribute "
+                "join pg_class on pg_class.oid = attrelid where attname = 'source_position') as named (schema, name) "
                 "on pg_namespace.oid = schema where nspname || '.' || name = any(%s)",
                 [wanted],
             )
@@ -335,8 +358,8 @@ def shape(
 
 
 _RAW = Path(__file__).with_name("raw.sql")
-# What raw.sql makes; the index is its newest.
-LEDGER = ("raw.shape", "raw.load_ids", "raw.loads", "raw.loads_position_key")
+# What raw.sql makes; the column is its newest.
+LEDGER = ("raw.shape", "raw.load_ids", "raw.loads", "raw.loads_position_key", "raw.loads.source_position")
 
 
 def _columns(table: Table) -> dict[str, str]:

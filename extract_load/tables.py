@@ -21,7 +21,8 @@ class Table:
         key: the columns (or the members of a record) that identify a row at the source.
         kind: how it is read. `updated_at`: rows changed since the watermark, less an overlap. `full`: the whole
             table, of which the differences are landed. `interval`: the records (or day folders) of an interval.
-        version: the column or member that says when a row changed; None for a table that is read in full.
+            `change_log`: the changes that the source's log has since the last load.
+        version: the column or member that says when a row changed; None for a table read by `full` or `change_log`.
         deleted: the column or member that says that a row was deleted; None where rows that are gone say it.
         columns: for a database table, the columns that the source must have, with the type that raw gives them as
             long as nothing was landed; then the source's own types hold.

@@ -26,12 +26,14 @@ class Asked(NamedTuple):
         partition: only this one; None: all.
         run_id: the pipeline run, for the ledger.
         allow_empty: believe an empty snapshot of a table that had rows.
+        snapshot: of tables read by their change log, take a new snapshot and land what differs.
     """
 
     interval: Interval
     partition: str | None = None
     run_id: str | None = None
     allow_empty: bool = False
+    snapshot: bool = False
 
 
 class Found(NamedTuple):

@@ -219,6 +219,10 @@ def _wrong_of_source(source: dict, tables: list[dict]) -> Iterator[Wrong]:
     for field in ("connector", "connection"):
         if len({str((_meta(source) | _meta(table)).get(field)) for table in tables}) > 1:
             yield Wrong(field, _SAME)
+    metas = [_meta(source) | _meta(table) for table in tables]
+    for field in ("publication", "slot", "wal", "failover"):
+        if len({str(meta.get(field)) for meta in metas if meta.get("read") == "change_log"}) > 1:
+            yield Wrong(field, _SAME)
 
 
 def _wrong_of_entry(source: dict, table: dict, seen: set[str]) -> Iterator[Wrong]:

@@ -20,7 +20,7 @@ _PERSON = re.compile(r"[^{}]*{([^{}]+)}")
 Words = Annotated[str, Field(min_length=1)]
 Names = Annotated[list[Words], Field(min_length=1)]
 Type = Literal["text", "boolean", "integer", "numeric", "timestamptz"]
-Kind = Literal["updated_at", "interval", "full"]  # `change_log` (logical decoding) will be the fourth.
+Kind = Literal["updated_at", "interval", "full", "change_log"]
 Variable = Annotated[str, Field(pattern=f"^{VARIABLE.pattern}$")]
 # Messages hide what variables of such names hold.
 Secret = Annotated[str, Field(pattern=r"^[A-Z0-9_]*(PASSWORD|SECRET|TOKEN|KEY)$")]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 import psycopg
-from psycopg import errors
+from psycopg import errors, sql
 from psycopg.abc import ConnParam
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -32,6 +32,8 @@ _CONNECT_ADVICE = {
     "private key": "Check the file of sslkey: only its user may read it (mode 0600)",
     "does not support SSL": "Turn TLS on at the server, or ask for less with sslmode",
     "sslmode": "Check sslmode: disable, allow, prefer, require, verify-ca or verify-full",
+    "WAL sender": "Let the role read the change log: alter role … replication (docs/sources/postgres.md)",
+    "max_wal_senders": "Let others end, or raise max_wal_senders at the server",
     "password": "Check the user and the password",
     "no pg_hba.conf entry": "Let this user in from here (the server's pg_hba.conf), or use another",
     'database "': "Check the database's name",
@@ -51,7 +53,7 @@ _NEEDS_A_PERSON = (
         "does not support SSL",
         "sslmode",
     ),
-    *("password", "no pg_hba.conf entry", 'database "', 'role "'),
+    *("WAL sender", "password", "no pg_hba.conf entry", 'database "', 'role "'),
 )
 # Classes of SQLSTATE whose errors may pass by themselves: a lost or refused connection, a rollback that asks to be
 # tried again, too few resources, an object in use, an operator's intervention, the system below.
@@ -59,6 +61,14 @@ _MAY_PASS = ("08", "40", "53", "55", "57", "58")
 # Of these classes, but the same again ends the same: a full disk and a limit wait for a person.
 _STAYS = (errors.DiskFull, errors.ConfigurationLimitExceeded, errors.ObjectNotInPrerequisiteState)
 
+# Of a session of the replication protocol: it is silent while what was read lands, and the server finds out by itself
+# when nobody is there any more.
+_REPLICATION = {
+    "wal_sender_timeout": "0",
+    "tcp_keepalives_idle": "60",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "6",
+}
 _ROOM = 32 * 1024 * 1024  # bytes: with less the embedded server can't write its next WAL file
 _TOLD_AFTER = 2  # seconds: a shorter wait for a lock is not worth a line
 # Whose is an advisory lock: any role of the database may hold it. Other roles' times need pg_read_all_stats.
@@ -112,12 +122,17 @@ class Database(psycopg.Connection):
             raise kind(self._explain(error, advice or {})) from None
 
     @contextmanager
-    def snapshot(self) -> Iterator[None]:
+    def snapshot(self, exported: str | None = None) -> Iterator[None]:
         """A transaction at a source that reads one snapshot, in a session that is told all that ours need.
 
         To its end only: behind a pooler the session is the next client's, who is to find it as it was.
+
+        Args:
+            exported: the name of the snapshot that another session has exported; None: one of its own.
         """
         with self.transaction():
+            if exported:
+                self.execute(sql.SQL("set transaction snapshot {}").format(exported))
             sessions.tell(self, self.session, in_transaction=True)
             yield
 
@@ -261,6 +276,33 @@ def open_source(connection: str, source: str) -> Database:
     database.session = settings().source_session(conninfo)
     database.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     database.read_only = True
+    return database
+
+
+def open_replication(connection: str, source: str) -> Database:
+    """A source's database, for commands of the replication protocol; each statement must come without parameters.
+
+    Args:
+        connection: the name of the variable that says where it is.
+        source: the source's name, for messages.
+
+    Raises:
+        StorehouseError: as `open_source`; or the role may not replicate.
+    """
+    conninfo, name = settings().source_conninfo(connection, source), f"the {source} database"
+    with _connecting(conninfo, name, connection):
+        database = Database.connect(
+            conninfo,
+            autocommit=True,
+            prepare_threshold=None,
+            cursor_factory=psycopg.ClientCursor,
+            replication="database",
+        )
+    database.where = _where(conninfo, name)
+    database.server = f"the {source} database's server"
+    database.session = settings().source_session(conninfo)
+    with database.speaking():
+        sessions.tell(database, database.session | _REPLICATION)
     return database
 
 

@@ -6,10 +6,12 @@ docs/sources/postgres.md has every field of the declaration.
 """
 
 from datetime import datetime
+from functools import partial
 
 from psycopg import sql
 
 from extract_load.connectors import Asked
+from extract_load.connectors.postgres import change_log
 from extract_load.connectors.postgres.catalog import place_of, schema_of
 from extract_load.connectors.postgres.landing import adapt_raw, append_differences, as_raw_holds_them, make_landing
 from extract_load.connectors.postgres.looks import check, discover
@@ -58,7 +60,7 @@ def ready(tables: list[Table], until: datetime | None, from_: datetime | None) -
 
 
 def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadResult]:
-    """Land these tables, each in its own load, all from one snapshot of their database.
+    """Land these tables, each in its own load: by their change log, and all others from one snapshot of their database.
 
     `updated_at` tables: without `until`, all rows from the watermark on. The interval that the ledger records ends
     after the last version that was seen, and never beyond `until` or the source's clock: a row dated in the future,
@@ -69,13 +71,16 @@ def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadRes
         StorehouseError: what failed, a line each.
     """
 
-    def load_one(table: Table) -> LoadResult:
-        with database.speaking():
-            database.search(schema_of(table))
-        return _load_table(database, warehouse, table, asked)
+    def read_snapshot() -> list[LoadResult]:
+        with _open(tables) as database, database.speaking(), database.snapshot():
+            return each(partial(_load_table, database, warehouse, asked), others)
 
-    with _open(tables) as database, one_at_a_time(tables), database.speaking(), database.snapshot():
-        return each(load_one, tables)
+    logged = [table for table in tables if table.kind == "change_log"]
+    others = [table for table in tables if table.kind != "change_log"]
+    parts = [read_snapshot] if others else []
+    parts += [partial(change_log.load, warehouse, logged, asked)] if logged else []
+    with one_at_a_time(tables):
+        return each(lambda part: part(), parts)
 
 
 def _open(tables: list[Table]) -> Database:
@@ -83,7 +88,9 @@ def _open(tables: list[Table]) -> Database:
     return open_source(tables[0].connection, tables[0].source)
 
 
-def _load_table(shop: Database, warehouse: Database, table: Table, asked: Asked) -> LoadResult:
+def _load_table(shop: Database, warehouse: Database, asked: Asked, table: Table) -> LoadResult:
+    with shop.speaking():
+        shop.search(schema_of(table))
     with shop.speaking(), shop.transaction():
         columns = source_columns(shop, table)
         columns = as_raw_holds_them(warehouse, table, columns)

@@ -49,12 +49,14 @@ class Column(NamedTuple):
         landed_as: its type in raw: the same where that means the same in any server, numeric for money, else text.
         is_cast: whether the source must cast it to that.
         is_nullable: whether it may be null.
+        is_same: whether any server has the type, and reads its text as the same value.
     """
 
     type: str
     landed_as: str
     is_cast: bool
     is_nullable: bool
+    is_same: bool
 
 
 def schema_of(table: Table) -> str:
@@ -116,7 +118,7 @@ def columns_of(database: Database, schema: str, relation: str) -> dict[str, Colu
     ).fetchall()
     columns = {}
     for name, type_, base, is_of_postgres, is_array, is_domain, is_nullable in rows:
-        is_same = is_of_postgres and base in SAME_EVERYWHERE and _PLAIN_TYPE.fullmatch(type_)
+        is_same = bool(is_of_postgres and base in SAME_EVERYWHERE and _PLAIN_TYPE.fullmatch(type_))
         landed_as = type_ if is_same else "text"
         if is_of_postgres and base == "money":
             # As the source's lc_monetary has it: that says how many decimals the number that is stored has.
@@ -124,7 +126,7 @@ def columns_of(database: Database, schema: str, relation: str) -> dict[str, Colu
         elif is_of_postgres and base == "bpchar" and not is_array:
             # As JSON it would keep the blanks that it is padded with, and be another id than the one that it names.
             landed_as = "text"
-        columns[name] = Column(type_, landed_as, is_domain or landed_as != type_, is_nullable)
+        columns[name] = Column(type_, landed_as, is_domain or landed_as != type_, is_nullable, is_same)
     return columns
 
 
