@@ -27,7 +27,9 @@ begin
             finished_at timestamptz not null,
             run_id text,
             -- In the order of commits. An id is drawn when its load begins.
-            position bigint not null unique
+            position bigint not null unique,
+            -- Where the next load begins when that is before the interval's end: transactions were open at the source.
+            settled_until timestamptz
         );
     elsif to_regclass('raw.loads_position_key') is null then
         -- Of an earlier version, whose ids were in the order of commits, and whose raw tables had a key.
@@ -49,6 +51,7 @@ begin
             execute format('alter table %s alter column _load_id set statistics 10', item.relation);
         end loop;
     end if;
+    alter table raw.loads add column if not exists settled_until timestamptz;
 end
 $$;
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from extract_load.declarations.common import Declaration, Type, Words
+from extract_load.declarations.common import Declaration, Reconcile, Type, Words
 from extract_load.declarations.mistakes import Wrong
 
 
@@ -23,6 +23,9 @@ class Postgres(Declaration, frozen=True):
         min_length=1, description="names and types, such as {order_id: text}; text takes any type"
     )
     optional: list[str] = Field(default_factory=list, description="those of the columns that the source may lack")
+    reconcile: Reconcile = Field(
+        default="never", description="what is compared with the source once a day: never, keys or columns"
+    )
 
     @property
     def place(self) -> str | None:
@@ -39,6 +42,8 @@ class Postgres(Declaration, frozen=True):
         if self.read == "full":
             if self.version:
                 yield Wrong("version", "leave it out: a table that is read in full is compared with what has landed")
+            if self.reconcile != "never":
+                yield Wrong("reconcile", "leave it out: a table that is read in full is compared with every load")
             if self.statistics:
                 yield Wrong("statistics", "leave it out: of a table that is read in full only the differences land")
         elif not self.version:

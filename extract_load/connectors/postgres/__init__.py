@@ -1,7 +1,8 @@
 """A PostgreSQL database: COPY out of one snapshot, COPY into the warehouse; rows never become Python objects.
 
-`catalog` has a table's columns and the types that they land as, `source_rows` and `landing` the two ends of a load, and
-`looks` is what `discover` and `check` see.
+`catalog` has a table's columns and the types that they land as, `source_rows` and `landing` the two ends of a load,
+`intervals` what a load by `updated_at` reads, `reconcile` compares raw with the source, and `looks` is what `discover`
+and `check` see.
 docs/sources/postgres.md has every field of the declaration.
 """
 
@@ -12,18 +13,20 @@ from datetime import datetime
 
 from psycopg import sql
 
-from extract_load.connectors import Asked
+from extract_load.connectors import Asked, How, Reconciled
 from extract_load.connectors.postgres.catalog import place_of, schema_of
+from extract_load.connectors.postgres.intervals import end_of_data, settled, tell_of, within
 from extract_load.connectors.postgres.landing import adapt_raw, append_differences, as_raw_holds_them, make_landing
 from extract_load.connectors.postgres.looks import check, discover
+from extract_load.connectors.postgres.reconcile import reconcile_table
 from extract_load.connectors.postgres.source_rows import copy_across, op_of, source_columns, version_of
-from extract_load.ledger import NO_TIME_BEFORE, Load, LoadResult, each, land, starting_point
+from extract_load.ledger import Load, LoadResult, each, land, starting_point
 from extract_load.tables import Table
 from storehouse.core.databases import Database, only_one, open_source
 from storehouse.core.errors import StorehouseError, TransientError
 from storehouse.core.queries import one_value
 
-__all__ = ["check", "discover", "load", "ready"]
+__all__ = ["check", "discover", "load", "ready", "reconcile"]
 
 READ_WITHIN = 40  # seconds, the question whether it is ready, which might wait for a lock for ever
 
@@ -65,8 +68,9 @@ def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadRes
 
     `updated_at` tables: without `until`, all rows from the watermark on. The interval that the ledger records ends
     after the last version that was seen, and never beyond `until` or the source's clock: a row dated in the future,
-    or a source whose clock is not ours, can't move the watermark past rows that are still to come. Rows without a
-    version, or with one before `NO_TIME_BEFORE`, belong to no interval: they are landed each time.
+    or a source whose clock is not ours, can't move the watermark past rows that are still to come. Nor does it move
+    past the beginning of the oldest transaction that is open there (`Settled`): what that commits is read by the next
+    load. Rows without a version, or with one before `NO_TIME_BEFORE`, belong to no interval: they are landed each time.
 
     Raises:
         StorehouseError: what failed, a line each.
@@ -75,10 +79,35 @@ def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadRes
     def load_one(table: Table) -> LoadResult:
         with database.speaking():
             database.search(schema_of(table))
-        return _load_table(database, warehouse, table, asked)
+        return _load_table(database, warehouse, table, asked, found.until)
+
+    with _open(tables) as database, _one_at_a_time(tables), database.speaking():
+        found = settled(database)
+        if any(table.kind == "updated_at" for table in tables):
+            tell_of(tables[0].source, found, is_first=not _has_loaded(warehouse, tables[0].source))
+        with database.snapshot():
+            return each(load_one, tables)
+
+
+def reconcile(warehouse: Database, tables: list[Table], asked: Asked, how: How) -> list[Reconciled]:
+    """Compare raw with one snapshot of the source that is taken when no load of it can land; land what was missed.
+
+    Raises:
+        StorehouseError: what failed, a line each.
+    """
+
+    def reconcile_one(table: Table) -> Reconciled:
+        with database.speaking():
+            database.search(schema_of(table))
+        return reconcile_table(database, warehouse, table, asked, how)
 
     with _open(tables) as database, _one_at_a_time(tables), database.speaking(), database.snapshot():
-        return each(load_one, tables)
+        return each(reconcile_one, tables)
+
+
+def _has_loaded(warehouse: Database, source: str) -> bool:
+    with warehouse.speaking():
+        return one_value(warehouse, "select exists (select from raw.loads where source = %s)", [source])
 
 
 def _open(tables: list[Table]) -> Database:
@@ -86,7 +115,7 @@ def _open(tables: list[Table]) -> Database:
     return open_source(tables[0].connection, tables[0].source)
 
 
-def _load_table(shop: Database, warehouse: Database, table: Table, asked: Asked) -> LoadResult:
+def _load_table(shop: Database, warehouse: Database, table: Table, asked: Asked, settled_until: datetime) -> LoadResult:
     with shop.speaking(), shop.transaction():
         columns = source_columns(shop, table)
         columns = as_raw_holds_them(warehouse, table, columns)
@@ -95,8 +124,9 @@ def _load_table(shop: Database, warehouse: Database, table: Table, asked: Asked)
         if table.kind == "updated_at":
             from_, until = starting_point(warehouse, table, asked.interval)
             load.interval_from = from_
-            load.interval_until = _end_of_data(shop, table, from_, until)
-            condition = _condition(table, from_, until, columns[version_of(table)].is_nullable)
+            load.interval_until = end_of_data(shop, table, from_, until)
+            load.settled_until = settled_until
+            condition = within(table, from_, until, columns[version_of(table)].is_nullable)
         op = op_of(shop, table, columns, condition)
 
         def write(load_id: int) -> int:
@@ -110,10 +140,7 @@ def _load_table(shop: Database, warehouse: Database, table: Table, asked: Asked)
 
 @contextmanager
 def _one_at_a_time(tables: list[Table]) -> Iterator[None]:
-    """Snapshots of a source must be compared in the order they were taken: one load at a time, if any is compared."""
-    if all(table.kind != "full" for table in tables):
-        yield
-        return
+    """Snapshots of a source must be compared in the order they were taken: one load or reconciliation at a time."""
     source = tables[0].source
     with only_one("extract", snapshot_lock(source), f"loads of {source}"):
         yield
@@ -122,23 +149,3 @@ def _one_at_a_time(tables: list[Table]) -> Iterator[None]:
 def snapshot_lock(source: str) -> int:
     """The key of the advisory lock of a source's snapshots."""
     return (zlib.crc32(source.encode()) & 0x7FFF_FFFF) << 32 | 0x5EED_0003
-
-
-def _end_of_data(database: Database, table: Table, from_: datetime | None, until: datetime | None) -> datetime | None:
-    """Where the interval ends that may count as read: just after the last change before `until`, or before now."""
-    statement = sql.SQL(
-        "select max({version})::timestamptz + interval '1 microsecond' from {table} "
-        "where {version} < least({until}, now()) and {version} >= {earliest}"
-    ).format(version=sql.Identifier(version_of(table)), table=place_of(table), until=until, earliest=NO_TIME_BEFORE)
-    ends = one_value(database, statement)
-    return max(ends, from_) if ends and from_ else ends or from_
-
-
-def _condition(table: Table, from_: datetime | None, until: datetime | None, is_nullable: bool) -> sql.Composable:
-    version = sql.Identifier(version_of(table))
-    bounds = [sql.SQL("{} >= {}").format(version, from_)] if from_ else []
-    bounds += [sql.SQL("{} < {}").format(version, until)] if until else []
-    if not bounds:
-        return sql.SQL("true")
-    within = sql.SQL("({}) or {} < {}").format(sql.SQL(" and ").join(bounds), version, NO_TIME_BEFORE)
-    return sql.SQL("{} or {} is null").format(within, version) if is_nullable else within
