@@ -20,7 +20,7 @@ endif
 # `$(SELECT)` in a recipe would be read as part of the shell's script. As it is, to make too: it would put in the place of
 # `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.
 $(foreach name,ARGS AS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR HISTORIES \
-	HISTORY_SEED KILLS KILL_SEED META READ SELECT SIZE SOURCE STOREHOUSE_HOME UNTIL VARS,\
+	HISTORY_SEED KILLS KILL_SEED META READ SELECT SIZE SOURCE STOREHOUSE_HOME TABLE UNTIL VARS,\
 	$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 # An option that was given:
 option = $(if $(value $(1)),--$(2)="$$$(1)")
@@ -45,6 +45,11 @@ discover: $(INSTALLED)
 .PHONY: check-source
 check-source: $(INSTALLED)
 	@$(if $(value SOURCE),,$(error Which? make check-source SOURCE=shop))$(BIN)/python -m extract_load check -- "$$SOURCE"
+
+## reconcile  compare what has landed with the databases, and land what loads missed, deletes above all: SOURCE= TABLE= narrow it; ARGS="--dry-run --compare columns"
+.PHONY: reconcile
+reconcile: $(PACKAGES)
+	@$(call given,ARGS) $(BIN)/python -m extract_load reconcile $(if $(value SOURCE),"$$SOURCE") $(call option,TABLE,tables) "$${words[@]}"
 
 ## publish    ratings to Redis (REDIS_URL), daily sales as Parquet (SALES_EXPORT_URL): what changed
 .PHONY: publish

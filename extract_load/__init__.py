@@ -2,16 +2,21 @@
 
 from collections.abc import Collection
 from datetime import UTC, datetime
+from typing import Literal, cast
 
 from extract_load import ledger, tables
-from extract_load.connectors import Asked, connector
+from extract_load.connectors import Asked, How, Reconciled, Reconciles, connector
 from extract_load.ledger import Interval, LoadResult
 from extract_load.tables import Table, tables_of
 from storehouse.core import databases
 from storehouse.core.errors import StorehouseError, telling_no_values
+from storehouse.core.queries import one_value
 from storehouse.core.settings import DEMO, settings
 
-__all__ = ["SOURCES", "LoadResult", "in_use", "is_demo", "load", "partitions", "prepare"]
+__all__ = ["SOURCES", "LoadResult", "in_use", "is_demo", "load", "partitions", "prepare", "reconcile"]
+
+# A daily reconciliation is due after so many: a run a day may begin some hours earlier than yesterday's.
+DUE_HOURS = 20
 
 SOURCES: tuple[str, ...]
 
@@ -79,23 +84,87 @@ def load(
     Raises:
         StorehouseError: what failed, a line each; whatever did not fail was landed.
     """
-    chosen = _known(source)
-    if unknown := set(tables or ()) - {table.name for table in chosen}:
-        known = ", ".join(table.name for table in chosen)
-        raise StorehouseError(f"{source} has no table {', '.join(sorted(unknown))}. It has: {known}.")
+    chosen = _chosen(source, tables)
     if partition is not None and partition not in partitions(source):
         known = ", ".join(filter(None, partitions(source))) or "none"
         raise StorehouseError(f"{source} has no partition {partition}. It has: {known}.")
     interval = Interval(_utc(from_), _utc(until))
     if interval.from_ and interval.until and interval.from_ >= interval.until:
         raise StorehouseError(f"The interval is empty: from {interval.from_} is not before until {interval.until}.")
-    chosen = [table for table in chosen if not tables or table.name in tables]
     settings().place(chosen[0].connection, source)
 
     with databases.open_warehouse() as warehouse:
         ledger.prepare(warehouse)
         asked = Asked(interval, partition, run_id, allow_empty, snapshot)
         return connector(chosen[0].connector).load(warehouse, chosen, asked)
+
+
+@telling_no_values()
+def reconcile(
+    source: str,
+    *,
+    tables: Collection[str] | None = None,
+    compare: Literal["keys", "columns"] | None = None,
+    is_dry: bool = False,
+    is_declared: bool = False,
+    is_due: bool = False,
+    run_id: str | None = None,
+    allow_empty: bool = False,
+) -> list[Reconciled]:
+    """Compare the current rows of raw with a source, and land what its loads have missed; safe as `load` is.
+
+    Args:
+        source: one of `SOURCES`.
+        tables: only these tables of the source; None: all that are read by `updated_at`, of any declaration.
+        compare: `keys` or `columns`; None: as declared, and `columns` of a table that declares `never`.
+        is_dry: land nothing.
+        is_declared: only tables whose declaration asks for it.
+        is_due: of these, only those that were not reconciled within `DUE_HOURS`.
+        run_id: the pipeline run, for the ledger.
+        allow_empty: believe a table that has become empty.
+
+    Returns:
+        What was found of each table.
+
+    Raises:
+        StorehouseError: what failed, a line each; whatever did not fail was landed.
+    """
+    chosen = _chosen(source, tables)
+    if not tables:
+        chosen = [table for table in chosen if table.kind == "updated_at"]
+    with databases.open_warehouse() as warehouse:
+        ledger.prepare(warehouse)
+        if is_declared or is_due:
+            chosen = [table for table in chosen if table.reconcile != "never"]
+        if is_due:
+            chosen = [table for table in chosen if _is_due(warehouse, table)]
+        if not chosen:
+            return []
+        module = connector(chosen[0].connector)
+        if not hasattr(module, "reconcile"):
+            raise StorehouseError(f"{source} can't be reconciled: only a database can add up what it has.")
+        settings().place(chosen[0].connection, source)
+        asked = Asked(Interval(None, None), run_id=run_id, allow_empty=allow_empty)
+        return cast(Reconciles, module).reconcile(warehouse, chosen, asked, How(compare, is_dry))
+
+
+def _is_due(warehouse: databases.Database, table: Table) -> bool:
+    with warehouse.speaking():
+        return one_value(
+            warehouse,
+            "select not exists (select from raw.loads where source = %s and table_name = %s and kind = 'reconcile' "
+            "and started_at > now() - make_interval(hours => %s))",
+            [table.source, table.name, DUE_HOURS],
+        )
+
+
+def _chosen(source: str, names: Collection[str] | None) -> list[Table]:
+    """These tables of a source, or all."""
+    known = _known(source)
+    if unknown := set(names or ()) - {table.name for table in known}:
+        words = ", ".join(table.name for table in known)
+        raise StorehouseError(f"{source} has no table {', '.join(sorted(unknown))}. It has: {words}.")
+    return [table for table in known if not names or table.name in names]
 
 
 def _known(source: str) -> list[Table]:

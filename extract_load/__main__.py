@@ -1,4 +1,4 @@
-"""The command line: `python -m extract_load SOURCE|all`, `discover WHAT`, `check SOURCE`."""
+"""The command line: `python -m extract_load SOURCE|all`, `discover WHAT`, `check SOURCE`, `reconcile [SOURCE]`."""
 
 import argparse
 import logging
@@ -23,6 +23,7 @@ sources, and the variable that says where each is (the environment, or a file in
   prepare          land nothing, create what is missing of the raw schemas
   discover WHAT    print the declaration of a source to paste: of a URL, a variable that holds one, or a source
   check SOURCE     read a bit of each table as a load would, and say what differs from its declaration
+  reconcile        compare what has landed with databases as they are now, and land what loads missed: deletes above all
 Each is declared in models/staging/<source>/_<source>__sources.yml; docs/sources.md explains it.
 
 the warehouse
@@ -62,14 +63,19 @@ Look at a database, an API or a folder, and print the declaration of its tables 
 a value of a row, or a password: what is printed names a variable. A password that is typed here stands in the list of
 processes and in the shell's history; set a variable and give its name instead.
 """
+RECONCILE = """\
+Compare the current rows of raw with a database, row for row, by sums that both servers make. What is gone there lands
+as a delete, what is missing or different here lands as it is read, all in one load of the kind `reconcile`. A line a
+table says what was found. Run it after a load: what the next one reads is left to it. See docs/sources/postgres.md.
+"""
 
 
 def main() -> int:
     """Run the command and return its exit code."""
-    looks = {"discover": _discover, "check": _check}
-    if look := looks.get(next(iter(sys.argv[1:]), "")):
+    others = {"discover": _discover, "check": _check, "reconcile": _reconcile}
+    if other := others.get(next(iter(sys.argv[1:]), "")):
         try:
-            return look(sys.argv[2:])
+            return other(sys.argv[2:])
         except StorehouseError as error:
             print(error, file=sys.stderr)
             return 1
@@ -80,11 +86,7 @@ def main() -> int:
     except StorehouseError as error:  # a declaration is wrong
         print(error, file=sys.stderr)
         return 1
-    logger = logging.getLogger("extract_load")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(_Teller())
-    # What psycopg says of a lost connection is said by us, once.
-    logging.getLogger("psycopg").addHandler(logging.NullHandler())
+    _tell_progress()
     sources = extract_load.SOURCES if arguments.source == "all" else [arguments.source]
     landed, failed = [], []
     try:
@@ -174,6 +176,49 @@ def _check(arguments: list[str]) -> int:
         for words in differs:
             print(f"  {words}")
     return 1 if any(found.values()) else 0
+
+
+def _reconcile(given: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m extract_load reconcile",
+        description=RECONCILE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help="a declared source; without it all databases")
+    parser.add_argument("--tables", nargs="+", metavar="TABLE", help="only these tables of the source")
+    parser.add_argument("--compare", choices=["keys", "columns"], help="instead of what is declared")
+    parser.add_argument("--dry-run", action="store_true", help="land nothing; exit code 1 when anything differs")
+    parser.add_argument("--run-id", metavar="ID", help="of the pipeline run, for raw.loads")
+    parser.add_argument("--allow-empty", action="store_true", help="believe a table that has become empty")
+    arguments = parser.parse_args(given)
+    if arguments.tables and not arguments.source:
+        parser.error("--tables goes with one source")
+    _tell_progress()
+    found, failed = [], False
+    for source in [arguments.source] if arguments.source else extract_load.in_use():
+        try:
+            found += extract_load.reconcile(
+                source,
+                tables=arguments.tables,
+                compare=arguments.compare,
+                is_dry=arguments.dry_run,
+                run_id=arguments.run_id,
+                allow_empty=arguments.allow_empty,
+            )
+        except StorehouseError as error:
+            failed = True
+            print(error, file=sys.stderr, flush=True)
+    if not found and not failed:
+        print("No table is read by updated_at: there is nothing that a load can have missed.")
+    return 1 if failed or (arguments.dry_run and any(table.differences for table in found)) else 0
+
+
+def _tell_progress() -> None:
+    logger = logging.getLogger("extract_load")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(_Teller())
+    # What psycopg says of a lost connection is said by us, once.
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 def _name(text: str) -> str:

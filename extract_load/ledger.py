@@ -41,6 +41,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
 NO_TIME_BEFORE = datetime(1970, 1, 2, tzinfo=UTC)
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class LoadResult(NamedTuple):
@@ -76,9 +77,13 @@ class Progress:
 
 @dataclass
 class Load:
-    """A load in progress: what its ledger row will say. One of many (a file) is not logged on a line of its own.
+    """A load in progress: what its ledger row will say.
 
-    `source_position` is of a table that is read by its change log: where in it the table is known up to.
+    Attributes:
+        kind: how its rows were found, when not as the table is read.
+        settled_until: where the next load begins when that is before the interval's end: transactions were open.
+        is_one_of_many: it is not logged on a line of its own: a file, or one that its caller tells of.
+        source_position: of a table that is read by its change log, up to where in it the table is known.
     """
 
     table: Table
@@ -89,6 +94,8 @@ class Load:
     checksum: str | None = None
     is_one_of_many: bool = False
     source_position: str | None = None
+    kind: str | None = None
+    settled_until: datetime | None = None
     bytes: int = 0
     members: set[str] = field(default_factory=set)
     _crc: int = 0
@@ -152,7 +159,9 @@ def record(warehouse: Database, load: Load, load_id: int, rows: int) -> None:
     # The load's id, unless one that was drawn later is there already.
     position = one_value(warehouse, "select greatest(%s, max(position) + 1) from raw.loads", [load_id])
     warehouse.execute(
-        "insert into raw.loads values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now(), clock_timestamp(), %s, %s, %s)",
+        "insert into raw.loads (load_id, source, table_name, partition, interval_from, interval_until, settled_until, "
+        "kind, rows, bytes, checksum, run_id, position, source_position, started_at, finished_at) "
+        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, now(), clock_timestamp())",
         [
             load_id,
             load.table.source,
@@ -160,7 +169,8 @@ def record(warehouse: Database, load: Load, load_id: int, rows: int) -> None:
             load.partition,
             load.interval_from,
             load.interval_until,
-            load.table.kind,
+            load.settled_until,
+            load.kind or load.table.kind,
             rows,
             load.bytes,
             load.fingerprint,
@@ -248,7 +258,9 @@ def watermark(warehouse: Database, table: Table, partition: str | None = None) -
             from (
                 select unnest(range_agg(tstzrange(interval_from, ended_at))) as covered
                 from raw.loads
-                cross join lateral (select least(interval_until, finished_at + interval '1 day') as ended_at) as ended
+                cross join lateral (
+                    select least(interval_until, settled_until, finished_at + interval '1 day') as ended_at
+                ) as ended
                 where source = %s and table_name = %s and partition is not distinct from %s
                   and interval_until >= %s and (interval_from <= ended_at or interval_from is null)
             ) as stretches
@@ -269,13 +281,13 @@ def starting_point(warehouse: Database, table: Table, asked: Interval, partition
     return Interval(min(from_, asked.until) if from_ and asked.until else from_, asked.until)
 
 
-def each(load_one: Callable[[Item], LoadResult | list[LoadResult] | None], items: Iterable[Item]) -> list[LoadResult]:
+def each(load_one: Callable[[Item], Result | list[Result] | None], items: Iterable[Item]) -> list[Result]:
     """Load every item, those after a failure too; None is an item that had nothing to land, a list one of many tables.
 
     Raises:
         StorehouseError: what failed, a line each, after the others were landed.
     """
-    results: list[LoadResult] = []
+    results: list[Result] = []
     failures: dict[str, StorehouseError] = {}
     for item in items:
         try:
@@ -299,15 +311,16 @@ def prepare(warehouse: Database) -> None:
         StorehouseError: something is missing and the role may not create it.
     """
     with warehouse.speaking():
-        wanted = [*LEDGER, *(f"{table.schema}.{table.name}" for table in tables.TABLES)]
+        raw = [f"{table.schema}.{table.name}" for table in tables.TABLES]
+        wanted = [*LEDGER, *raw, *(f"{name}._supersedes" for name in raw)]
         there = {
             name
             for (name,) in warehouse.execute(
                 # Not by to_regclass: that needs the use of the schema.
                 "select nspname || '.' || name from pg_namespace join (select relnamespace, relname from pg_class "
                 "union all select pronamespace, proname from pg_proc "
-                "union all select relnamespace, relname || '.' || attname from pg_attribute "
-                "join pg_class on pg_class.oid = attrelid where attname = 'source_position') as named (schema, name) "
+                "union all select relnamespace, relname || '.' || attname from pg_class join pg_attribute on attrelid = "
+                "pg_class.oid where attname in ('settled_until', 'source_position', '_supersedes')) as named (schema, name) "
                 "on pg_namespace.oid = schema where nspname || '.' || name = any(%s)",
                 [wanted],
             )
@@ -326,8 +339,10 @@ def prepare(warehouse: Database) -> None:
                 for table in tables.TABLES:
                     if f"{table.schema}.{table.name}" not in there:
                         columns = _columns(table)
-                        required = columns.keys() - table.columns.keys() - {"_partition"}
+                        required = columns.keys() - table.columns.keys() - {"_partition", *_SUPERSEDES}
                         shape(warehouse, table.schema, table.name, columns, required)
+                    elif f"{table.schema}.{table.name}._supersedes" not in there:
+                        shape(warehouse, table.schema, table.name, _SUPERSEDES)
         except errors.InsufficientPrivilege as error:
             raise StorehouseError(
                 f"The raw schemas are not complete in {warehouse.where}, and this role may not create them: "
@@ -358,13 +373,18 @@ def shape(
 
 
 _RAW = Path(__file__).with_name("raw.sql")
-# What raw.sql makes; the column is its newest.
-LEDGER = ("raw.shape", "raw.load_ids", "raw.loads", "raw.loads_position_key", "raw.loads.source_position")
+# What raw.sql makes; its newest stand last.
+LEDGER = (
+    *("raw.shape", "raw.load_ids", "raw.loads", "raw.loads_position_key"),
+    *("raw.loads.source_position", "raw.loads.settled_until"),
+)
+# Of a row that reconciliation landed: the version that it counts as at least, the greatest that had landed of its key.
+_SUPERSEDES = {"_supersedes": "timestamptz"}
 
 
 def _columns(table: Table) -> dict[str, str]:
     """The columns of a raw table before anything was landed."""
-    return table.declaration.lands_in | {"_load_id": "bigint", "_row": "bigint", "_op": "text"}
+    return table.declaration.lands_in | {"_load_id": "bigint", "_row": "bigint", "_op": "text"} | _SUPERSEDES
 
 
 def _tell_of_drift(warehouse: Database, load: Load, load_id: int) -> None:

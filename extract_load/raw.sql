@@ -29,7 +29,9 @@ begin
             -- In the order of commits. An id is drawn when its load begins.
             position bigint not null unique,
             -- Of a table that is read by its change log: up to where in it the table is known.
-            source_position text
+            source_position text,
+            -- Where the next load begins when that is before the interval's end: transactions were open at the source.
+            settled_until timestamptz
         );
     elsif to_regclass('raw.loads_position_key') is null then
         -- Of an earlier version, whose ids were in the order of commits, and whose raw tables had a key.
@@ -53,6 +55,7 @@ begin
     end if;
     -- Of an earlier version.
     alter table raw.loads add column if not exists source_position text;
+    alter table raw.loads add column if not exists settled_until timestamptz;
 end
 $$;
 

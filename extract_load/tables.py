@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from extract_load.declarations import STAGING, Declared, read_declarations
-from extract_load.declarations.common import Declaration, Kind
+from extract_load.declarations.common import Declaration, Kind, Reconcile
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Table:
         columns: for a database table, the columns that the source must have, with the type that raw gives them as
             long as nothing was landed; then the source's own types hold.
         optional: those of `columns` that the source may lack.
+        reconcile: what of it is compared with the source once a day: `never`, `keys` or `columns`.
         members: what a record of an API or a file should have; records with others land too, with a message.
         partitions: what is read, and has its watermark, on its own.
         partition_by: the parameter with which an API is asked for a partition.
@@ -45,6 +46,7 @@ class Table:
     deleted: str | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
+    reconcile: Reconcile = "never"
     members: frozenset[str] = frozenset()
     partitions: tuple[str | None, ...] = (None,)
     partition_by: str | None = None
@@ -103,6 +105,7 @@ def _table(declared: Declared) -> Table:
         deleted=said.deleted,
         columns=said.columns if isinstance(said.columns, Mapping) else {},
         optional=tuple(getattr(said, "optional", ())),
+        reconcile=getattr(said, "reconcile", "never"),
         members=frozenset() if isinstance(said.columns, Mapping) else frozenset(said.columns),
         partitions=tuple(partitions),
         partition_by=by,

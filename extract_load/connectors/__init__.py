@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 from extract_load.declarations import GROUP, MODELS
 from extract_load.ledger import Interval, LoadResult
@@ -52,8 +52,64 @@ class Found(NamedTuple):
     unsure: dict[str, str]
 
 
+class How(NamedTuple):
+    """How tables are reconciled with their source.
+
+    Attributes:
+        compare: `keys`: which keys live, and their versions; `columns`: the promised columns too; None: as is declared.
+        is_dry: say what differs, and land nothing.
+    """
+
+    compare: Literal["keys", "columns"] | None = None
+    is_dry: bool = False
+
+
+class Reconciled(NamedTuple):
+    """What comparing raw's current rows of a table with its source found.
+
+    Attributes:
+        table: its label, such as `shop.orders`.
+        compare: what was compared, `keys` or `columns`.
+        at_source: living rows at the source.
+        in_raw: living rows in raw.
+        found: rows that differ, by how they do, in words that say why they may have been missed.
+        unread: rows that changed at the source since the last load, which the next one reads.
+        load: what was landed; None in a dry run.
+        keys: hashes of the keys of some of the rows that differ.
+        key_hash: the SQL that makes such a hash, here and at the source.
+    """
+
+    table: str
+    compare: str
+    at_source: int
+    in_raw: int
+    found: dict[str, int]
+    unread: int
+    load: LoadResult | None
+    keys: list[int]
+    key_hash: str
+
+    @property
+    def differences(self) -> int:
+        """How many rows differ, without those that the next load reads."""
+        return sum(self.found.values())
+
+    @property
+    def line(self) -> str:
+        """What it found, for people, and where to look next."""
+        if found := ", ".join(f"{rows:,} {words}" for words, rows in self.found.items()):
+            look = "nothing was landed"
+            if self.load:
+                look = f"see them: select * from raw_{self.table} where _load_id = {self.load.load_id}"
+            found = f"{self.differences:,} differed: {found}; {look}"
+        else:
+            found = f"as at the source, {self.compare} of {self.at_source:,} rows"
+        unread = f"; {self.unread:,} more changed since the last load: the next one reads them" if self.unread else ""
+        return f"{self.table}: {found}{unread}"
+
+
 class Connector(Protocol):
-    """What a connector's module has."""
+    """What a connector's module has. One whose source can be reconciled has `reconcile` too (`Reconciles`)."""
 
     def ready(self, tables: list[Table], until: datetime | None, from_: datetime | None) -> str | None:
         """What the source of these tables still lacks before it can be read up to `until`, in words; None: nothing.
@@ -85,6 +141,18 @@ class Connector(Protocol):
 
         Raises:
             StorehouseError: it can't be read at all.
+        """
+        ...
+
+
+class Reconciles(Protocol):
+    """What the module of a connector has whose sources can compute sums."""
+
+    def reconcile(self, warehouse: Database, tables: list[Table], asked: Asked, how: How) -> list[Reconciled]:
+        """Compare raw with the source, and land what was missed by `ledger.land`, in loads of the kind `reconcile`.
+
+        Raises:
+            StorehouseError: what failed, a line each.
         """
         ...
 

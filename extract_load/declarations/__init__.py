@@ -26,7 +26,7 @@ from storehouse.core.settings import PROJECT
 STAGING = PROJECT / "models" / "staging"
 
 # What `python -m extract_load` takes in the place of a source.
-RESERVED = ("all", "prepare", "discover", "check")
+RESERVED = ("all", "prepare", "discover", "check", "reconcile")
 # Other packages bring connectors with entry points of this group.
 GROUP = "storehouse.connectors"
 

@@ -11,7 +11,7 @@ from extract_load.declarations.mistakes import Wrong
 from storehouse.core.settings import VARIABLE
 
 # Columns that raw gives itself.
-OWN_COLUMNS = {"_load_id", "_row", "_op", "_partition", "_file", "_line"}
+OWN_COLUMNS = {"_load_id", "_row", "_op", "_supersedes", "_partition", "_file", "_line"}
 # What else of a record can be personal than its members: the text of one that could not be read.
 UNREADABLE = "_unreadable"
 
@@ -21,6 +21,7 @@ Words = Annotated[str, Field(min_length=1)]
 Names = Annotated[list[Words], Field(min_length=1)]
 Type = Literal["text", "boolean", "integer", "numeric", "timestamptz"]
 Kind = Literal["updated_at", "interval", "full", "change_log"]
+Reconcile = Literal["never", "keys", "columns"]
 Variable = Annotated[str, Field(pattern=f"^{VARIABLE.pattern}$")]
 # Messages hide what variables of such names hold.
 Secret = Annotated[str, Field(pattern=r"^[A-Z0-9_]*(PASSWORD|SECRET|TOKEN|KEY)$")]

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from extract_load.declarations.common import Declaration, Strict, Type, Words
+from extract_load.declarations.common import Declaration, Reconcile, Strict, Type, Words
 from extract_load.declarations.mistakes import Wrong
 
 
@@ -33,6 +33,9 @@ class Postgres(Declaration, frozen=True):
         min_length=1, description="names and types, such as {order_id: text}; text takes any type"
     )
     optional: list[str] = Field(default_factory=list, description="those of the columns that the source may lack")
+    reconcile: Reconcile = Field(
+        default="never", description="what is compared with the source once a day: never, keys or columns"
+    )
 
     publication: Words = Field(
         default="storehouse", description="of a table that is read by change_log, the publication that has it"
@@ -62,11 +65,15 @@ class Postgres(Declaration, frozen=True):
         if self.read == "full":
             if self.version:
                 yield Wrong("version", "leave it out: a table that is read in full is compared with what has landed")
+            if self.reconcile != "never":
+                yield Wrong("reconcile", "leave it out: a table that is read in full is compared with every load")
             if self.statistics:
                 yield Wrong("statistics", "leave it out: of a table that is read in full only the differences land")
         elif self.read == "change_log":
             if self.version:
                 yield Wrong("version", "leave it out: the source's own log says which change is the last")
+            if self.reconcile != "never":
+                yield Wrong("reconcile", "leave it out: the source's own log has every change")
             if self.statistics:
                 yield Wrong(
                     "statistics", "leave it out: a change log has no time of change by which they could be compared"

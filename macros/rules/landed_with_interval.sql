@@ -4,7 +4,7 @@
         is what its load brought: a column that the source gained later has none in it. No more than these columns: another of
         the source's may have a name that we give to one of ours.
     -#}
-    {%- set names = columns.split() + ['_load_id', '_row'] -%}
+    {%- set names = columns.split() + ['_load_id', '_row', '_supersedes'] -%}
     {%- set is_unit_test = model.resource_type == 'unit_test' -%}
     select
         {%- for name in names %}

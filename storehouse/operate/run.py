@@ -71,12 +71,18 @@ def _land(run_id: str) -> list[str]:
         say("extract-load", f"{source:<12}reading")
         try:
             loads = extract_load.load(source, run_id=run_id)
+            found = extract_load.reconcile(source, is_declared=True, run_id=run_id)
         except StorehouseError as error:
             failures.append(f"{source}: {error}")
             say("extract-load", f"{source} FAILED: {error}")
             continue
         rows = sum(load.rows for load in loads)
         say("extract-load", f"{source:<12}{rows:>10,} rows in {len(loads)} loads, {time.monotonic() - began:.1f} s")
+        if found:
+            missed = sum(table.differences for table in found)
+            say(
+                "extract-load", f"{source:<12}{missed:>10,} rows that loads had missed, in {len(found)} tables compared"
+            )
     return failures
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import Param, TriggerRule, task, task_group
 
-from extract_load import in_use, load, partitions
+from extract_load import in_use, load, partitions, reconcile
 from storehouse.core.settings import settings
 from storehouse.core.task_names import BUILD, LARGE_BUILD
 from storehouse.orchestrate.defaults import SOURCES_POOL, build_params, no_vain_retries
@@ -38,7 +38,7 @@ def extract_load(
     dag_run: Any = None,
     params: Any = None,
 ) -> dict[str, int]:
-    """Land a part; returns rows by table. Safe to repeat."""
+    """Land a part, and once a day what reconciliation finds; returns rows by table. Safe to repeat."""
     source, _, partition = part.partition("/")
     rows = Counter[str]()
     from_, until = (params[name] and datetime.fromisoformat(params[name]) for name in ("from", "until"))
@@ -46,6 +46,9 @@ def extract_load(
     with no_vain_retries():
         for landed in load(source, from_, until or data_interval_end, partition=partition or None, run_id=run_id):
             rows[landed.table] += landed.rows
+        for found in reconcile(source, is_due=True, run_id=run_id):
+            if found.load:
+                rows[found.load.table] += found.load.rows
     return dict(rows)
 
 

@@ -279,7 +279,7 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
         "shop",
         of_table("orders", partitions={"region": ["us"]}),
         "shop.orders: partitions: there is no such field here; there are connector, connection, key, person, refused, "
-        "freshness, statistics, read, version, deleted, columns, schema, table, optional",
+        "freshness, statistics, read, version, deleted, columns, schema, table, optional, reconcile",
     ),
     "partitions without their parameter": (
         "marketplace",
@@ -317,7 +317,7 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
         "shop",
         of_table("orders", primary_key=["order_id"]),
         "shop.orders: primary_key: there is no such field here; there are connector, connection, key, person, refused, "
-        "freshness, statistics, read, version, deleted, columns, schema, table, optional",
+        "freshness, statistics, read, version, deleted, columns, schema, table, optional, reconcile",
     ),
     "a field with a slip of the pen": (
         "shop",
@@ -362,6 +362,22 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
         "shop",
         of_table("products", statistics={"price": "number"}),
         "shop.products: statistics: leave it out: of a table that is read in full only the differences land",
+    ),
+    "a reconciliation of another kind": (
+        "shop",
+        of_table("orders", reconcile="daily"),
+        "shop.orders: reconcile: it must be 'never', 'keys' or 'columns'; it is what is compared with the source once "
+        "a day: never, keys or columns",
+    ),
+    "a reconciliation of a table that is read in full": (
+        "shop",
+        of_table("products", reconcile="keys"),
+        "shop.products: reconcile: leave it out: a table that is read in full is compared with every load",
+    ),
+    "a source that is called as a command": (
+        "shop",
+        lambda source: source.update(name="reconcile", schema="raw_reconcile"),
+        "reconcile: name: reconcile is a word of the command; choose another",
     ),
     "a person of no column": (
         "shop",

@@ -27,7 +27,7 @@ def holds(connection: psycopg.Connection, key: int) -> int:
 
 @pytest.mark.parametrize(
     ("key", "tables"),
-    [(LEDGER_LOCK, ["orders"]), (snapshot_lock("shop"), ["products"])],
+    [(LEDGER_LOCK, ["orders"]), (snapshot_lock("shop"), ["orders"])],
     ids=["the ledger", "the snapshots"],
 )
 def test_a_load_says_who_holds_the_lock_that_it_waits_for_and_gives_up_in_time(shop, configure, key, tables):

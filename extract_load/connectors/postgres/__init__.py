@@ -1,7 +1,8 @@
 """A PostgreSQL database: COPY out of one snapshot, COPY into the warehouse; rows never become Python objects.
 
-`catalog` has a table's columns and the types that they land as, `source_rows` and `landing` the two ends of a load, and
-`looks` is what `discover` and `check` see.
+`catalog` has a table's columns and the types that they land as, `source_rows` and `landing` the two ends of a load,
+`intervals` what a load by `updated_at` reads, `reconcile` compares raw with the source, and `looks` is what `discover`
+and `check` see.
 docs/sources/postgres.md has every field of the declaration.
 """
 
@@ -10,19 +11,21 @@ from functools import partial
 
 from psycopg import sql
 
-from extract_load.connectors import Asked
+from extract_load.connectors import Asked, How, Reconciled
 from extract_load.connectors.postgres import change_log
 from extract_load.connectors.postgres.catalog import place_of, schema_of
+from extract_load.connectors.postgres.intervals import end_of_data, settled, tell_of, within
 from extract_load.connectors.postgres.landing import adapt_raw, append_differences, as_raw_holds_them, make_landing
 from extract_load.connectors.postgres.looks import check, discover
+from extract_load.connectors.postgres.reconcile import reconcile_table
 from extract_load.connectors.postgres.source_rows import copy_across, op_of, source_columns, version_of
-from extract_load.ledger import NO_TIME_BEFORE, Load, LoadResult, each, land, one_at_a_time, starting_point
+from extract_load.ledger import Load, LoadResult, each, land, one_at_a_time, starting_point
 from extract_load.tables import Table
 from storehouse.core.databases import Database, open_source
 from storehouse.core.errors import StorehouseError, TransientError
 from storehouse.core.queries import one_value
 
-__all__ = ["check", "discover", "load", "ready"]
+__all__ = ["check", "discover", "load", "ready", "reconcile"]
 
 READ_WITHIN = 40  # seconds, the question whether it is ready, which might wait for a lock for ever
 
@@ -64,16 +67,21 @@ def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadRes
 
     `updated_at` tables: without `until`, all rows from the watermark on. The interval that the ledger records ends
     after the last version that was seen, and never beyond `until` or the source's clock: a row dated in the future,
-    or a source whose clock is not ours, can't move the watermark past rows that are still to come. Rows without a
-    version, or with one before `NO_TIME_BEFORE`, belong to no interval: they are landed each time.
+    or a source whose clock is not ours, can't move the watermark past rows that are still to come. Nor does it move
+    past the beginning of the oldest transaction that is open there (`Settled`): what that commits is read by the next
+    load. Rows without a version, or with one before `NO_TIME_BEFORE`, belong to no interval: they are landed each time.
 
     Raises:
         StorehouseError: what failed, a line each.
     """
 
     def read_snapshot() -> list[LoadResult]:
-        with _open(tables) as database, database.speaking(), database.snapshot():
-            return each(partial(_load_table, database, warehouse, asked), others)
+        with _open(tables) as database, database.speaking():
+            found = settled(database)
+            if any(table.kind == "updated_at" for table in others):
+                tell_of(tables[0].source, found, is_first=not _has_loaded(warehouse, tables[0].source))
+            with database.snapshot():
+                return each(partial(_load_table, database, warehouse, asked, found.until), others)
 
     logged = [table for table in tables if table.kind == "change_log"]
     others = [table for table in tables if table.kind != "change_log"]
@@ -83,12 +91,33 @@ def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadRes
         return each(lambda part: part(), parts)
 
 
+def reconcile(warehouse: Database, tables: list[Table], asked: Asked, how: How) -> list[Reconciled]:
+    """Compare raw with one snapshot of the source that is taken when no load of it can land; land what was missed.
+
+    Raises:
+        StorehouseError: what failed, a line each.
+    """
+
+    def reconcile_one(table: Table) -> Reconciled:
+        with database.speaking():
+            database.search(schema_of(table))
+        return reconcile_table(database, warehouse, table, asked, how)
+
+    with _open(tables) as database, one_at_a_time(tables), database.speaking(), database.snapshot():
+        return each(reconcile_one, tables)
+
+
+def _has_loaded(warehouse: Database, source: str) -> bool:
+    with warehouse.speaking():
+        return one_value(warehouse, "select exists (select from raw.loads where source = %s)", [source])
+
+
 def _open(tables: list[Table]) -> Database:
     """The database of the tables of one source."""
     return open_source(tables[0].connection, tables[0].source)
 
 
-def _load_table(shop: Database, warehouse: Database, asked: Asked, table: Table) -> LoadResult:
+def _load_table(shop: Database, warehouse: Database, asked: Asked, settled_until: datetime, table: Table) -> LoadResult:
     with shop.speaking():
         shop.search(schema_of(table))
     with shop.speaking(), shop.transaction():
@@ -99,8 +128,9 @@ def _load_table(shop: Database, warehouse: Database, asked: Asked, table: Table)
         if table.kind == "updated_at":
             from_, until = starting_point(warehouse, table, asked.interval)
             load.interval_from = from_
-            load.interval_until = _end_of_data(shop, table, from_, until)
-            condition = _condition(table, from_, until, columns[version_of(table)].is_nullable)
+            load.interval_until = end_of_data(shop, table, from_, until)
+            load.settled_until = settled_until
+            condition = within(table, from_, until, columns[version_of(table)].is_nullable)
         op = op_of(shop, table, columns, condition)
 
         def write(load_id: int) -> int:
@@ -110,23 +140,3 @@ def _load_table(shop: Database, warehouse: Database, asked: Asked, table: Table)
             return append_differences(warehouse, table, columns, load_id, asked.allow_empty) if is_compared else rows
 
         return land(warehouse, load, write, lambda load_id: adapt_raw(warehouse, table, columns, load_id))
-
-
-def _end_of_data(database: Database, table: Table, from_: datetime | None, until: datetime | None) -> datetime | None:
-    """Where the interval ends that may count as read: just after the last change before `until`, or before now."""
-    statement = sql.SQL(
-        "select max({version})::timestamptz + interval '1 microsecond' from {table} "
-        "where {version} < least({until}, now()) and {version} >= {earliest}"
-    ).format(version=sql.Identifier(version_of(table)), table=place_of(table), until=until, earliest=NO_TIME_BEFORE)
-    ends = one_value(database, statement)
-    return max(ends, from_) if ends and from_ else ends or from_
-
-
-def _condition(table: Table, from_: datetime | None, until: datetime | None, is_nullable: bool) -> sql.Composable:
-    version = sql.Identifier(version_of(table))
-    bounds = [sql.SQL("{} >= {}").format(version, from_)] if from_ else []
-    bounds += [sql.SQL("{} < {}").format(version, until)] if until else []
-    if not bounds:
-        return sql.SQL("true")
-    within = sql.SQL("({}) or {} < {}").format(sql.SQL(" and ").join(bounds), version, NO_TIME_BEFORE)
-    return sql.SQL("{} or {} is null").format(within, version) if is_nullable else within

@@ -1,6 +1,6 @@
 """The source's end of a load: the columns as declared, how a row says that it is deleted, and its rows by COPY."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from psycopg import errors, sql
 from psycopg.abc import Buffer, PQGen
@@ -101,22 +101,34 @@ def copy_across(
     target: sql.Composable,
 ) -> int:
     """COPY the rows of this condition into a table of the warehouse, with what raw adds to them; returns how many."""
-    # Nobody touches them on their way.
-    statement = sql.SQL(
-        "copy (select {}, {}::bigint, row_number() over (), {} from {} where {}) to stdout (format binary)"
-    ).format(selected(columns), load_id, op, place_of(table), condition)
+    statement = sql.SQL("select {}, {}::bigint, row_number() over (), {} from {} where {}").format(
+        selected(columns), load_id, op, place_of(table), condition
+    )
     landing = copy_into(target, [*columns, "_load_id", "_row", "_op"], binary=True)
+    return copy_query(shop, warehouse, table, statement, landing, load.account)
+
+
+def copy_query(
+    shop: Database,
+    warehouse: Database,
+    table: Table,
+    query: sql.Composed,
+    into: sql.Composed,
+    account: Callable[[bytes], None] = lambda block: None,
+) -> int:
+    """What a query at the source gives, by a COPY in binary form of the warehouse's; returns how many rows."""
+    # Nobody touches them on their way.
     words = too_large(table)
     with warehouse.cursor() as cursor:
         with (
-            cursor.copy(landing) as sink,
+            cursor.copy(into) as sink,
             shop.speaking({errors.ProgramLimitExceeded: words}),
-            shop.cursor().copy(statement),
+            shop.cursor().copy(sql.SQL("copy ({}) to stdout (format binary)").format(query)),
         ):
             for block in _blocks(shop, words):
                 with warehouse.speaking():
                     sink.write(block)
-                load.account(block)
+                account(block)
         return cursor.rowcount
 
 

@@ -13,7 +13,9 @@
 with loads as (
 
     select * from {{ converge.touched_rows(ref('int_loads__profiled'), 'source', 'table_name', 'day') }} as touched
-    where column_name != '*'
+    where
+        column_name != '*'
+        and kind != 'reconcile'
 
 ),
 

@@ -2,6 +2,7 @@
     Grain: one row per table and day on which at least one row changed.
     Overlaps, replays and backfills land rows again: of each hour and partition, the load with most rows counts.
     The differences of a table that is read in full land once: all its loads count.
+    What reconciliation lands are changes of other days, and counts in none.
 #}
 {{ config(unique_key=['source', 'table_name', 'day']) }}
 
@@ -12,7 +13,9 @@
 with hours as (
 
     select * from {{ converge.touched_rows(ref('int_loads__profiled'), 'source', 'table_name', 'day') }} as touched
-    where column_name = '*'
+    where
+        column_name = '*'
+        and kind != 'reconcile'
 
 ),
 

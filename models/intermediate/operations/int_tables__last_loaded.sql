@@ -1,4 +1,4 @@
-{# Grain: one row per table that was ever loaded: its last load, even if that load had no rows. #}
+{# Grain: one row per table that was ever loaded: its last load, even if that load had no rows. Reconciliations are none. #}
 {{ config(
     unique_key=['source', 'table_name'],
     incremental_strategy='upsert',
@@ -14,3 +14,4 @@ select
     started_at,
     finished_at
 from {{ ref('landed_ledger__loads') }}
+where kind != 'reconcile'
