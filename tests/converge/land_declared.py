@@ -1,4 +1,4 @@
-"""`python -m tests.converge.land_declared FOLDER`: land the shop as FOLDER declares it, as a process to be killed."""
+"""`python -m tests.converge.land_declared FOLDER [reconcile]`: land the shop so declared, in a process to kill."""
 
 import sys
 from pathlib import Path
@@ -8,3 +8,5 @@ from extract_load import tables
 
 tables.STAGING = Path(sys.argv[1])
 extract_load.load("shop", allow_empty=True)
+if sys.argv[2:]:
+    extract_load.reconcile("shop", compare="columns", allow_empty=True)
