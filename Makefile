@@ -81,7 +81,7 @@ bench-airflow: $(PACKAGES) start target/manifest.json
 fuzz: $(PACKAGES)
 	@$(call given,ARGS) HISTORIES="$${HISTORIES:-20}" $(BIN)/python -m pytest tests/converge$(if $(value READ),/test_from_the_source.py) -s "$${words[@]}"
 
-## chaos      kill dbt, extract-load, the parts of Airflow and the server at random moments: KILLS=100, KILL_SEED=
+## chaos      kill dbt, extract-load, readers of a change log, the parts of Airflow and the server: KILLS=100, KILL_SEED=
 .PHONY: chaos
 chaos: $(PACKAGES)
 	@$(call given,ARGS) KILLS="$${KILLS:-50}" $(BIN)/python -m pytest tests/chaos -s "$${words[@]}"

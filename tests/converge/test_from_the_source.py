@@ -6,12 +6,12 @@ READ=full,updated_at plays these ways of reading alone. HISTORIES=n plays more o
 
 import os
 import random
-import re
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -21,18 +21,21 @@ import psycopg
 import pytest
 import warm
 from examples_in_project import of_dbt
+from histories import Landed, Record
 from houses import MODELS_ALONE, House, build_house
 from oracle import QUERIES, Oracle, differences
 from psycopg.conninfo import conninfo_to_dict
 from shop_histories import (
+    DAY_ZERO,
     GONE,
     KEY_COLUMNS,
     UNSTAMPED,
     Differences,
     Key,
     Shop,
-    as_landed,
     compare,
+    current,
+    declare,
     terminate,
     values_of,
 )
@@ -71,19 +74,6 @@ class Way(NamedTuple):
     reconciles: bool = False
     has_marts: bool = True
 
-    @property
-    def current(self) -> dict[str, str]:
-        """For each table, the order by which the first of a key's rows in raw is its current one."""
-        landed_last = "_load_id desc, _row desc"
-        # A tombstone of reconciliation has the version of what it buries, any other row of it that or its own.
-        is_gone = "_op = 'd' and _supersedes is not null"
-        version = f"case when {is_gone} then _supersedes else greatest(_supersedes, updated_at) end"
-        by_version = f"{version} desc nulls last, {landed_last}"
-        return {
-            table: landed_last if self.read != "updated_at" or table == "products" else by_version
-            for table in KEY_COLUMNS
-        }
-
 
 # What can end a load, and how often.
 FAULTS = ["the load"] * 3 + ["its process", "the shop's backend", "the warehouse's backend", "the shop's server"]
@@ -98,6 +88,26 @@ WAYS = {
     "change_log": Way("change_log"),
 }
 CHOSEN = [name for name in os.environ.get("READ", ",".join(WAYS)).split(",") if name]
+
+
+def as_landed(shop: str) -> Landed:
+    """The source as it stands, as if one load had landed all of it and nothing else ever had been."""
+    landed = Landed()
+    landed.intervals[1] = DAY_ZERO - timedelta(days=365), datetime.now(UTC)
+    with psycopg.connect(shop, row_factory=psycopg.rows.dict_row) as source:
+        source.execute("set timezone to 'UTC'")
+        for table, key in KEY_COLUMNS.items():
+            found = source.execute(f"select * from {table} where deleted_at is null").fetchall()
+            for row in found:
+                row |= {
+                    name: str(row[name])
+                    for name in {*key, "order_id", "customer_id"} & row.keys() - {"line_number"}
+                    if row[name] is not None
+                }
+                row["updated_at"] = row["updated_at"] or DAY_ZERO
+            records = [Record(f"shop.{table}", row) for row in found]
+            landed.rows[f"shop.{table}"] = [(1, number, record) for number, record in enumerate(records, start=1)]
+    return landed
 
 
 class Killed(BaseException):
@@ -223,7 +233,7 @@ class History:
             elif fault == "its process":
                 # It is killed outright: nothing of ours ends in order.
                 given = [str(tables.STAGING), *(["reconcile"] if self.way.reconciles else [])]
-                warm.run("tests.converge.land_declared", *given, env=dict(os.environ), timeout=delay)
+                warm.run("tests.land_declared", *given, env=dict(os.environ), timeout=delay)
             else:
                 killer = threading.Timer(delay, self.kill, [fault])
                 killer.start()
@@ -248,7 +258,7 @@ class History:
 
     def differences(self) -> Differences:
         """Raw against the shop, as both are now."""
-        return compare(self.house.shop, self.house.warehouse, self.way.current)
+        return compare(self.house.shop, self.house.warehouse, current(self.way.read))
 
     def told(self, keys: set[Key]) -> str:
         """What happened to some of these keys, for the message of a failure."""
@@ -298,11 +308,9 @@ def declared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 def read_otherwise(project: Path, read: str) -> Path:
-    """Declare the shop's tables to be read in this way, as docs/sources.md says."""
+    """Read the shop's tables in this way."""
     folder = project / "models" / "staging" / "shop"
-    declaration = folder / "_shop__sources.yml"
-    text = declaration.read_text().replace("read: updated_at", f"read: {read}")
-    declaration.write_text(re.sub(r"^ +(version|statistics): .*\n", "", text, flags=re.MULTILINE))
+    declare(folder, read)
     # Then the order of the loads is the order of the versions.
     version = "'version': ['_load_id', '_row']"
     for name in ("customers", "orders", "order_items", "payments"):
