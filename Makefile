@@ -66,6 +66,11 @@ bench: $(PACKAGES)
 bench-extract: $(PACKAGES)
 	@$(call given,ARGS) $(BIN)/python -m bench.extract_load "$${words[@]}"
 
+## bench-reconcile  what it costs to compare 2 million orders with their source, and to find 1,000 differences; ARGS="--orders 10000000 --rounds 3"
+.PHONY: bench-reconcile
+bench-reconcile: $(PACKAGES)
+	@$(call given,ARGS) $(BIN)/python -m bench.reconcile "$${words[@]}"
+
 ## bench-airflow  what Airflow costs on top of dbt: bare, Cosmos LOCAL, WATCHER, ours; after `make run`
 .PHONY: bench-airflow
 bench-airflow: $(PACKAGES) start target/manifest.json

@@ -14,7 +14,7 @@ from statistics import median
 import psycopg
 
 from bench.extract_load import COLUMNS, Cost, Scene, command, empty, make_orders, servers, vacuum
-from storehouse.core.queries import as_sql
+from storehouse.core.queries import as_sql, one_value
 
 DELETE = "delete from orders where order_id in (select order_id from orders order by random() limit 400)"
 INSERT = f"""
@@ -48,6 +48,8 @@ def main() -> None:
                 taken[f"{compare}, nothing differs"] = command(scene, ["reconcile", *TABLE, "--compare", compare])
                 spoil(scene)
                 taken[f"{compare}, 1,000 differ"] = command(scene, ["reconcile", *TABLE, "--compare", compare])
+                # Some changes are of the same row.
+                assert 990 <= landed(scene) <= 1000
             for name, cost in taken.items():
                 costs.setdefault(name, []).extend([cost] * (number > 0))
             print(f"round {number}", flush=True)
@@ -55,6 +57,12 @@ def main() -> None:
     for name, found in costs.items():
         cost = Cost(*map(median, zip(*found, strict=True)))
         print(f"{name:<28}{cost.wall:>8.2f}{cost.clients:>9.2f}{cost.servers:>9.2f}{cost.memory:>6.0f}")
+
+
+def landed(scene: Scene) -> int:
+    """How many rows the last reconciliation landed."""
+    with psycopg.connect(scene.warehouse.conninfo(WAREHOUSE)) as warehouse:
+        return one_value(warehouse, "select rows from raw.loads order by load_id desc limit 1")
 
 
 def spoil(scene: Scene) -> None:
