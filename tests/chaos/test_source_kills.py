@@ -139,7 +139,7 @@ def load_again(may_need_snapshot: bool) -> None:
 
 
 def doubled(house: House, table: str) -> int:
-    """Rows that a later load has landed again as they were: no change of the shop's leaves a row as it was."""
+    """Living rows that a later load has landed again as they were: no change of the shop's leaves them so."""
     key = ", ".join(KEY_COLUMNS[table])
     return house.query(
         f"""
@@ -153,6 +153,6 @@ def doubled(house: House, table: str) -> int:
             from raw_shop.{table} as landed
             window by_key as (partition by {key} order by _load_id, _row)
         ) as following
-        where _load_id <> load_before and content = content_before
+        where _load_id <> load_before and content = content_before and content ->> '_op' = 'u'
         """
     )[0][0]
