@@ -19,7 +19,7 @@ endif
 # What is given (`make audit SELECT=x`) stands in the environment of the recipes, where the shell takes it as it is:
 # `$(SELECT)` in a recipe would be read as part of the shell's script. As it is, to make too: it would put in the place of
 # `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.
-$(foreach name,ARGS AS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR HISTORIES \
+$(foreach name,ARGS AS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR FROM HISTORIES \
 	HISTORY_SEED KILLS KILL_SEED META READ SELECT SIZE SOURCE STOREHOUSE_HOME TABLE UNTIL VARS,\
 	$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 # An option that was given:
@@ -71,6 +71,11 @@ bench: $(PACKAGES)
 bench-extract: $(PACKAGES)
 	@$(call given,ARGS) $(BIN)/python -m bench.extract_load "$${words[@]}"
 
+## bench-reconcile  what it costs to compare 2 million orders with their source, and to find 1,000 differences; ARGS="--orders 10000000 --rounds 3"
+.PHONY: bench-reconcile
+bench-reconcile: $(PACKAGES)
+	@$(call given,ARGS) $(BIN)/python -m bench.reconcile "$${words[@]}"
+
 ## bench-airflow  what Airflow costs on top of dbt: bare, Cosmos LOCAL, WATCHER, ours; after `make run`
 .PHONY: bench-airflow
 bench-airflow: $(PACKAGES) start target/manifest.json
@@ -81,7 +86,7 @@ bench-airflow: $(PACKAGES) start target/manifest.json
 fuzz: $(PACKAGES)
 	@$(call given,ARGS) HISTORIES="$${HISTORIES:-20}" $(BIN)/python -m pytest tests/converge$(if $(value READ),/test_from_the_source.py) -s "$${words[@]}"
 
-## chaos      kill dbt, extract-load, the parts of Airflow and the server at random moments: KILLS=100, KILL_SEED=
+## chaos      kill dbt, extract-load, readers of a change log, the parts of Airflow and the server: KILLS=100, KILL_SEED=
 .PHONY: chaos
 chaos: $(PACKAGES)
 	@$(call given,ARGS) KILLS="$${KILLS:-50}" $(BIN)/python -m pytest tests/chaos -s "$${words[@]}"
@@ -91,10 +96,10 @@ chaos: $(PACKAGES)
 test-backfill: $(PACKAGES)
 	@$(call given,ARGS) BACKFILL_DAYS="$${BACKFILL_DAYS:-30}" BACKFILL_SIZE="$${BACKFILL_SIZE:-0.1}" $(BIN)/python -m pytest tests/dags/test_backfill.py "$${words[@]}"
 
-## audit      rebuild every converging model from raw beside the warehouse and compare; SELECT= narrows it
+## audit      rebuild every converging model from raw beside the warehouse and compare; SELECT= narrows it; FROM=source compares raw with its databases too
 .PHONY: audit
 audit: $(PACKAGES)
-	@$(BIN)/python -m storehouse audit $(call option,SELECT,select)
+	@$(BIN)/python -m storehouse audit $(call option,SELECT,select) $(call option,FROM,from)
 
 ## rates      monthly exchange rates of the ECB into seeds/exchange_rates.csv; CURRENCIES="SEK PLN" adds some
 .PHONY: rates

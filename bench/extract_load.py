@@ -195,18 +195,21 @@ def pipe(scene: Scene, condition: str) -> Cost:
 
 def ours(scene: Scene, project: Path, _: str) -> Cost:
     """A load, from where the last one ended."""
-    name = "ours" if project == PROJECT else "before"
+    return command(scene, ["shop", "--tables", "orders"], project)
+
+
+def command(scene: Scene, arguments: list[str], project: Path = PROJECT) -> Cost:
+    """`python -m extract_load` with these arguments, of this worktree, into the warehouse that is its own."""
     environment = {
         "SHOP_DATABASE_URL": scene.shop.conninfo("shop"),
         "WAREHOUSE_HOST": "127.0.0.1",
         "WAREHOUSE_PORT": str(scene.warehouse.port),
         "WAREHOUSE_USER": "postgres",
         "WAREHOUSE_PASSWORD": scene.warehouse.password,
-        "WAREHOUSE_DATABASE": name,
+        "WAREHOUSE_DATABASE": "ours" if project == PROJECT else "before",
         "OVERLAP_MINUTES": "0",
     }
-    command = [sys.executable, "-m", "extract_load", "shop", "--tables", "orders"]
-    return measured([command], scene, project, environment)
+    return measured([[sys.executable, "-m", "extract_load", *arguments]], scene, project, environment)
 
 
 def dlt(scene: Scene, python: Path, _: str) -> Cost:

@@ -132,18 +132,20 @@ def reconcile(
     chosen = _chosen(source, tables)
     if not tables:
         chosen = [table for table in chosen if table.kind == "updated_at"]
+    if is_declared or is_due:
+        chosen = [table for table in chosen if table.reconcile != "never"]
+    if not chosen:
+        return []
+    module = connector(chosen[0].connector)
+    if not hasattr(module, "reconcile"):
+        raise StorehouseError(f"{source} can't be reconciled: only a database can add up what it has.")
+    settings().place(chosen[0].connection, source)
     with databases.open_warehouse() as warehouse:
         ledger.prepare(warehouse)
-        if is_declared or is_due:
-            chosen = [table for table in chosen if table.reconcile != "never"]
         if is_due:
             chosen = [table for table in chosen if _is_due(warehouse, table)]
         if not chosen:
             return []
-        module = connector(chosen[0].connector)
-        if not hasattr(module, "reconcile"):
-            raise StorehouseError(f"{source} can't be reconciled: only a database can add up what it has.")
-        settings().place(chosen[0].connection, source)
         asked = Asked(Interval(None, None), run_id=run_id, allow_empty=allow_empty)
         return cast(Reconciles, module).reconcile(warehouse, chosen, asked, How(compare, is_dry))
 

@@ -319,8 +319,9 @@ def prepare(warehouse: Database) -> None:
                 # Not by to_regclass: that needs the use of the schema.
                 "select nspname || '.' || name from pg_namespace join (select relnamespace, relname from pg_class "
                 "union all select pronamespace, proname from pg_proc "
-                "union all select relnamespace, relname || '.' || attname from pg_class join pg_attribute on attrelid = "
-                "pg_class.oid where attname in ('settled_until', 'source_position', '_supersedes')) as named (schema, name) "
+                "union all select relnamespace, relname || '.' || attname from pg_class join pg_attribute "
+                "on attrelid = pg_class.oid where attname in ('settled_until', 'source_position', '_supersedes')"
+                ") as named (schema, name) "
                 "on pg_namespace.oid = schema where nspname || '.' || name = any(%s)",
                 [wanted],
             )

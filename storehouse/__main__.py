@@ -33,6 +33,13 @@ def main() -> int:
     run.add_argument("--vars", help="dbt's variables for this run, such as '{quality_limits: {shop.orders: 8}}'")
     audit = commands.add_parser("audit", help="rebuild every converging model from raw beside it, and compare")
     audit.add_argument("--select", help="only these models, in dbt's selection syntax")
+    audit.add_argument(
+        "--from",
+        dest="from_",
+        choices=["raw", "source"],
+        default="raw",
+        help="source: compare raw with its databases too",
+    )
     forget = commands.add_parser("forget", help="erase a person from raw and all that is built of it, and prove it")
     forget.add_argument("customer", nargs="+", help="their customer_id: web-…, mkt-…")
     rates = commands.add_parser("rates", help="monthly exchange rates of the ECB into seeds/exchange_rates.csv")
@@ -83,7 +90,7 @@ def _run(arguments: argparse.Namespace, _: list[str]) -> int:
 def _audit(arguments: argparse.Namespace, _: list[str]) -> int:
     from storehouse.operate import audit
 
-    return audit.main(arguments.select)
+    return audit.main(arguments.select, from_source=arguments.from_ == "source")
 
 
 def _forget(arguments: argparse.Namespace, _: list[str]) -> int:

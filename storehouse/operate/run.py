@@ -78,11 +78,8 @@ def _land(run_id: str) -> list[str]:
             continue
         rows = sum(load.rows for load in loads)
         say("extract-load", f"{source:<12}{rows:>10,} rows in {len(loads)} loads, {time.monotonic() - began:.1f} s")
-        if found:
-            missed = sum(table.differences for table in found)
-            say(
-                "extract-load", f"{source:<12}{missed:>10,} rows that loads had missed, in {len(found)} tables compared"
-            )
+        for table in found:
+            say("reconcile", table.line)
     return failures
 
 

@@ -269,6 +269,20 @@ def test_a_large_first_load_leaves_statistics_behind(shop):
     assert shop.query("select reltuples from pg_class where oid = 'raw_shop.orders'::regclass") == [(50000,)]
 
 
+def test_a_warehouse_of_an_earlier_version_gets_what_open_transactions_and_reconciliation_need(shop):
+    shop.execute_in_shop(order(1, "2026-01-01"))
+    extract_load.load("shop", tables=["orders", "payments"])
+    with psycopg.connect(shop.warehouse, autocommit=True) as connection:
+        connection.execute("alter table raw.loads drop column settled_until")
+        connection.execute("alter table raw_shop.orders drop column _supersedes")
+    extract_load.load("shop", tables=["orders"])
+    assert shop.query("select settled_until is null from raw.loads order by load_id") == [(True,), (True,), (False,)]
+    shop.execute_in_shop("update orders set total_amount = 12")
+    (found,) = extract_load.reconcile("shop", tables=["orders"])
+    assert found.unread == 1
+    assert shop.query("select distinct _supersedes from raw_shop.orders") == [(None,)]
+
+
 def test_a_warehouse_of_an_earlier_version_gets_positions_and_other_indexes(shop):
     shop.execute_in_shop(order(1, "2026-01-01"))
     extract_load.load("shop", tables=["orders", "payments"])

@@ -9,6 +9,7 @@ from importlib import import_module
 
 import psycopg
 import pytest
+import yaml
 from extract_scene import SHOP, at, command, order, wait_until
 
 import extract_load
@@ -134,6 +135,13 @@ def test_before_the_first_load_all_is_left_to_it(shop):
     assert (found.at_source, found.in_raw, found.differences, found.unread) == (1, 0, 0, 1)
     load()
     assert current(shop) == [(1, 10)]
+
+
+def test_all_tables_can_be_compared_before_they_were_ever_loaded(shop):
+    found = extract_load.reconcile("shop", compare="columns")
+    assert [table.table for table in found] == ["shop.customers", "shop.orders", "shop.order_items", "shop.payments"]
+    extract_load.load("shop")
+    assert [table.found for table in extract_load.reconcile("shop", compare="columns")] == [{}] * 4
 
 
 def test_a_version_that_was_set_back_within_the_overlap_is_landed_because_a_load_could_not_make_it_win(landed):
@@ -418,3 +426,9 @@ def test_reconciliation_does_not_move_the_watermark(landed):
     landed.execute_in_shop(order(5, "2026-01-06 10:30"))
     load()
     assert (5, 10) in current(landed)
+
+
+def test_a_row_without_a_usable_version_counts_here_as_it_does_in_dbt():
+    module = import_module("extract_load.connectors.postgres.reconcile")
+    variables = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]["storehouse"]
+    assert variables["clock_tolerance_hours"] == module.CLOCK_TOLERANCE_HOURS

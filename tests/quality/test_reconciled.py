@@ -67,6 +67,26 @@ def test_what_had_been_gone_comes_back_and_what_was_refused_can_be_deleted(built
     assert 6 not in rows and 10 not in rows
 
 
+def test_the_audit_can_begin_at_the_source(built, capsys):
+    assert audit.main("stg_shop__orders", from_source=True) == 0
+    assert (
+        "shop.orders                        9 source            9 raw            9 accepted        0 different\n"
+        in (capsys.readouterr().out)
+    )
+    built.execute_in_shop("delete from orders where order_id = '1';" + order(12, "25"))
+    loads = built.query("select count(*) from raw.loads")
+    assert audit.main("stg_shop__orders", from_source=True) == 1
+    said = capsys.readouterr().out
+    assert (
+        "        1 different  1 more not read yet: the next load\n    1 deleted at the source\n    keys, hashed: "
+        in said
+    )
+    assert "Raw differs from its source in 1 tables: loads have missed changes. Land them with: make reconcile" in said
+    assert built.query("select count(*) from raw.loads") == loads
+    place = said.partition("select * from … ")[2].partition("\n")[0]
+    assert built.query(f"select order_id from raw_shop.orders {place}") == [("1",)] * 3
+
+
 def test_the_statistics_of_days_do_not_count_what_reconciliation_lands(built):
     assert transform.build([*MODELS_ALONE, "--select", "+int_table_days__counted", "+source_freshness"]) == []
     (days,) = built.query("select count(distinct kind) from intermediate.int_table_days__counted")[0]

@@ -5,7 +5,6 @@ sums cross the network as there are buckets. Of buckets that differ the hashes o
 differ the rows, as a load reads them. docs/sources/postgres.md has what that promises and costs.
 """
 
-import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -113,7 +112,7 @@ def reconcile_table(shop: Database, warehouse: Database, table: Table, asked: As
         [key for (key,) in keys],
         hashes.of_key(1, columns).as_string(warehouse),
     )
-    logger.log(logging.WARNING if found else logging.INFO, "%s", result.line)
+    logger.info("%s", result.line)
     return result
 
 
@@ -153,7 +152,8 @@ class _Hashes(NamedTuple):
         elif type_ == WITH_ZONE:
             form = "timestamp_hash_extended({} at time zone 'UTC', {})"
         elif type_ == "timestamp without time zone":
-            form = "timestamp_hash_extended({}, {})"
+            # An empty raw may have another type yet.
+            form = "timestamp_hash_extended({}::timestamp, {})"
         elif self.is_plain:
             form = 'hashtextextended({}::text collate "C", {})'
         else:

@@ -2,16 +2,17 @@
 
 import json
 import random
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
-from histories import COUNTRIES, DAY_ZERO, Landed, Record
 from psycopg import sql
 
 from storehouse.laptop.server import Server
@@ -42,6 +43,8 @@ SHOP = f"""
     -- Kept beside the row, whatever its size: an update that leaves it alone does not write it to the log of changes.
     alter table orders alter notes set storage external;
 """
+DAY_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
+COUNTRIES = ["US", "DE", "JP", "GB", "XX", None]
 SESSIONS = 5
 # Customers that orders name. The country of an order's customer makes its region, and marts keep it of a customer who
 # is gone: so none of these is deleted.
@@ -299,11 +302,11 @@ class Shop:
                     self._give_key(session, key)
 
     def _other_value(self, table: str) -> str:
-        """An assignment that changes something that marts show, where they show the table."""
+        """An assignment that changes a declared column: reconciliation compares no others."""
         return {
             "customers": "city = city || '.'",
             "products": "name = name || '.'",
-            "orders": "notes = repeat(md5(random()::text), 200), status = 'returned'",
+            "orders": "notes = repeat(md5(random()::text), 200), total_amount = total_amount + 1",
             "order_items": "quantity = quantity + 1, discount_amount = 0",
             "payments": "amount = amount + 1",
         }[table]
@@ -487,26 +490,6 @@ def compare(shop: str, warehouse: str, current: dict[str, str]) -> Differences:
     return Differences(extra, missing, changed)
 
 
-def as_landed(shop: str) -> Landed:
-    """The source as it stands, as if one load had landed all of it and nothing else ever had been."""
-    landed = Landed()
-    landed.intervals[1] = DAY_ZERO - timedelta(days=365), datetime.now(UTC)
-    with psycopg.connect(shop, row_factory=psycopg.rows.dict_row) as source:
-        source.execute("set timezone to 'UTC'")
-        for table, key in KEY_COLUMNS.items():
-            found = source.execute(f"select * from {table} where deleted_at is null").fetchall()
-            for row in found:
-                row |= {
-                    name: str(row[name])
-                    for name in {*key, "order_id", "customer_id"} & row.keys() - {"line_number"}
-                    if row[name] is not None
-                }
-                row["updated_at"] = row["updated_at"] or DAY_ZERO
-            records = [Record(f"shop.{table}", row) for row in found]
-            landed.rows[f"shop.{table}"] = [(1, number, record) for number, record in enumerate(records, start=1)]
-    return landed
-
-
 def terminate(server: Server, database: str, *, but: str = "shop") -> None:
     """End every connection to a database, but those of the application of this name."""
     with psycopg.connect(server.conninfo(), autocommit=True) as connection:
@@ -514,3 +497,28 @@ def terminate(server: Server, database: str, *, but: str = "shop") -> None:
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s and application_name <> %s",
             [database, but],
         )
+
+
+# The order by which the first of a key's rows in raw is its current one: that of the loads, or that of the versions.
+LANDED_LAST = "_load_id desc, _row desc"
+# A tombstone of reconciliation has the version of what it buries, any other row of it that or its own.
+LATEST_VERSION = (
+    "case when _op = 'd' and _supersedes is not null then _supersedes else greatest(_supersedes, updated_at) end"
+    f" desc nulls last, {LANDED_LAST}"
+)
+
+
+def current(read: str) -> dict[str, str]:
+    """What `compare` takes of a shop whose tables are read in this way; the products are read in full then too."""
+    return {
+        table: LATEST_VERSION if read == "updated_at" and table != "products" else LANDED_LAST for table in KEY_COLUMNS
+    }
+
+
+def declare(folder: Path, read: str) -> None:
+    """Let the declaration of the shop in this folder read its tables in another way, as docs/sources.md says."""
+    if read == "updated_at":
+        return
+    declaration = folder / "_shop__sources.yml"
+    text = declaration.read_text().replace("read: updated_at", f"read: {read}")
+    declaration.write_text(re.sub(r"^ +(version|statistics|reconcile): .*\n", "", text, flags=re.MULTILINE))
