@@ -1,5 +1,7 @@
 """The warehouse's end of a load: the types that raw holds, its new columns, and what differs from it."""
 
+from collections.abc import Callable
+
 from psycopg import sql
 
 from extract_load.connectors.postgres.catalog import TIMES, WITH_ZONE, Column, place_in_words
@@ -13,7 +15,37 @@ from storehouse.core.queries import as_sql, one_row, one_value
 from storehouse.core.shown import printable
 
 
-def make_landing(warehouse: Database, columns: dict[str, Column]) -> sql.Identifier:
+def land_whole(
+    warehouse: Database,
+    table: Table,
+    columns: dict[str, Column],
+    load_id: int,
+    allow_empty: bool,
+    copy: Callable[[sql.Identifier], int],
+) -> int:
+    """Land all that the source has: as it comes into an empty raw table, else what differs from it; returns how many.
+
+    Args:
+        warehouse: in the transaction of the load.
+        table: of which raw holds these columns.
+        columns: as raw holds them.
+        load_id: of the load.
+        allow_empty: believe that a table that had rows is empty.
+        copy: copies all rows into the table that it is given, and returns how many.
+
+    Raises:
+        StorehouseError: it is empty, or has two rows of one key, of which nobody can say which is the current one.
+    """
+    if _is_empty(warehouse, table):
+        rows = copy(raw := sql.Identifier(table.schema, table.name))
+        _check_keys(warehouse, table, raw)
+        return rows
+    copy(landing := _make_landing(warehouse, columns))
+    _check_keys(warehouse, table, landing)
+    return _append_differences(warehouse, table, columns, load_id, allow_empty)
+
+
+def _make_landing(warehouse: Database, columns: dict[str, Column]) -> sql.Identifier:
     """A table of this transaction alone, for a snapshot of which the differences are to land."""
     types = {name: column.landed_as for name, column in columns.items()}
     types |= {"_load_id": "bigint", "_row": "bigint", "_op": "text"}
@@ -86,19 +118,14 @@ def adapt_raw(warehouse: Database, table: Table, columns: dict[str, Column], loa
             logger.warning(news, table.label, name, load_id)
 
 
-def append_differences(
+def _append_differences(
     warehouse: Database,
     table: Table,
     columns: dict[str, Column],
     load_id: int,
     allow_empty: bool,
 ) -> int:
-    """Compare the snapshot in `_landing` with the latest state in raw; land what is new, changed, deleted or gone.
-
-    Raises:
-        StorehouseError: it is empty, or has two rows of one key, of which nobody can say which is the current one.
-    """
-    _check_keys(warehouse, table)
+    """Compare the snapshot in `_landing` with the latest state in raw; land what is new, changed, deleted or gone."""
     raw = raw_types(warehouse, table)
     parts = {
         "raw": sql.Identifier(table.schema, table.name),
@@ -211,12 +238,12 @@ def _tell_of_the_revived(
         logger.warning(news, table.label, table.deleted, load_id, f"{revived:,}")
 
 
-def _check_keys(warehouse: Database, table: Table) -> None:
+def _check_keys(warehouse: Database, table: Table, rows: sql.Identifier) -> None:
     key = sql.SQL(", ").join(map(sql.Identifier, table.key))
     doubled = sql.SQL(
         "select count(*) from "
-        "(select from _landing where row({key}) is not null group by {key} having count(*) > 1) as doubled"
-    ).format(key=key)
+        "(select from {rows} where row({key}) is not null group by {key} having count(*) > 1) as doubled"
+    ).format(key=key, rows=rows)
     count = one_value(warehouse, doubled)
     if count:
         names, place = written_key(table), place_in_words(table)
@@ -224,5 +251,5 @@ def _check_keys(warehouse: Database, table: Table) -> None:
             f"{table.label}: keys ({names}) with more than one row in {place}: {count:,}. It is read in full, and each "
             "load would take another row for the current one. Nothing was landed. "
             f"See them: select {names}, count(*) from {place} group by {names} having count(*) > 1; "
-            "mend them, or read a view with a row a key ({set_by(table)})."
+            f"mend them, or read a view with a row a key ({set_by(table)})."
         )
