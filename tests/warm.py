@@ -31,9 +31,9 @@ MODULES = [
     *("dbt.adapters.postgres", "extract_load", "publish", "storehouse.laptop.local"),
     *("storehouse.operate.audit", "storehouse.operate.forget", "storehouse.operate.run"),
 ]
-DATABASE = "storehouse"  # of what is parsed here
 # Not what imports Arrow, as the demo does: it may have threads of its own, which a fork has not.
 LARGEST = 1 << 20  # bytes of a request
+DATABASE = "storehouse"  # of what is parsed here
 
 
 def run(*arguments: str, env: dict[str, str], given: str = "", timeout: float = 900) -> subprocess.CompletedProcess:
