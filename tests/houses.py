@@ -24,9 +24,8 @@ MODELS_ALONE = ["build", "--exclude-resource-type", "unit_test", "test"]
 # Of the commands that begin dbt: the target that they do so with.
 TARGETS = {"run": "default", "dbt": "default", "forget": "default", "audit": "audit"}
 Command = Callable[..., subprocess.CompletedProcess]
-# dbt writes no lines for debugging to its log: they cost a tenth of a build. A test that looks for something in the log
-# asks for them.
-QUIET = {"DBT_LOG_LEVEL_FILE": "warn"}
+# dbt has no log: its lines cost a tenth of a build. A test that looks for something in it asks for one.
+QUIET = {"DBT_LOG_LEVEL_FILE": "none"}
 # The numbers of the houses that are open, of this process: a new one has the first that is free.
 _OPEN: set[int] = set()
 

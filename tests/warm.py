@@ -33,6 +33,7 @@ MODULES = [
 ]
 # Not what imports Arrow, as the demo does: it may have threads of its own, which a fork has not.
 LARGEST = 1 << 20  # bytes of a request
+DATABASE = "storehouse"  # of what is parsed here
 
 
 def run(*arguments: str, env: dict[str, str], given: str = "", timeout: float = 900) -> subprocess.CompletedProcess:
@@ -61,23 +62,23 @@ def run(*arguments: str, env: dict[str, str], given: str = "", timeout: float = 
 
 
 @contextmanager
-def parsing(database: str, target: str = "default") -> Iterator[dict[str, str]]:
-    """The environment in which dbt parses the project for a database and target, while no other process does.
+def parsing(target: str = "default") -> Iterator[dict[str, str]]:
+    """The environment in which dbt parses the project for a target, while no other process does.
 
     It writes into a folder that stays, `DBT_TARGET_PATH`, and parses anew what has changed since. It asks no server.
     """
-    folder = PROJECT / "target" / "parsed" / database / target
+    folder = PROJECT / "target" / "parsed" / target
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield os.environ | {
             "WAREHOUSE_HOST": "127.0.0.1",
             "WAREHOUSE_PORT": "1",
-            "WAREHOUSE_DATABASE": database,
+            "WAREHOUSE_DATABASE": DATABASE,
             "PII_KEY": "the-key-of-no-warehouse-in-the-tests",
             "DBT_TARGET_PATH": str(folder),
             "DBT_LOG_PATH": str(folder),
-            "DBT_LOG_LEVEL_FILE": "warn",
+            "DBT_LOG_LEVEL_FILE": "none",
         }
 
 
@@ -154,7 +155,7 @@ def _warm_dbt() -> None:
     from dbt_common.clients.jinja import template_cache
 
     parse = ["--quiet", "parse"]
-    with parsing("storehouse") as environment:
+    with parsing() as environment:
         os.environ.update(environment)
         # What has changed is parsed in a process of its own: dbt's extractor has threads, which no fork would have, and
         # each would wait for. Here it is only read.

@@ -19,6 +19,7 @@ from houses import build_house
 from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from hypothesis import strategies as st
 from oracle import Oracle, differences
+from parsed import lend
 
 import extract_load
 from extract_load.tables import TABLES
@@ -66,9 +67,15 @@ class History:
                 meanwhile = lambda: None  # noqa: E731
 
     def build(self, *command: str, percent: int = 100) -> list[str]:
-        """Run dbt with this share of a load that may be refused: these histories bring more wrong than any shop."""
-        limits = {table.label: percent for table in TABLES}
-        return transform.build([*command, "--vars", json.dumps({"quality_limits": limits})])
+        """Run dbt with this share of a load that may be refused: these histories bring more wrong than any shop.
+
+        In a folder of its own, where what dbt parsed with these vars stays.
+        """
+        given = {"quality_limits": {table.label: percent for table in TABLES}}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DBT_TARGET_PATH", str(self.house.home / f"target_{percent}"))
+            lend(dict(os.environ), given=given)
+            return transform.build([*command, "--vars", json.dumps(given)])
 
     def play(self, step: tuple) -> None:
         match step:

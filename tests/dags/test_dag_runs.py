@@ -255,20 +255,20 @@ def test_the_ui_shows_a_green_run_and_one_with_a_failed_model(
     folder = Path(os.environ.get("SCREENS", home))
     for name, run_id, state in (("green", shop_run, "Success"), ("failed", failed_run, "Failed")):
         url = f"{airflow.url}/dags/shop_elt/runs/{run_id}"
-        page = (url, "--virtual-time-budget=30000", "--window-size=1800,1100")
-        dom = browse(home, "--dump-dom", *page)
+        screen = folder / f"{name}.png"
+        dom = browse(home, "--dump-dom", f"--screenshot={screen}", "--virtual-time-budget=30000", url)
         assert state in dom, name
         # 50 of the tasks, in no order: each as the API says it.
         found = {task: shown.lower().replace(" ", "_") for task, shown in STATE_SHOWN.findall(dom)}
         found = {task: shown for task, shown in found.items() if task.startswith("dbt.")}
         assert len(found) > 30 and found.items() <= airflow.states("shop_elt", run_id).items(), (name, found)
-        browse(home, f"--screenshot={folder / name}.png", *page)
-        assert (folder / f"{name}.png").stat().st_size > 20_000
+        assert screen.stat().st_size > 20_000
 
 
 def browse(home: Path, *arguments: str) -> str:
     """What a headless browser gives for a page."""
-    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={home / 'browser'}"]
+    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1800,1100"]
+    command.append(f"--user-data-dir={home / 'browser'}")
     return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=True).stdout
 
 
@@ -309,6 +309,7 @@ def test_the_maintenance_audits_vacuums_and_documents(airflow: Airflow, home: Pa
 def test_a_source_that_stays_away_fails_its_part_and_the_rest_is_built(airflow: Airflow, home: Path) -> None:
     assert run(environment(home), "-m", "demo", "advance", "--days", "1").returncode == 0
     conf = {"parts": ["shop", "stores"], "from": "2031-01-01T00:00:00Z", "until": "2031-01-02T00:00:00Z"}
+    conf["selection"] = "fct_orders"  # one model for the rest of them
     # An interval in the future: the shop has no order in it. Nobody waits for hours here: the wait is failed by hand.
     run_id = airflow.trigger("shop_elt", conf=conf)
     end_the_waits(airflow, run_id, shop="failed", stores="failed")

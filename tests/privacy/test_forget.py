@@ -1,5 +1,6 @@
 """`make forget`: a person is erased everywhere, a search proves it, and the books still balance."""
 
+import io
 import json
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import time
 import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
+from typing import NamedTuple
 
 import psycopg
 import pytest
@@ -60,9 +63,45 @@ def books(house: House) -> list[tuple]:
     )
 
 
+def unreadable(house: House, source: str, table: str, text: str, row: int = 1) -> None:
+    """A record that nobody could read."""
+    extra = {"stores": ("_file, _line,", "'a.csv', 1,")}.get(source, ("", ""))
+    values = f"(payload, {extra[0]} _load_id, _row, _op) select %s, {extra[1]} load_id, {row}, 'u' from load"
+    land(house, source, table, values, json.dumps({"_unreadable": text}))
+
+
+def person_named(house: House, customer: str, name: str) -> None:
+    """A customer of this name, who has nothing else."""
+    land(
+        house,
+        "shop",
+        "customers",
+        "(customer_id, email, full_name, updated_at, _load_id, _row, _op) "
+        "select %s, 'x' || %s || '@example.net', %s, '2026-01-02', load_id, 1, 'u' from load",
+        customer,
+        customer,
+        name,
+    )
+
+
+def texts(house: House) -> list[str]:
+    """What stands in records that nobody could read, as landed and in quarantine."""
+    return [
+        row[0]
+        for row in house.query(
+            "select payload ->> '_unreadable' from raw_reviews.reviews where payload ? '_unreadable' "
+            "union all select payload ->> '_unreadable' from raw_stores.sales where payload ? '_unreadable' "
+            "union all select record::text from quarantine.refused_records where record::text ~ '_unreadable'"
+        )
+    ]
+
+
 @pytest.fixture(scope="module")
 def written(lived_in: House, people: list[str]) -> list[tuple]:
-    """A review of the first person, and records of them that say not whose they are; what the books say with these."""
+    """A review of the first person, records of them that say not whose they are, and all of the people at the end.
+
+    Returns what the books say with these.
+    """
     email = email_of(lived_in, people[0])
     land(
         lived_in,
@@ -86,6 +125,9 @@ def written(lived_in: House, people: list[str]) -> list[tuple]:
     for record in (review, unreadable):
         values = "(payload, _load_id, _row, _op) select %s, load_id, 1, 'u' from load"
         land(lived_in, "reviews", "reviews", values, json.dumps(record))
+    for write in (write_two_buyers, write_every_form_of_a_name, write_records_that_name_an_id):
+        write(lived_in)
+    person_named(lived_in, "880003", "Somebody Else Entirely")
     assert transform.build(DAILY) == []
     return books(lived_in)
 
@@ -169,15 +211,40 @@ def test_what_is_still_found_is_named_and_fails(
     assert forget.forget([f"web-{people[2]}"]) == 0
 
 
-def test_a_buyer_of_the_marketplace_is_erased_from_orders_kept_whole(lived_in: House) -> None:
+class Many(NamedTuple):
+    """What there was before many people were forgotten in one call, and what it printed."""
+
+    buyer: str
+    email: str
+    orders: int
+    texts: int
+    said: str
+
+
+@pytest.fixture(scope="module")
+def many(lived_in: House, written: list[tuple]) -> Many:
+    """The people of the tests from here on are forgotten; one table of those days is hidden from the search."""
     ((buyer, email, orders),) = lived_in.query(
         "select payload #>> '{buyer,buyer_id}', max(payload #>> '{buyer,email}'), count(*) from raw_marketplace.orders "
         "where payload #>> '{buyer,email}' ~ '@' group by 1 order by 3 desc, 1 limit 1"
     )
-    assert forget.forget([f"mkt-{buyer}"]) == 0
-    assert email not in dumped(lived_in)
+    before = len(texts(lived_in))
+    people = [f"mkt-{buyer}", "mkt-B 7 ", *(f"web-{number}" for number in (880001, 880002, 880003, 7731, 880088001))]
+    with psycopg.connect(lived_in.warehouse, autocommit=True) as warehouse:
+        warehouse.execute("create table public.hidden as select 'x' as note")
+        warehouse.execute("alter table public.hidden enable row level security")
+        try:
+            with redirect_stdout(io.StringIO()) as said:
+                assert forget.forget(people) == 0
+        finally:
+            warehouse.execute("drop table public.hidden")
+    return Many(buyer, email, orders, before, said.getvalue())
+
+
+def test_a_buyer_of_the_marketplace_is_erased_from_orders_kept_whole(lived_in: House, many: Many) -> None:
+    assert many.email not in dumped(lived_in)
     kept = "select count(*) from raw_marketplace.orders where payload #>> '{buyer,buyer_id}' = %s and payload ? 'lines'"
-    assert lived_in.query(kept, buyer) == [(orders,)]
+    assert lived_in.query(kept, many.buyer) == [(many.orders,)]
 
 
 def test_a_load_that_is_not_over_is_waited_for(lived_in: House) -> None:
@@ -198,53 +265,22 @@ def test_a_load_that_is_not_over_is_waited_for(lived_in: House) -> None:
     assert email not in dumped(lived_in)
 
 
-def test_ids_that_only_blanks_tell_apart_are_two_people(lived_in: House) -> None:
-    kept = "select payload #>> '{buyer,email}' from raw_marketplace.orders where payload ->> 'order_id' = %s"
+def write_two_buyers(house: House) -> None:
     for order, buyer in (("blank-1", "B 7"), ("blank-2", "B 7 ")):
         record = {"order_id": order, "buyer": {"buyer_id": buyer, "email": f"{order}@example.net"}}
         values = "(payload, _partition, _load_id, _row, _op) select %s, 'eu', load_id, 1, 'u' from load"
-        land(lived_in, "marketplace", "orders", values, json.dumps(record))
-    assert forget.forget(["mkt-B 7 "]) == 0
+        land(house, "marketplace", "orders", values, json.dumps(record))
+
+
+def test_ids_that_only_blanks_tell_apart_are_two_people(lived_in: House, many: Many) -> None:
+    kept = "select payload #>> '{buyer,email}' from raw_marketplace.orders where payload ->> 'order_id' = %s"
     assert lived_in.query(kept, "blank-1") == [("blank-1@example.net",)]
     assert lived_in.query(kept, "blank-2") == [("forgotten@example.invalid",)]
 
 
-def unreadable(house: House, source: str, table: str, text: str, row: int = 1) -> None:
-    """A record that nobody could read."""
-    extra = {"stores": ("_file, _line,", "'a.csv', 1,")}.get(source, ("", ""))
-    values = f"(payload, {extra[0]} _load_id, _row, _op) select %s, {extra[1]} load_id, {row}, 'u' from load"
-    land(house, source, table, values, json.dumps({"_unreadable": text}))
-
-
-def person_named(house: House, customer: str, name: str) -> None:
-    """A customer of this name, who has nothing else."""
-    land(
-        house,
-        "shop",
-        "customers",
-        "(customer_id, email, full_name, updated_at, _load_id, _row, _op) "
-        "select %s, 'x' || %s || '@example.net', %s, '2026-01-02', load_id, 1, 'u' from load",
-        customer,
-        customer,
-        name,
-    )
-
-
-def texts(house: House) -> list[str]:
-    """What stands in records that nobody could read, as landed and in quarantine."""
-    return [
-        row[0]
-        for row in house.query(
-            "select payload ->> '_unreadable' from raw_reviews.reviews where payload ? '_unreadable' "
-            "union all select payload ->> '_unreadable' from raw_stores.sales where payload ? '_unreadable' "
-            "union all select record::text from quarantine.refused_records where record::text ~ '_unreadable'"
-        )
-    ]
-
-
-def test_a_name_is_found_in_every_form_in_which_it_may_stand(lived_in: House) -> None:
+def write_every_form_of_a_name(house: House) -> None:
     name = "Zoë O\u2019Brien-Łęcka"
-    person_named(lived_in, "880001", name)
+    person_named(house, "880001", name)
     decomposed = unicodedata.normalize("NFD", name)
     forms = {
         "as it is": name,
@@ -256,53 +292,45 @@ def test_a_name_is_found_in_every_form_in_which_it_may_stand(lived_in: House) ->
         "with upper case digits": json.dumps(name).strip('"').replace("00eb", "00EB"),
     }
     for text in forms.values():
-        unreadable(lived_in, "reviews", "reviews", f'{{"review_id": "R-9", "text": "Ask {text}')
-    person_named(lived_in, "880002", "Zoë Weißenbäck\u2019s")
+        unreadable(house, "reviews", "reviews", f'{{"review_id": "R-9", "text": "Ask {text}')
+    person_named(house, "880002", "Zoë Weißenbäck\u2019s")
     line = "s1,r1,Zoë Weißenbäck\u2019s,1".encode("cp1252").decode(errors="backslashreplace")
-    unreadable(lived_in, "stores", "sales", line)
-    assert transform.build(DAILY) == []
-    before = len(texts(lived_in))
-    assert forget.forget(["web-880001", "web-880002"]) == 0
+    unreadable(house, "stores", "sales", line)
+
+
+def test_a_name_is_found_in_every_form_in_which_it_may_stand(lived_in: House, many: Many) -> None:
     left = texts(lived_in)
-    assert len(left) == before, "records stay"
+    assert len(left) == many.texts, "records stay"
     for trace in ("brien", "łęcka", "Łęcka", "0142", "enb", "\\xeb", "00eb"):
         assert not [text for text in left if trace.lower() in text.lower()], trace
 
 
-def test_unreadable_records_that_name_the_id_are_erased_and_where_it_may_be_it_they_are_listed(
-    lived_in: House, capsys: pytest.CaptureFixture
-) -> None:
+def write_records_that_name_an_id(house: House) -> None:
     for customer in ("7731", "77", "880088001"):
-        person_named(lived_in, customer, f"Person Number {customer}")
+        person_named(house, customer, f"Person Number {customer}")
     theirs = ['{"customer_id": "7731", "text": "secret one', '{"customer_id":7731,"text":"secret two']
     others = ['{"customer_id": "77310", "text": "kept one', '{"review_id": "7731", "text": "perhaps']
     for text in theirs + others:
-        unreadable(lived_in, "reviews", "reviews", text)
-    unreadable(lived_in, "stores", "sales", 's1,r1,1,"secret three,880088001,EUR')
-    unreadable(lived_in, "stores", "sales", 's1,r1,1,"kept two,7731,EUR')
-    assert transform.build(DAILY) == []
-    assert forget.forget(["web-7731", "web-880088001"]) == 0
-    said = capsys.readouterr().out
+        unreadable(house, "reviews", "reviews", text)
+    unreadable(house, "stores", "sales", 's1,r1,1,"secret three,880088001,EUR')
+    unreadable(house, "stores", "sales", 's1,r1,1,"kept two,7731,EUR')
+
+
+def test_unreadable_records_that_name_the_id_are_erased_and_where_it_may_be_it_they_are_listed(
+    lived_in: House, many: Many
+) -> None:
     left = "\n".join(texts(lived_in))
     assert "secret" not in left and left.count("kept one") == 2 and left.count("kept two") == 2
     ((perhaps,),) = lived_in.query(
         "select format('load %s, row %s', _load_id, _row) from raw_stores.sales "
         "where payload ->> '_unreadable' ~ 'kept'"
     )
-    assert f"Look at 1 unreadable records of raw_stores.sales, they may name the id: {perhaps}." in said
-    assert "unreadable records of raw_reviews.reviews" in said
+    assert f"Look at 1 unreadable records of raw_stores.sales, they may name the id: {perhaps}." in many.said
+    assert "unreadable records of raw_reviews.reviews" in many.said
 
 
-def test_what_forget_does_not_reach_is_named(lived_in: House, capsys: pytest.CaptureFixture) -> None:
-    person_named(lived_in, "880003", "Somebody Else Entirely")
-    with psycopg.connect(lived_in.warehouse, autocommit=True) as warehouse:
-        warehouse.execute("create table public.hidden as select 'x' as note")
-        warehouse.execute("alter table public.hidden enable row level security")
-        try:
-            assert forget.forget(["web-880003"]) == 0
-        finally:
-            warehouse.execute("drop table public.hidden")
-    said = capsys.readouterr().out
+def test_what_forget_does_not_reach_is_named(lived_in: House, many: Many) -> None:
+    said = many.said
     assert "Not searched" in said and "public.hidden" in said
     assert f"{lived_in.home}/logs/dbt.log" in said and "Airflow's task logs" in said and "PostgreSQL's own log" in said
 

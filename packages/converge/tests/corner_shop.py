@@ -59,8 +59,8 @@ class Shop:
         place = {"PGHOST": "127.0.0.1", "PGPORT": str(self.server.port), "PGDATABASE": DATABASE}
         place |= {"PGUSER": "postgres", "PGPASSWORD": self.server.password}
         paths = {"DBT_TARGET_PATH": str(self.folder / "target"), "DBT_LOG_PATH": str(self.folder / "logs")}
-        # No test reads dbt's log, and its lines for debugging cost a tenth of a run.
-        paths |= {"DBT_LOG_LEVEL_FILE": "warn"}
+        # No test reads dbt's log, and its lines cost a tenth of a run.
+        paths |= {"DBT_LOG_LEVEL_FILE": "none"}
         with pytest.MonkeyPatch.context() as patch:
             for name, value in (place | paths | {"CONVERGE_PACKAGE": str(PACKAGE)}).items():
                 patch.setenv(name, value)
