@@ -87,7 +87,7 @@ measured as (
         reached.reached_at,
         counted.longest_gap_hours,
         case
-            when loaded.kind = 'full' then {{ dbt.datediff('loaded.started_at', 'reached.read_at', 'hour') }}
+            when loaded.kind in ('full', 'change_log') then {{ dbt.datediff('loaded.started_at', 'reached.read_at', 'hour') }}
             else least(
                 {{ dbt.datediff('counted.newest_change_at', 'reached.reached_at', 'hour') }},
                 {{ dbt.datediff('brought.brought_at', 'reached.read_at', 'hour') }}
@@ -95,7 +95,7 @@ measured as (
         end as hours_behind,
         -- A table that is not loaded is not silent: whatever prevents the load fails its own run.
         case
-            when loaded.kind = 'full' then 0
+            when loaded.kind in ('full', 'change_log') then 0
             else least(
                 {{ dbt.datediff('counted.newest_change_at', 'reached.reached_at', 'hour') }},
                 {{ dbt.datediff('brought.brought_at', 'loaded.started_at', 'hour') }}

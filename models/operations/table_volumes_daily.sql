@@ -52,7 +52,7 @@ days as (
     cross join reached
     inner join {{ ref('dim_dates') }} as dates
         on dates.date_day between tables.first_day and {{ utc_date("(reached.reached_at - interval '1 microsecond')") }}
-    where tables.kind != 'full'
+    where tables.kind not in ('full', 'change_log')
 
 ),
 
@@ -100,7 +100,7 @@ volumes as (
         is_read_late,
         newest_change_at
     from counted
-    where kind = 'full'
+    where kind in ('full', 'change_log')
 
 ),
 
@@ -128,7 +128,7 @@ weekdays_before as (
         avg(case when not volumes.is_read_late then volumes.landed_rows end) as mean_rows_in_time
     from volumes
     cross join weeks
-    where volumes.kind != 'full'
+    where volumes.kind not in ('full', 'change_log')
     group by
         volumes.source,
         volumes.table_name,
@@ -170,7 +170,7 @@ select
     -- How long before the day's end, or before now when it is not over, the newest change was.
     cast({{ dbt.datediff('newest_change_so_far_at', 'least(day_ends_at, reached_at)', 'hour') }} as integer) as hours_behind,
     cast(case
-        when kind = 'full' then 'not_judged'
+        when kind in ('full', 'change_log') then 'not_judged'
         when not is_complete then 'incomplete'
         when is_read_late then 'read_late'
         when expected_rows is null then 'no_history'

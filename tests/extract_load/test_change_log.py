@@ -1,15 +1,33 @@
 """Tables read by their change log: what stands in raw is what stands at the source, whatever happens between."""
 
+import dataclasses
+import os
+import random
+import re
+import signal
+import subprocess
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from extract_scene import wait_until
 from houses import House
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 import extract_load
-from extract_load import tables
+from extract_load import discovery, tables
+from extract_load.connectors import connector
+from extract_load.connectors.postgres import change_log, replication
 from extract_load.ledger import LoadResult
-from storehouse.core.settings import settings
+from storehouse.core import databases
+from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import PROJECT, settings
+from storehouse.laptop.server import Server, binaries
+
+KILLS = 30
 
 BOOKS = """
     create type state as enum ('open', 'paid');
@@ -228,3 +246,495 @@ def test_a_truncate_deletes_what_lives_at_its_place(books):
         (4, "d", "d"),
         (4, "e", "u"),
     ]
+
+
+def count(house: House, table: str = "accounts") -> int:
+    return house.query(f"select count(*) from raw_books.{table}")[0][0]
+
+
+def test_of_several_tables_whole_transactions_land_together_and_what_was_rolled_back_does_not(books):
+    load()
+    with psycopg.connect(books.shop) as open_, psycopg.connect(books.shop) as other:
+        open_.execute("insert into accounts (id) values (1)")
+        open_.execute('insert into "Order Lines" values (1, 1, 1)')
+        other.execute("insert into accounts (id) values (2)")
+        other.execute("savepoint a; insert into accounts (id) values (3); rollback to a; savepoint b")
+        other.execute("update accounts set name = 'b' where id = 2; release b")
+        other.commit()
+        other.execute("insert into accounts (id) values (4)")
+        other.rollback()
+        assert load() == {"accounts": 2, "lines": 0}
+        open_.commit()
+    assert load() == {"accounts": 1, "lines": 1}
+    assert_same(books)
+    assert books.query("select id, name from raw_books.accounts order by _load_id, _row") == [
+        (2, None),
+        (2, "b"),
+        (1, None),
+    ]
+    # One transaction of the warehouse a load.
+    assert books.query("select count(distinct xmin::text) from raw.loads where load_id > 4") == [(1,)]
+
+
+def test_a_change_of_the_key_is_a_delete_and_an_upsert_whatever_the_identity(books):
+    books.execute_in_shop('alter table "Order Lines" replica identity full; insert into "Order Lines" values (1, 1, 5)')
+    load()
+    books.execute_in_shop('update "Order Lines" set line = 2; update "Order Lines" set "Total Amount" = 6')
+    books.execute_in_shop('delete from "Order Lines"; insert into "Order Lines" values (1, 2, 7)')
+    assert load("lines") == {"lines": 5}
+    assert books.query(
+        'select line, "Total Amount"::int, _op from raw_books.lines where _load_id > 2 order by _row'
+    ) == [
+        (1, 5, "d"),
+        (2, 5, "u"),
+        (2, 6, "u"),
+        (2, 6, "d"),
+        (2, 7, "u"),
+    ]
+
+
+def test_keys_that_change_places_keep_their_large_values(books):
+    books.execute_in_shop(f"insert into accounts (id, note) select n, {LONG} || n from generate_series(1, 3) as n;")
+    load()
+    books.execute_in_shop(
+        "update accounts set id = 10 where id = 1; update accounts set id = 1 where id = 2;"
+        "update accounts set id = 2 where id = 10; update accounts set name = 'moved';"
+        "update accounts set id = id + 100; update accounts set id = id - 99;"
+    )
+    load()
+    assert_same(books)
+
+
+def test_a_column_that_tells_deletes_means_what_it_means_otherwise(books):
+    books.execute_in_shop("insert into accounts (id) values (1), (2)")
+    load()
+    books.execute_in_shop("update accounts set deleted_at = now() where id = 1")
+    books.execute_in_shop("update accounts set deleted_at = 'infinity' where id = 2")
+    load()
+    assert books.query("select id, _op from raw_books.accounts where _load_id > 2 order by _row") == [
+        (1, "d"),
+        (2, "u"),
+    ]
+
+
+def test_a_load_of_one_table_keeps_for_the_others_what_they_have_not_read(books):
+    load()
+    books.execute_in_shop('insert into accounts (id) values (1); insert into "Order Lines" values (1, 1, 1)')
+    assert load("accounts") == {"accounts": 1}
+    assert confirmed(books) == positions(books)["lines"] != positions(books)["accounts"]
+    books.execute_in_shop("update accounts set name = 'a'")
+    assert load() == {"accounts": 1, "lines": 1}
+    assert_same(books)
+
+
+def test_an_interval_that_is_asked_for_does_not_matter(books):
+    load()
+    books.execute_in_shop("insert into accounts (id) values (1)")
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    extract_load.load("books", day, day + timedelta(days=1))
+    assert connector("postgres").ready(tables.tables_of("books"), day + timedelta(days=1), day) is None
+    assert_same(books)
+
+
+def test_a_table_that_comes_late_begins_with_a_snapshot_of_its_own(books, declare):
+    declare(accounts=DECLARED["accounts"])
+    books.execute_in_shop('alter publication storehouse drop table "Order Lines"')
+    load()
+    books.execute_in_shop('insert into accounts (id) values (1); insert into "Order Lines" values (1, 1, 1)')
+    declare()
+    with pytest.raises(StorehouseError, match=r'"Order Lines" is not in the publication: .* add table public\."Order'):
+        load()
+    books.execute_in_shop('alter publication storehouse add table "Order Lines"')
+    assert load() == {"accounts": 0, "lines": 1}
+    books.execute_in_shop('update accounts set name = \'a\'; update "Order Lines" set "Total Amount" = 2')
+    assert load() == {"accounts": 1, "lines": 1}
+    assert_same(books)
+
+
+def test_a_table_that_was_read_in_another_way_goes_on_by_its_change_log(books, declare):
+    fields = ("key: [id]", "read: updated_at", "version: seen", "columns: {id: integer, seen: timestamptz}")
+    declare(accounts="".join(f"\n            {field}" for field in fields))
+    books.execute_in_shop("insert into accounts (id, seen) select n, now() from generate_series(1, 3) as n")
+    load()
+    books.execute_in_shop("delete from accounts where id = 1; update accounts set name = 'x' where id = 2")
+    declare()
+    assert load() == {"accounts": 2, "lines": 0}
+    assert_same(books)
+
+
+# Kills.
+
+
+class Killed(BaseException):
+    """Nothing of ours runs after it."""
+
+
+AT = {
+    "the slot is made": (change_log, "create_slot"),
+    "the snapshot is there": (change_log, "export_snapshot"),
+    "a first load has landed": (change_log, "land"),
+    "the changes have come": (change_log, "_receive"),
+    "some changes are written": (change_log, "land_changes"),
+    "a ledger row is written": (change_log, "record"),
+    "all has landed": (replication, "confirm"),
+}
+
+
+@pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("moment", AT)
+def test_a_kill_loses_and_doubles_nothing(books, monkeypatch, moment, is_after):
+    module, name = AT[moment]
+    books.execute_in_shop("insert into accounts (id) values (1), (2)")
+    begins_with_snapshot = module is change_log and name in ("create_slot", "export_snapshot", "land")
+    if not begins_with_snapshot:
+        load()
+    books.execute_in_shop("insert into accounts (id) values (3); delete from accounts where id = 2; ")
+    real = getattr(module, name)
+
+    def killed(*arguments, **named):
+        if is_after:
+            real(*arguments, **named)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, killed)
+        with pytest.raises(Killed):
+            load()
+    books.execute_in_shop("update accounts set name = 'x' where id = 3")
+    load()
+    assert_same(books)
+    versions = books.query("select id, name, _op from raw_books.accounts order by _load_id, _row")
+    assert sorted(set(versions), key=versions.index) == versions
+    assert load() == {"accounts": 0, "lines": 0}
+
+
+def test_a_process_that_is_killed_at_any_moment_loses_and_doubles_nothing(books):
+    books.execute_in_shop("insert into accounts (id, name) select n, 'a' from generate_series(1, 2000) as n")
+    chance, number = random.Random(7), 2000
+    for _ in range(KILLS):
+        number += 1
+        books.execute_in_shop(
+            f"insert into accounts (id, note) values ({number}, {LONG});"
+            f"update accounts set name = name || 'b' where id % 100 = {number % 100};"
+            f"update accounts set id = -id where id = {number - 5}; delete from accounts where id = {number - 50};"
+        )
+        if not (child := os.fork()):
+            with suppress(BaseException):
+                load()
+            os._exit(0)
+        time.sleep(chance.uniform(0.02, 0.6))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    load()
+    assert_same(books)
+    # Each version was landed once.
+    assert books.query(
+        "select count(*) from (select id, name, _op from raw_books.accounts where id <= 2000 and id > 0 "
+        "group by 1, 2, 3 having count(*) > 1) as doubled"
+    ) == [(0,)]
+
+
+def test_a_transaction_larger_than_memory_passes_through_a_file(books):
+    load()
+
+    def peak() -> int:
+        """MB that a load needs, in a process of its own."""
+        if not (child := os.fork()):
+            load()
+            os._exit(0)
+        _, status, used = os.wait4(child, 0)
+        assert status == 0
+        return used.ru_maxrss >> 10
+
+    without = peak()
+    books.execute_in_shop(
+        "insert into accounts (id, note) select n, repeat(md5(n::text), 20) from generate_series(1, 150000) as n"
+    )
+    assert peak() < without + 40
+    assert count(books) == 150_000
+
+
+# What breaks the log.
+
+GAPS = {
+    "the slot is dropped": ("select pg_drop_replication_slot(slot_name) from pg_replication_slots", "is gone"),
+    "another has read it": (
+        "select pg_replication_slot_advance(slot_name, pg_current_wal_insert_lsn()) from pg_replication_slots",
+        "after the last load .*: another has read it, or the warehouse was restored",
+    ),
+    "the table is made anew": (
+        "create table other (like accounts including all); drop table accounts; alter table other rename to accounts;"
+        "alter publication storehouse add table accounts",
+        "was made anew or altered",
+    ),
+    "it was out of the publication": (
+        "alter publication storehouse drop table accounts; alter publication storehouse add table accounts",
+        "was made anew or altered",
+    ),
+    "the publication had less": (
+        "alter publication storehouse set (publish = 'insert');"
+        "alter publication storehouse set (publish = 'insert, update, delete, truncate')",
+        "was made anew or altered",
+    ),
+}
+
+
+@pytest.mark.parametrize("gap", GAPS)
+def test_a_gap_ends_in_words_and_a_new_snapshot_lands_the_differences(books, gap):
+    books.execute_in_shop("insert into accounts (id, name) values (1, 'a'), (2, 'b'), (3, 'c')")
+    load()
+    books.execute_in_shop("delete from accounts where id = 1; update accounts set name = 'x' where id = 2")
+    statement, words = GAPS[gap]
+    books.execute_in_shop(statement)
+    for _ in range(2):
+        with pytest.raises(StorehouseError, match=rf"{words}.* python -m extract_load books .*--snapshot"):
+            load("accounts")
+    books.execute_in_shop("insert into accounts (id) values (4)")
+    load(snapshot=True, allow_empty=True)
+    assert_same(books)
+    books.execute_in_shop("insert into accounts (id) values (5)")
+    assert load()["accounts"] == 1
+    assert_same(books)
+
+
+@pytest.mark.parametrize(
+    ("of", "words"),
+    [
+        ("'1' || source_position", "is another server than the one it was read from"),
+        ("regexp_replace(source_position, '/1/', '/7/')", "was restored, or another server took over"),
+        ("regexp_replace(source_position, '/1/.*/', '/1/FFFF/0/')", "before the last load"),
+    ],
+    ids=["another server", "another timeline", "an earlier time"],
+)
+def test_a_source_that_is_not_where_it_was_read_from_ends_in_words(books, of, words):
+    load()
+    with psycopg.connect(books.warehouse) as connection:
+        connection.execute(f"update raw.loads set source_position = {of}")
+    with pytest.raises(StorehouseError, match=words):
+        load()
+    load(snapshot=True)
+    assert load() == {"accounts": 0, "lines": 0}
+
+
+def test_a_slot_that_the_source_has_given_up_ends_in_words(books):
+    load()
+    with psycopg.connect(books.shop, autocommit=True) as connection:
+        connection.execute("alter system set max_slot_wal_keep_size = '1MB'")
+        connection.execute("select pg_reload_conf()")
+        try:
+            for _ in range(4):
+                connection.execute("select pg_logical_emit_message(false, 'a', 'b'), pg_switch_wal()")
+            connection.execute("insert into accounts (id) values (1)")
+            connection.execute("checkpoint")
+        finally:
+            connection.execute("alter system reset max_slot_wal_keep_size")
+            connection.execute("select pg_reload_conf()")
+    with pytest.raises(StorehouseError, match=r"slot storehouse_books can't be read any more \(wal_removed\)"):
+        load()
+    assert load(snapshot=True) == {"accounts": 1, "lines": 0}
+
+
+LACKS = {
+    "no publication": "drop publication storehouse",
+    "a table that is not in it": "alter publication storehouse drop table accounts",
+    "deletes that are not in it": "alter publication storehouse set (publish = 'insert, update, truncate')",
+    "no identity": "alter table accounts replica identity nothing",
+    "an identity that is another index": (
+        "create unique index other on accounts (opened); alter table accounts alter opened set not null;"
+        "alter table accounts replica identity using index other"
+    ),
+    "a filter": "alter publication storehouse drop table accounts;"
+    "alter publication storehouse add table accounts where (id > 5)",
+    "a list of columns": "alter publication storehouse drop table accounts;"
+    "alter publication storehouse add table accounts (id, name, balance, deleted_at)",
+    "a generated column": "alter table accounts drop name; alter table accounts add name text "
+    "generated always as (note || 'x') stored",
+}
+
+
+@pytest.mark.parametrize("lack", LACKS)
+def test_what_a_source_lacks_is_told_with_the_statement_that_mends_it(books, lack):
+    books.execute_in_shop(LACKS[lack])
+    with pytest.raises(StorehouseError, match=r"books.accounts can't be read by its change log\. ") as error:
+        load()
+    (told,) = [line for line in str(error.value).splitlines() if "books.accounts" in line]
+    assert any("change log" in words for words in discovery.differences("books")["books.accounts"])
+    statement = re.search(r"(?:alter|create) (?:table|publication)[^;(]*(?:\([^)]*\)[^;(]*)*(?:; alter[^;]*)?", told)
+    books.execute_in_shop(statement[0].partition(", with which")[0].partition(" (deploy")[0])
+    books.execute_in_shop("insert into accounts (id, note, opened) values (7, 'a', now())")
+    if lack == "no publication":
+        books.execute_in_shop('alter publication storehouse add table "Order Lines"')
+    # What alters the publication makes the other table's place in it a new one.
+    load(snapshot=True)
+    books.execute_in_shop("update accounts set note = 'b'; delete from accounts")
+    load()
+    assert_same(books)
+
+
+def test_partitions_are_read_under_the_name_of_their_table(books):
+    books.execute_in_shop("""
+        drop table accounts;
+        create table accounts (id int, name text, balance numeric, deleted_at timestamptz, primary key (id, name))
+            partition by list (name);
+        create table accounts_a partition of accounts for values in ('a');
+        create table accounts_b partition of accounts for values in ('b');
+        alter publication storehouse add table accounts;
+    """)
+    with pytest.raises(
+        StorehouseError, match=r"alter publication storehouse set \(publish_via_partition_root = true\)"
+    ):
+        load()
+    books.execute_in_shop("alter publication storehouse set (publish_via_partition_root = true)")
+    load(snapshot=True)
+    books.execute_in_shop("insert into accounts values (1, 'a'), (2, 'b'); update accounts set name = 'b' where id = 1")
+    load()
+    assert_same(books)
+    books.execute_in_shop("truncate accounts")
+    load()
+    assert_same(books)
+
+
+def test_a_column_that_comes_or_goes_lands_as_in_other_ways_and_a_changed_type_is_refused(books, caplog):
+    books.execute_in_shop("insert into accounts (id, name) values (1, 'a')")
+    load()
+    books.execute_in_shop("update accounts set name = 'b'; alter table accounts add gift text, drop rate;")
+    books.execute_in_shop("update accounts set gift = 'c'; insert into accounts (id, gift) values (2, 'd')")
+    assert load("accounts") == {"accounts": 3}
+    assert "books.accounts: new column gift (text), landed from load 3 on" in caplog.text
+    assert_same(books)
+    books.execute_in_shop("insert into accounts (id) values (3); alter table accounts alter balance type text")
+    with pytest.raises(StorehouseError, match=r"books.accounts: balance is text, and must be a number"):
+        load()
+    books.execute_in_shop("alter table accounts alter balance type bigint using 1")
+    with pytest.raises(StorehouseError, match=r"books.accounts: the column balance is bigint at the source now"):
+        load()
+    # The other table went on, and the slot holds what this one has not read.
+    assert confirmed(books) == positions(books)["accounts"] != positions(books)["lines"]
+    with psycopg.connect(books.warehouse) as connection:
+        connection.execute("alter table raw_books.accounts alter balance type bigint")
+    load()
+    assert books.query(
+        "select id from raw_books.accounts where _load_id = (select max(load_id) from raw.loads where "
+        "table_name = 'accounts')"
+    ) == [(3,)]
+
+
+def test_the_slot_is_one_that_goes_on_at_a_standby_unless_it_shall_not(books, declare):
+    load()
+    assert in_shop(books, "select failover from pg_replication_slots") == [(True,)]
+    drop_slots(books)
+    declare(SOURCE.replace("read: change_log", "read: change_log, failover: false"))
+    load(snapshot=True)
+    assert in_shop(books, "select failover from pg_replication_slots") == [(False,)]
+
+
+def test_wal_that_is_held_is_told_and_limited_as_declared(books, declare, caplog):
+    load()
+    books.execute_in_shop(f"insert into accounts (id, note) select n, {LONG} from generate_series(1, 5000) as n")
+    held = "read: change_log, wal: {warn_gb: 0.001, limit_gb: %s, beyond: %s}"
+    declare(SOURCE.replace("read: change_log", held % (50, "fail")))
+    load("lines")
+    assert re.search("books: the source holds 0.. GB of WAL for the slot storehouse_books, .* wal.warn_gb", caplog.text)
+    declare(SOURCE.replace("read: change_log", held % (0.001, "fail")))
+    with pytest.raises(
+        StorehouseError, match=r"more than wal.limit_gb. .* pg_drop_replication_slot\('storehouse_books'\)"
+    ):
+        load("lines")
+    declare(SOURCE.replace("read: change_log", held % (0.001, "drop_slot")))
+    with pytest.raises(StorehouseError, match=r"the slot was dropped. .*extract_load books --snapshot"):
+        load("lines")
+    assert in_shop(books, "select count(*) from pg_replication_slots") == [(0,)]
+    with pytest.raises(StorehouseError, match=r"slot storehouse_books is gone"):
+        load()
+
+
+def test_without_a_free_slot_or_with_one_that_another_reads_a_load_says_so(books, monkeypatch):
+    monkeypatch.setattr(replication, "_SLOT_FREE_WITHIN", 0.2)
+    load()
+    with psycopg.connect(books.shop, autocommit=True) as connection:
+        with closing(databases.open_replication("BOOKS_DATABASE_URL", "books")) as other:
+            replication._start(other, "storehouse_books", "storehouse")
+            with pytest.raises(StorehouseError, match="Another session reads the slot storehouse_books"):
+                load()
+        drop_slots(books)
+        free = connection.execute("select current_setting('max_replication_slots')::int").fetchone()[0]
+        connection.execute(
+            "select pg_create_physical_replication_slot('other_' || n) from generate_series(1, %s) as n", [free]
+        )
+        try:
+            with pytest.raises(StorehouseError, match=r"all replication slots are in use.* max_replication_slots"):
+                load(snapshot=True)
+        finally:
+            connection.execute(
+                "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_type = 'physical'"
+            )
+
+
+def test_the_set_up_script_gives_a_role_that_can_load_and_nothing_else(books, declare, configure, server):
+    role, database = f"reader_{books.home.name[-8:]}".lower().replace("-", "_"), books.shop
+    books.execute_in_shop("drop publication storehouse; create table other (id int)")
+    place = conninfo_to_dict(database)
+    command = [str(binaries() / "psql"), "-X", "-h", place["host"], "-p", place["port"], "-U", "postgres"]
+    command += ["-d", place["dbname"], "-f", str(PROJECT / "deploy" / "change_log.sql"), "-v", f"role={role}"]
+
+    def set_up(tables: str) -> subprocess.CompletedProcess:
+        environment = {"PGPASSWORD": server.password}
+        return subprocess.run([*command, "-v", f"tables={tables}"], env=environment, capture_output=True, text=True)
+
+    assert "has no primary key" in set_up("public.accounts public.other").stderr
+    assert in_shop(books, "select count(*) from pg_publication") == [(0,)]
+    try:
+        for _ in range(2):
+            done = set_up('public.accounts, public."Order Lines"')
+            assert done.returncode == 0, done.stderr
+        books.execute_in_shop(f"alter role {role} password '{server.password}'")
+        configure(BOOKS_DATABASE_URL=make_conninfo(database, user=role))
+        books.execute_in_shop(FULL_ROW)
+        load()
+        books.execute_in_shop("update accounts set name = 'b'; insert into accounts (id) values (2)")
+        assert load() == {"accounts": 2, "lines": 0}
+        assert_same(books)
+        assert discovery.differences("books")["books.lines"] == []
+        with psycopg.connect(make_conninfo(database, user=role)) as reader:
+            for forbidden in ("select * from other", "delete from accounts", "create table public.mine ()"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege), reader.transaction():
+                    reader.execute(forbidden)
+        books.execute_in_shop(f"alter role {role} noreplication")
+        with pytest.raises(StorehouseError, match=r"permission denied to start WAL sender.* alter role .* replication"):
+            load()
+    finally:
+        books.execute_in_shop(f"drop owned by {role}; drop role {role}")
+
+
+def test_a_server_that_went_on_from_a_restore_is_read_on_unless_it_lost_what_was_read(books, configure, tmp_path):
+    server = Server(tmp_path / "other", options={"fsync": "off", "restore_command": "/bin/false"}).start()
+    try:
+        shop = server.conninfo("postgres")
+        configure(BOOKS_DATABASE_URL=shop)
+        other = dataclasses.replace(books, shop=shop)
+        other.execute_in_shop(BOOKS)
+        load()
+        other.execute_in_shop("insert into accounts (id) values (1)")
+        server.stop()
+        signal_file = server.data / "recovery.signal"
+        signal_file.touch()
+        server._give(signal_file)
+        server.start()
+        configure(BOOKS_DATABASE_URL=server.conninfo("postgres"))
+        other = dataclasses.replace(books, shop=server.conninfo("postgres"))
+        wait_until(lambda: in_shop(other, "select pg_is_in_recovery()") == [(False,)])
+        assert load() == {"accounts": 1, "lines": 0}
+        assert_same(other)
+        assert books.query("select distinct split_part(source_position, '/', 2) from raw.loads order by 1") == [
+            ("1",),
+            ("2",),
+        ]
+        with psycopg.connect(books.warehouse) as connection:
+            # As if it had been read further on the timeline that was left.
+            connection.execute(
+                "update raw.loads set source_position = regexp_replace(source_position, '/2/.*/', '/1/FFFF/0/')"
+            )
+        with pytest.raises(StorehouseError, match="timeline 2 left 1 earlier than FFFF/0"):
+            load()
+    finally:
+        server.stop()

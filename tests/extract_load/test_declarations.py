@@ -63,6 +63,41 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
         of_table("orders", connector="api"),
         "shop: connector: all tables of a source have the same; declare the others as a source of their own",
     ),
+    "two publications in one source": (
+        "shop",
+        lambda source: [
+            of_table(name, read="change_log", version=None, statistics=None, publication=name)(source)
+            for name in ("orders", "payments")
+        ],
+        "shop: publication: all tables of a source have the same; declare the others as a source of their own",
+    ),
+    "a version of a change log": (
+        "shop",
+        of_table("orders", read="change_log", statistics=None),
+        "shop.orders: version: leave it out: the source's own log says which change is the last",
+    ),
+    "statistics of a change log": (
+        "shop",
+        of_table("orders", read="change_log", version=None),
+        "shop.orders: statistics: leave it out: a change log has no time of change by which they could be compared",
+    ),
+    "a slot that can't be one": (
+        "shop",
+        of_table("products", read="change_log", slot="Shop-1"),
+        "shop.products: slot: it has another form; it is the source's replication slot, lower case letters, digits and "
+        "_: such as storehouse_shop",
+    ),
+    "a limit of WAL below its warning": (
+        "shop",
+        of_table("products", read="change_log", wal={"warn_gb": 10, "limit_gb": 5}),
+        "shop.products: wal.limit_gb: it must be at least warn_gb",
+    ),
+    "another end of too much WAL": (
+        "shop",
+        of_table("products", read="change_log", wal={"beyond": "ignore"}),
+        "shop.products: wal.beyond: it must be 'fail' or 'drop_slot'; it is what a load does when more is held after "
+        "it: fail or drop_slot",
+    ),
     "a connection that is a secret": (
         "shop",
         of_source(connection=SECRET),
@@ -243,7 +278,7 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
     "a way of reading that there is not": (
         "shop",
         of_table("orders", read="incremental"),
-        "shop.orders: read: it must be 'full' or 'updated_at'",
+        "shop.orders: read: it must be 'full', 'updated_at' or 'change_log'",
     ),
     "a way of reading that the connector has not": (
         "reviews",
@@ -279,7 +314,8 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
         "shop",
         of_table("orders", partitions={"region": ["us"]}),
         "shop.orders: partitions: there is no such field here; there are connector, connection, key, person, refused, "
-        "freshness, statistics, read, version, deleted, columns, schema, table, optional, reconcile",
+        "freshness, statistics, read, version, deleted, columns, schema, table, optional, reconcile, publication, slot, "
+        "wal, failover",
     ),
     "partitions without their parameter": (
         "marketplace",
@@ -317,7 +353,8 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
         "shop",
         of_table("orders", primary_key=["order_id"]),
         "shop.orders: primary_key: there is no such field here; there are connector, connection, key, person, refused, "
-        "freshness, statistics, read, version, deleted, columns, schema, table, optional, reconcile",
+        "freshness, statistics, read, version, deleted, columns, schema, table, optional, reconcile, publication, slot, "
+        "wal, failover",
     ),
     "a field with a slip of the pen": (
         "shop",

@@ -287,12 +287,25 @@ def test_a_warehouse_of_an_earlier_version_gets_positions_and_other_indexes(shop
     shop.execute_in_shop(order(1, "2026-01-01"))
     extract_load.load("shop", tables=["orders", "payments"])
     with psycopg.connect(shop.warehouse, autocommit=True) as connection:
-        connection.execute("alter table raw.loads drop column position")
+        connection.execute("alter table raw.loads drop column position, drop column source_position")
         connection.execute("drop index raw_shop.orders__load_id_idx")
         connection.execute("alter table raw_shop.orders add primary key (_load_id, _row)")
     shop.execute_in_shop(order(2, "2026-01-02"))
     extract_load.load("shop", tables=["orders"])
-    assert shop.query("select load_id, position from raw.loads order by 1") == [(1, 1), (2, 2), (3, 3)]
+    assert shop.query("select load_id, position, source_position from raw.loads order by 1") == [
+        (1, 1, None),
+        (2, 2, None),
+        (3, 3, None),
+    ]
     assert shop.query("select indexdef from pg_indexes where schemaname = 'raw_shop' and tablename = 'orders'") == [
         ("CREATE INDEX orders__load_id_idx ON raw_shop.orders USING brin (_load_id)",)
     ]
+
+
+def test_a_warehouse_of_the_version_before_gets_positions_at_the_source(shop):
+    shop.execute_in_shop(order(1, "2026-01-01"))
+    extract_load.load("shop", tables=["orders"])
+    with psycopg.connect(shop.warehouse) as connection:
+        connection.execute("alter table raw.loads drop column source_position")
+    extract_load.load("shop", tables=["orders"])
+    assert shop.query("select load_id, source_position from raw.loads order by 1") == [(1, None), (2, None)]

@@ -15,7 +15,7 @@ from extract_load.connectors import Asked, How, Reconciled
 from extract_load.connectors.postgres import change_log
 from extract_load.connectors.postgres.catalog import place_of, schema_of
 from extract_load.connectors.postgres.intervals import end_of_data, settled, tell_of, within
-from extract_load.connectors.postgres.landing import adapt_raw, append_differences, as_raw_holds_them, make_landing
+from extract_load.connectors.postgres.landing import adapt_raw, as_raw_holds_them, land_whole
 from extract_load.connectors.postgres.looks import check, discover
 from extract_load.connectors.postgres.reconcile import reconcile_table
 from extract_load.connectors.postgres.source_rows import copy_across, op_of, source_columns, version_of
@@ -134,9 +134,9 @@ def _load_table(shop: Database, warehouse: Database, asked: Asked, settled_until
         op = op_of(shop, table, columns, condition)
 
         def write(load_id: int) -> int:
-            is_compared = table.kind == "full"
-            target = make_landing(warehouse, columns) if is_compared else sql.Identifier(table.schema, table.name)
-            rows = copy_across(shop, warehouse, table, columns, condition, op, load, load_id, target)
-            return append_differences(warehouse, table, columns, load_id, asked.allow_empty) if is_compared else rows
+            copy = partial(copy_across, shop, warehouse, table, columns, condition, op, load, load_id)
+            if table.kind == "full":
+                return land_whole(warehouse, table, columns, load_id, asked.allow_empty, copy)
+            return copy(sql.Identifier(table.schema, table.name))
 
         return land(warehouse, load, write, lambda load_id: adapt_raw(warehouse, table, columns, load_id))

@@ -19,7 +19,7 @@ from extract_load.connectors import Asked
 from extract_load.connectors.postgres import pgoutput, replication
 from extract_load.connectors.postgres.catalog import Column, columns_of, schema_of
 from extract_load.connectors.postgres.changes import Changes, Layout, again, land_changes
-from extract_load.connectors.postgres.landing import adapt_raw, append_differences, as_raw_holds_them, make_landing
+from extract_load.connectors.postgres.landing import adapt_raw, as_raw_holds_them, land_whole
 from extract_load.connectors.postgres.publication import declared, fingerprint, lacking, published, unreadable
 from extract_load.connectors.postgres.replication import (
     Slot,
@@ -40,7 +40,7 @@ from storehouse.core.databases import Database, open_replication, open_source
 from storehouse.core.errors import StorehouseError, TransientError, telling_no_values
 from storehouse.core.queries import one_row, one_value
 
-_FLUSHED_WITHIN = 2  # seconds: commits of synchronous_commit=off are on the source's disk by then
+_FLUSHED_WITHIN = 0.7  # seconds: commits of synchronous_commit=off are on the source's disk by then
 
 
 class Position(NamedTuple):
@@ -71,6 +71,7 @@ class _Source(NamedTuple):
     shop: Database
     stream: Database
     name: str
+    connection: str
     declaration: Postgres
     asked: Asked
     system: str
@@ -98,7 +99,7 @@ def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadRes
     with open_source(connection, name) as shop, closing(open_replication(connection, name)) as stream:
         with stream.speaking():
             system, timeline = identity_of(stream)
-        source = _Source(warehouse, shop, stream, name, declared(tables[0]), asked, system, timeline)
+        source = _Source(warehouse, shop, stream, name, connection, declared(tables[0]), asked, system, timeline)
         lacks = {table.name: _lacks(source, table) for table in tables}
         fit = [table for table in tables if not lacks[table.name]]
         positions = _positions(source)
@@ -323,7 +324,7 @@ def _confirm(source: _Source, positions: dict[str, Position]) -> None:
 
 def _take_snapshot(source: _Source, tables: list[Table]) -> list[LoadResult]:
     """Read these tables in full from one snapshot, whose LSN is their position; the differences from raw land."""
-    with closing(open_replication(tables[0].connection, source.name)) as keeper:
+    with closing(open_replication(source.connection, source.name)) as keeper:
         at, exported = export_snapshot(keeper, f"{source.slot[:40]}_{source.stream.info.backend_pid}")
         with source.shop.speaking(), source.shop.snapshot(exported):
             keeper.close()
@@ -341,9 +342,8 @@ def _snapshot_of(source: _Source, at: int, table: Table) -> LoadResult:
         op = op_of(shop, table, columns, everything)
 
         def write(load_id: int) -> int:
-            target = make_landing(warehouse, columns)
-            copy_across(shop, warehouse, table, columns, everything, op, load, load_id, target)
-            return append_differences(warehouse, table, columns, load_id, source.asked.allow_empty)
+            copy = partial(copy_across, shop, warehouse, table, columns, everything, op, load, load_id)
+            return land_whole(warehouse, table, columns, load_id, source.asked.allow_empty, copy)
 
         return land(warehouse, load, write, lambda load_id: adapt_raw(warehouse, table, columns, load_id))
 
@@ -359,7 +359,10 @@ def _look_at_wal(source: _Source) -> list[LoadResult]:
         logger.warning("%s, more than wal.warn_gb. A table that is not loaded, or fails, holds it", words)
         return []
     if wal.beyond == "drop_slot":
-        drop_slot(source.stream, source.slot)
+        # It is in use as long as its stream is open.
+        source.stream.close()
+        with closing(open_replication(source.connection, source.name)) as other:
+            drop_slot(other, source.slot)
         words += ", more than wal.limit_gb: the slot was dropped. Mend what failed, then take a new snapshot: "
         raise StorehouseError(f"{words}python -m extract_load {source.name} --snapshot")
     raise StorehouseError(

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from struct import Struct
 from typing import IO, NamedTuple
 
@@ -126,7 +127,7 @@ class Changes:
         """Let go of the file."""
         self._file.close()
 
-    @property
+    @cached_property
     def _key(self) -> list[int]:
         return [n for n, name in enumerate(self.columns) if name in self.table.key]
 

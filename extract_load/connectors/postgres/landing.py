@@ -1,6 +1,7 @@
 """The warehouse's end of a load: the types that raw holds, its new columns, and what differs from it."""
 
 import time
+from collections.abc import Callable
 
 from psycopg import errors, sql
 
@@ -16,6 +17,36 @@ from storehouse.core.settings import settings
 from storehouse.core.shown import printable
 
 TRY_FOR, TRY_AGAIN = 1, 2  # seconds: for how long a new column waits for its table at once, and until the next time
+
+
+def land_whole(
+    warehouse: Database,
+    table: Table,
+    columns: dict[str, Column],
+    load_id: int,
+    allow_empty: bool,
+    copy: Callable[[sql.Identifier], int],
+) -> int:
+    """Land all that the source has: as it comes into an empty raw table, else what differs from it; returns how many.
+
+    Args:
+        warehouse: in the transaction of the load.
+        table: of which raw holds these columns.
+        columns: as raw holds them.
+        load_id: of the load.
+        allow_empty: believe that a table that had rows is empty.
+        copy: copies all rows into the table that it is given, and returns how many.
+
+    Raises:
+        StorehouseError: it is empty, or has two rows of one key, of which nobody can say which is the current one.
+    """
+    if _is_empty(warehouse, table):
+        rows = copy(raw := sql.Identifier(table.schema, table.name))
+        _check_keys(warehouse, table, raw)
+        return rows
+    copy(landing := make_landing(warehouse, columns))
+    _check_keys(warehouse, table, landing)
+    return _append_differences(warehouse, table, columns, load_id, allow_empty)
 
 
 def make_landing(warehouse: Database, columns: dict[str, Column]) -> sql.Identifier:
@@ -95,19 +126,14 @@ def adapt_raw(warehouse: Database, table: Table, columns: dict[str, Column], loa
             logger.warning(news, table.label, name, load_id)
 
 
-def append_differences(
+def _append_differences(
     warehouse: Database,
     table: Table,
     columns: dict[str, Column],
     load_id: int,
     allow_empty: bool,
 ) -> int:
-    """Compare the snapshot in `_landing` with the latest state in raw; land what is new, changed, deleted or gone.
-
-    Raises:
-        StorehouseError: it is empty, or has two rows of one key, of which nobody can say which is the current one.
-    """
-    _check_keys(warehouse, table)
+    """Compare the snapshot in `_landing` with the latest state in raw; land what is new, changed, deleted or gone."""
     raw = raw_types(warehouse, table)
     parts = {
         "raw": sql.Identifier(table.schema, table.name),
@@ -237,12 +263,12 @@ def _tell_of_the_revived(
         logger.warning(news, table.label, table.deleted, load_id, f"{revived:,}")
 
 
-def _check_keys(warehouse: Database, table: Table) -> None:
+def _check_keys(warehouse: Database, table: Table, rows: sql.Identifier) -> None:
     key = sql.SQL(", ").join(map(sql.Identifier, table.key))
     doubled = sql.SQL(
         "select count(*) from "
-        "(select from _landing where row({key}) is not null group by {key} having count(*) > 1) as doubled"
-    ).format(key=key)
+        "(select from {rows} where row({key}) is not null group by {key} having count(*) > 1) as doubled"
+    ).format(key=key, rows=rows)
     count = one_value(warehouse, doubled)
     if count:
         names, place = written_key(table), place_in_words(table)

@@ -22,6 +22,7 @@ from extract_load.connectors.postgres.catalog import (
     selected,
     wrong_types,
 )
+from extract_load.connectors.postgres.publication import lacking, unreadable
 from extract_load.declarations.common import OWN_COLUMNS
 from extract_load.tables import Table
 from storehouse.core.databases import Database, open_source
@@ -388,6 +389,8 @@ def check(table: Table) -> list[str]:
                 differs.append("row policies hide rows from our role: let it see all (alter role … bypassrls)")
                 return differs
             differs += _of_sample(database, of, table, columns)
+        if table.kind == "change_log":
+            differs += [f"change log: {words}" for words in [*lacking(database, table), *unreadable(columns)]]
         _prepare(database, schema)
         database.execute(
             sql.SQL("select {} from {} limit 1").format(selected(columns), sql.Identifier(schema, table.place))

@@ -108,7 +108,7 @@ profiled as (
         cast(sum(accepted_rows) as bigint) as accepted_rows,
         cast(sum(refused_rows) as bigint) as refused_rows,
         cast(sum(warned_rows) as bigint) as warned_rows,
-        max(case when kind not in ('full', 'reconcile') then counted_at end) as newest_change_at,
+        max(case when kind not in ('full', 'change_log', 'reconcile') then counted_at end) as newest_change_at,
         cast(null as bigint) as profiled_rows,
         cast(null as bigint) as null_rows,
         cast(null as bigint) as distinct_values,

@@ -24,7 +24,7 @@ ranked as (
     select
         *,
         row_number() over (
-            partition by source, table_name, changed_hour, partition, case when kind = 'full' then load_id end
+            partition by source, table_name, changed_hour, partition, case when kind in ('full', 'change_log') then load_id end
             order by judged_rows desc, load_id desc
         ) as rank_in_hour,
         -- A replay of an hour that was read in time does not make it late.
