@@ -314,8 +314,8 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
         "shop",
         of_table("orders", partitions={"region": ["us"]}),
         "shop.orders: partitions: there is no such field here; there are connector, connection, key, person, refused, "
-        "freshness, statistics, read, version, deleted, columns, schema, table, optional, reconcile, publication, slot, "
-        "wal, failover",
+        "freshness, statistics, read, version, deleted, columns, schema, table, optional, reconcile, publication, "
+        "slot, wal, failover",
     ),
     "partitions without their parameter": (
         "marketplace",
@@ -353,8 +353,8 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
         "shop",
         of_table("orders", primary_key=["order_id"]),
         "shop.orders: primary_key: there is no such field here; there are connector, connection, key, person, refused, "
-        "freshness, statistics, read, version, deleted, columns, schema, table, optional, reconcile, publication, slot, "
-        "wal, failover",
+        "freshness, statistics, read, version, deleted, columns, schema, table, optional, reconcile, publication, "
+        "slot, wal, failover",
     ),
     "a field with a slip of the pen": (
         "shop",
