@@ -5,7 +5,7 @@ from collections.abc import Callable
 from psycopg import sql
 
 from extract_load.connectors.postgres.catalog import TIMES, WITH_ZONE, Column, place_in_words
-from extract_load.connectors.postgres.source_rows import written_key
+from extract_load.connectors.postgres.source_rows import set_by, written_key
 from extract_load.declarations.common import OWN_COLUMNS
 from extract_load.ledger import SCHEMA_LOCK, logger, shape
 from extract_load.tables import Table
