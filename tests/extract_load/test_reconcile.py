@@ -218,6 +218,24 @@ def test_columns_that_nobody_promised_are_not_compared_and_land_all_the_same(lan
     assert landed.query("select order_id, note from raw_shop.orders where note is not null") == [(1, "x")]
 
 
+def test_columns_may_be_called_as_anything_that_reconciliation_calls_its_own(landed):
+    names = (
+        "key_hash key_hash_2 row_hash op counts_as is_read verdict in_load in_row supersedes landed different hashed"
+    )
+    names += " landing load_id ended_at latest_at started_at interval_until kind living there current"
+    for name in names.split():
+        landed.execute_in_shop(f"alter table orders add {name} text default 'x'")
+    landed.execute_in_shop(
+        "delete from orders where order_id = 1; update orders set total_amount = 12;" + order(4, LONG_AGO)
+    )
+    load()
+    assert sorted(reconcile().found.values()) == [1, 1, 1]
+    assert current(landed, "order_id, total_amount, verdict") == [(2, 12, "x"), (3, 12, "x"), (4, 10, "x")]
+    landed.execute_in_shop("delete from orders where order_id = 4")
+    assert reconcile().differences == 1
+    assert landed.query("select in_row from raw_shop.orders where order_id = 4 and _op = 'd'") == [("x",)]
+
+
 def test_an_optional_column_may_come_and_go(shop):
     shop.execute_in_shop(
         f"insert into customers (customer_id, updated_at) values (1, '{LONG_AGO} UTC'), (2, '{TUESDAY} UTC')"

@@ -5,7 +5,7 @@ sums cross the network as there are buckets. Of buckets that differ the hashes o
 differ the rows, as a load reads them. docs/sources/postgres.md has what that promises and costs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -181,7 +181,8 @@ def _rows_at_source(
     counts_as, is_read = sql.SQL("null::timestamptz"), sql.SQL("false")
     if table.version:
         version = sql.SQL("{}::timestamptz").format(sql.Identifier(table.version))
-        counts_as = _counts_as(version, op, sql.SQL("now()"))
+        latest_at = sql.SQL("now() + interval '{} hours'").format(CLOCK_TOLERANCE_HOURS)
+        counts_as = _counts_as(version, op, sql.SQL("now()"), latest_at)
         from_, _ = starting_point(warehouse, table, Interval(None, None))
         is_read = within(table, from_, None, columns[version_of(table)].is_nullable)
     return sql.SQL(
@@ -195,7 +196,7 @@ def _rows_at_source(
         counts_as,
         is_read,
         place_of(table),
-        sql.SQL(", ").join(map(sql.Identifier, table.key)),
+        _listed(table.key),
     )
 
 
@@ -203,37 +204,35 @@ def _rows_in_raw(table: Table, hashes: _Hashes, raw: Mapping[str, str]) -> sql.C
     """All of raw's rows with a key; the current one of each is the greatest by `counts_as`, load and row."""
     counts_as = sql.SQL("null::timestamptz")
     if table.version:
-        version, ended_at = sql.SQL("{}::timestamptz"), sql.SQL("coalesce(interval_until, started_at)")
+        version = sql.SQL("{}::timestamptz").format(sql.Identifier(table.version))
         counts_as = sql.SQL(
             "case when _op = 'd' and _supersedes is not null then _supersedes else greatest({}, _supersedes) end"
-        ).format(_counts_as(version.format(sql.Identifier(table.version)), sql.SQL("_op"), ended_at))
+        ).format(_counts_as(version, sql.SQL("_op"), sql.SQL("_load_ended_at"), sql.SQL("_load_latest_at")))
     return sql.SQL(
         "select {} as key_hash, {} as key_hash_2, {} as row_hash, _op as op, {} as counts_as, _load_id, _row "
-        "from {} left join (select load_id as _load_id, interval_until, started_at from raw.loads) as loads "
-        "using (_load_id) where row({}) is not null"
+        # By `offset 0` the times are computed once a load, and not once a row.
+        "from {} left join (select load_id as _load_id, coalesce(interval_until, started_at) as _load_ended_at, "
+        "coalesce(interval_until, started_at) + interval '{} hours' as _load_latest_at from raw.loads offset 0"
+        ") as loads using (_load_id) where row({}) is not null"
     ).format(
         hashes.of_key(1),
         hashes.of_key(2),
         hashes.of_row(lacking=frozenset(hashes.compared) - raw.keys()),
         counts_as,
         sql.Identifier(table.schema, table.name),
-        sql.SQL(", ").join(map(sql.Identifier, table.key)),
+        CLOCK_TOLERANCE_HOURS,
+        _listed(table.key),
     )
 
 
-def _counts_as(version: sql.Composable, op: sql.Composable, ended_at: sql.Composable) -> sql.Composable:
+def _counts_as(
+    version: sql.Composable, op: sql.Composable, ended_at: sql.Composable, latest_at: sql.Composable
+) -> sql.Composable:
     """The version that dbt takes a row for: the rule of macros/rules/version_at.sql."""
     return sql.SQL(
-        "case when {version} <= {ended_at} + interval '{hours} hours' and ({op} = 'u' or {version} >= {earliest}) "
-        "then {version} when {op} = 'd' then {ended_at} else {none} end"
-    ).format(
-        version=version,
-        op=op,
-        ended_at=ended_at,
-        hours=CLOCK_TOLERANCE_HOURS,
-        earliest=NO_DELETE_BEFORE,
-        none=NO_VERSION,
-    )
+        "case when {version} <= {latest_at} and ({op} = 'u' or {version} >= {earliest}) then {version} "
+        "when {op} = 'd' then {ended_at} else {none} end"
+    ).format(version=version, op=op, ended_at=ended_at, latest_at=latest_at, earliest=NO_DELETE_BEFORE, none=NO_VERSION)
 
 
 def _current(rows: sql.Composable, key: str) -> sql.Composable:
@@ -355,13 +354,15 @@ def _land(
     raw = sql.Identifier(table.schema, table.name)
 
     def write(load_id: int) -> int:
-        known = sql.SQL(", ").join(map(sql.Identifier, raw_types(warehouse, table)))
+        known = raw_types(warehouse, table)
         gone = warehouse.execute(
             sql.SQL(
                 "insert into {raw} ({known}, _load_id, _row, _op, _supersedes) "
-                "select {known}, {load_id}, row_number() over (), 'd', supersedes "
-                "from {raw} join _different on _load_id = in_load and _row = in_row where verdict = 'gone'"
-            ).format(raw=raw, known=known, load_id=load_id)
+                "select {last_known}, {load_id}, row_number() over (), 'd', different.supersedes "
+                "from {raw} as landed join _different as different "
+                "on landed._load_id = different.in_load and landed._row = different.in_row "
+                "where different.verdict = 'gone'"
+            ).format(raw=raw, known=_listed(known), last_known=_listed(known, "landed"), load_id=load_id)
         ).rowcount
         wanted = [
             key
@@ -379,12 +380,16 @@ def _land(
             + warehouse.execute(
                 sql.SQL(
                     "insert into {raw} ({columns}, _load_id, _row, _op, _supersedes) "
-                    "select {columns}, {load_id}, {gone} + row_number() over (order by _row), _op, supersedes "
-                    "from {landing} join _different on key_hash = {key_hash} and key_hash_2 = {key_hash_2} "
-                    "where verdict not in ('gone', 'unread')"
+                    "select {as_read}, {load_id}, {gone} + row_number() over (order by landing._row), landing._op, "
+                    "different.supersedes from {landing} as landing "
+                    "join (select _row, {key_hash} as key_hash, {key_hash_2} as key_hash_2 from {landing}) as hashed "
+                    "on landing._row = hashed._row join _different as different "
+                    "on hashed.key_hash = different.key_hash and hashed.key_hash_2 = different.key_hash_2 "
+                    "where different.verdict not in ('gone', 'unread')"
                 ).format(
                     raw=raw,
-                    columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+                    columns=_listed(columns),
+                    as_read=_listed(columns, "landing"),
                     load_id=load_id,
                     gone=gone,
                     landing=landing,
@@ -395,3 +400,8 @@ def _land(
         )
 
     return land(warehouse, load, write, lambda load_id: adapt_raw(warehouse, table, columns, load_id))
+
+
+def _listed(names: Iterable[str], *of: str) -> sql.Composed:
+    """Columns with commas between them, those of a relation of this alias."""
+    return sql.SQL(", ").join(sql.Identifier(*of, name) for name in names)
