@@ -501,11 +501,16 @@ def terminate(server: Server, database: str, *, but: str = "shop") -> None:
 
 # The order by which the first of a key's rows in raw is its current one: that of the loads, or that of the versions.
 LANDED_LAST = "_load_id desc, _row desc"
-# A tombstone of reconciliation has the version of what it buries, any other row of it that or its own.
-LATEST_VERSION = (
-    "case when _op = 'd' and _supersedes is not null then _supersedes else greatest(_supersedes, updated_at) end"
-    f" desc nulls last, {LANDED_LAST}"
-)
+# A tombstone of reconciliation has the version of what it buries, any other row of it that or its own. A row that is
+# deleted and does not say when was so when its load had read it.
+LATEST_VERSION = f"""
+    case
+        when _op = 'd' and _supersedes is not null then _supersedes
+        when _op = 'd' and updated_at is null
+            then (select coalesce(interval_until, started_at) from raw.loads where load_id = _load_id)
+        else greatest(_supersedes, updated_at)
+    end desc nulls last, {LANDED_LAST}
+"""
 
 
 def current(read: str) -> dict[str, str]:

@@ -456,6 +456,38 @@ def test_a_transaction_larger_than_memory_passes_through_a_file(books):
 
 # What breaks the log.
 
+
+def test_a_change_that_can_not_land_keeps_its_table_back_and_no_other(books):
+    load()
+    books.execute_in_shop(
+        "insert into accounts (id, name) values (1, 'a'); insert into \"Order Lines\" values (1, 1, 1)"
+    )
+    books.execute_in_shop("alter table accounts alter name type bigint using 1")
+    with pytest.raises(
+        StorehouseError, match=r"has a value that its column can't hold .* --tables accounts --snapshot"
+    ):
+        load()
+    assert count(books, "lines") == 1 and count(books) == 0
+    assert confirmed(books) == positions(books)["accounts"] != positions(books)["lines"]
+    load("accounts", snapshot=True)
+    assert load() == {"accounts": 0, "lines": 0}
+    assert_same(books)
+
+
+def test_a_change_that_was_logged_without_its_key_is_refused(books):
+    books.execute_in_shop("insert into accounts (id, opened) values (1, now()), (2, '2026-01-01')")
+    books.execute_in_shop(
+        "alter table accounts alter opened set not null; create unique index other on accounts (opened)"
+    )
+    load()
+    books.execute_in_shop("alter table accounts replica identity using index other; delete from accounts where id = 1")
+    books.execute_in_shop("alter table accounts replica identity default")
+    with pytest.raises(StorehouseError, match=r"changes were logged without the key \(id\).*--snapshot"):
+        load()
+    load("accounts", snapshot=True)
+    assert_same(books)
+
+
 GAPS = {
     "the slot is dropped": ("select pg_drop_replication_slot(slot_name) from pg_replication_slots", "is gone"),
     "another has read it": (

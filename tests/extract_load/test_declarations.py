@@ -73,13 +73,18 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
     ),
     "a version of a change log": (
         "shop",
-        of_table("orders", read="change_log", statistics=None, reconcile=None),
+        of_table("orders", read="change_log", reconcile=None, statistics=None),
         "shop.orders: version: leave it out: the source's own log says which change is the last",
     ),
     "statistics of a change log": (
         "shop",
-        of_table("orders", read="change_log", version=None, reconcile=None),
+        of_table("orders", read="change_log", reconcile=None, version=None),
         "shop.orders: statistics: leave it out: a change log has no time of change by which they could be compared",
+    ),
+    "reconciliation of a change log": (
+        "shop",
+        of_table("orders", read="change_log", version=None, statistics=None),
+        "shop.orders: reconcile: leave it out: the source's own log has every change",
     ),
     "a slot that can't be one": (
         "shop",

@@ -14,8 +14,7 @@ from extract_scene import SHOP, at, command, order, wait_until
 
 import extract_load
 from extract_load.connectors import Reconciled
-from extract_load.connectors.postgres import snapshot_lock
-from extract_load.ledger import LEDGER_LOCK
+from extract_load.ledger import LEDGER_LOCK, snapshot_lock
 from extract_load.tables import tables_of
 from storehouse.core.errors import StorehouseError, TransientError
 from storehouse.core.settings import PROJECT

@@ -8,7 +8,8 @@ an LSN. `changes` has what becomes of one table's changes. docs/sources/postgres
 """
 
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from psycopg import sql
 
 from extract_load.connectors import Asked
 from extract_load.connectors.postgres import pgoutput, replication
-from extract_load.connectors.postgres.catalog import Column, columns_of, schema_of
+from extract_load.connectors.postgres.catalog import Column, columns_of, place_in_words, schema_of
 from extract_load.connectors.postgres.changes import Changes, Layout, again, land_changes
 from extract_load.connectors.postgres.landing import adapt_raw, as_raw_holds_them, land_whole
 from extract_load.connectors.postgres.publication import declared, fingerprint, lacking, published, unreadable
@@ -40,7 +41,8 @@ from storehouse.core.databases import Database, open_replication, open_source
 from storehouse.core.errors import StorehouseError, TransientError, telling_no_values
 from storehouse.core.queries import one_row, one_value
 
-_FLUSHED_WITHIN = 0.7  # seconds: commits of synchronous_commit=off are on the source's disk by then
+# Seconds: commits of synchronous_commit=off are on the source's disk by then; a slot is confirmed.
+_FLUSHED_WITHIN, _CONFIRMED_WITHIN = 0.7, 10
 
 
 class Position(NamedTuple):
@@ -125,7 +127,7 @@ def _lacks(source: _Source, table: Table) -> str:
     """What the table lacks to be read by its change log, in one sentence; nothing: empty."""
     with source.shop.speaking(), source.shop.snapshot():
         if not columns_of(source.shop, schema_of(table), table.place):
-            source_columns(source.shop, table)
+            return f"{table.label}: there is no table {place_in_words(table)} in {source.shop.where}."
         if not (lacks := lacking(source.shop, table)):
             return ""
     return f"{table.label} can't be read by its change log. Nothing of it was landed. At the source: {'; '.join(lacks)}"
@@ -193,17 +195,20 @@ def _read_changes(source: _Source, tables: list[Table], positions: dict[str, Pos
     assert slot
     # First where it ends, then the columns: no change before the end has a column that is not known.
     end, now = _end_of_log(source)
-    parts, batch = [], []
+    parts, batch, reached = [], [], {}
     with source.shop.speaking(), source.shop.snapshot():
         for table in tables:
             try:
                 with telling_no_values(), source.shop.speaking(), source.shop.transaction():
-                    batch.append(_changes_of(source, table, positions[table.name], slot, end, now))
+                    reached[table.name] = _position_at(source, table, end)
+                    batch.append(_changes_of(source, table, positions[table.name], reached[table.name], slot, now))
             except StorehouseError as error:
                 parts.append(partial(_refuse, str(error)))
     try:
         if batch:
-            _receive(source, batch, end)
+            end = _receive(source, batch, end)
+            for changes in batch:
+                changes.load.source_position = str(reached[changes.table.name]._replace(lsn=max(end, changes.position)))
             parts.append(partial(_land, source, batch, positions))
         return each(lambda part: part(), parts)
     finally:
@@ -211,27 +216,28 @@ def _read_changes(source: _Source, tables: list[Table], positions: dict[str, Pos
             changes.close()
 
 
-def _changes_of(source: _Source, table: Table, position: Position, slot: Slot, end: int, now: datetime) -> Changes:
+def _position_at(source: _Source, table: Table, at: int) -> Position:
+    """The position of a table of which all is known that was committed before this LSN."""
+    return Position(source.system, source.timeline, at, fingerprint(source.shop, table))
+
+
+def _changes_of(source: _Source, table: Table, position: Position, end: Position, slot: Slot, now: datetime) -> Changes:
     """A table's changes, of which none has come yet.
 
     Raises:
         StorehouseError: the source can't send all since its position, or raw can't hold them.
     """
     source.shop.search(schema_of(table))
-    made = fingerprint(source.shop, table)
-    if why := _gap(source, position, slot, end, made):
+    if why := _gap(source, position, end, slot):
         raise StorehouseError(
             f"{table.label}: {why}. Changes may be missing. Nothing of it was landed. "
             f"Take a new snapshot, of which the differences land: {again(table)}"
         )
     columns = _columns(source, table)
-    reached = Position(source.system, source.timeline, max(end, position.lsn), made)
-    return Changes(
-        table, columns, Load(table, run_id=source.asked.run_id, source_position=str(reached)), position.lsn, now
-    )
+    return Changes(table, columns, Load(table, run_id=source.asked.run_id), position.lsn, now)
 
 
-def _gap(source: _Source, position: Position, slot: Slot, end: int, made: str) -> str | None:
+def _gap(source: _Source, position: Position, end: Position, slot: Slot) -> str | None:
     """Why what the source sends would not begin where the table is known up to; None: it does."""
     if position.system != source.system:
         return "the source is another server than the one it was read from (its system identifier differs)"
@@ -243,16 +249,15 @@ def _gap(source: _Source, position: Position, slot: Slot, end: int, made: str) -
                 "the source was restored, or another server took over, at a time before the last load: "
                 f"timeline {source.timeline} left {position.timeline} earlier than {written_lsn(position.lsn)}"
             )
-    if position.lsn > end:
-        return (
-            f"the source is at {written_lsn(end)}, before the last load ({written_lsn(position.lsn)}): was it restored?"
-        )
+    if position.lsn > end.lsn:
+        there, here = written_lsn(end.lsn), written_lsn(position.lsn)
+        return f"the source is at {there}, before the last load ({here}): was it restored?"
     if position.lsn < slot.confirmed:
         return (
             f"the slot {source.slot} is at {written_lsn(slot.confirmed)}, after the last load "
             f"({written_lsn(position.lsn)}): another has read it, or the warehouse was restored"
         )
-    if position.made != made:
+    if position.made != end.made:
         return "the table, the publication or the table's place in it was made anew or altered since the last load"
     return None
 
@@ -265,11 +270,17 @@ def _columns(source: _Source, table: Table) -> dict[str, Column]:
     return as_raw_holds_them(source.warehouse, table, columns)
 
 
-def _receive(source: _Source, batch: list[Changes], end: int) -> None:
-    """Keep what the stream has of these tables up to the end."""
+def _receive(source: _Source, batch: list[Changes], end: int) -> int:
+    """Keep what the stream has of these tables up to the end; returns the LSN before which it has sent all."""
     wanted = {(schema_of(changes.table), changes.table.place): changes for changes in batch}
     found: dict[int, tuple[Changes, Layout]] = {}
-    for message in replication.stream(source.stream, source.slot, source.declaration.publication, end):
+    reached = end
+
+    def messages() -> Iterator[bytes]:
+        nonlocal reached
+        reached = yield from replication.stream(source.stream, source.slot, source.declaration.publication, end)
+
+    for message in messages():
         kind = message[0]
         if kind in (pgoutput.INSERT, pgoutput.UPDATE, pgoutput.DELETE):
             if of := found.get(pgoutput.number_of(message)):
@@ -289,6 +300,7 @@ def _receive(source: _Source, batch: list[Changes], end: int) -> None:
             for number in pgoutput.truncated(message):
                 if (of := found.get(number)) and of[0].is_new:
                     of[0].truncate()
+    return reached
 
 
 def _land(source: _Source, batch: list[Changes], positions: dict[str, Position]) -> list[LoadResult]:
@@ -317,9 +329,15 @@ def _land(source: _Source, batch: list[Changes], positions: dict[str, Position])
 
 
 def _confirm(source: _Source, positions: dict[str, Position]) -> None:
-    """Confirm what every table of the source has; with what is not confirmed, nothing is lost."""
-    if not replication.confirm(source.stream, min(position.lsn for position in positions.values())):
-        logger.warning("%s: the slot %s is not confirmed; the next load does it", source.name, source.slot)
+    """Confirm what every table of the source has. Where it fails nothing is lost: the next load knows what it has."""
+    least, until = min(position.lsn for position in positions.values()), time.monotonic() + _CONFIRMED_WITHIN
+    with suppress(StorehouseError):
+        replication.confirm(source.stream, least)
+        while time.monotonic() < until:
+            if (slot := source.found_slot()) and slot.confirmed >= least:
+                return
+            time.sleep(0.02)
+    logger.warning("%s: the slot %s is not confirmed; the next load does it", source.name, source.slot)
 
 
 def _take_snapshot(source: _Source, tables: list[Table]) -> list[LoadResult]:
@@ -336,8 +354,7 @@ def _snapshot_of(source: _Source, at: int, table: Table) -> LoadResult:
     with shop.speaking(), shop.transaction():
         shop.search(schema_of(table))
         columns = _columns(source, table)
-        position = Position(source.system, source.timeline, at, fingerprint(shop, table))
-        load = Load(table, run_id=source.asked.run_id, source_position=str(position))
+        load = Load(table, run_id=source.asked.run_id, source_position=str(_position_at(source, table, at)))
         everything = sql.SQL("true")
         op = op_of(shop, table, columns, everything)
 
@@ -352,6 +369,7 @@ def _look_at_wal(source: _Source) -> list[LoadResult]:
     """Say how much WAL the slot holds back after the load, and do what is declared about too much."""
     slot, wal = source.found_slot(), source.declaration.wal
     held = slot.held / 2**30 if slot else 0
+    logger.info("%s: the source holds %.2f GB of WAL for the slot %s", source.name, held, source.slot)
     if held <= wal.warn_gb:
         return []
     words = f"{source.name}: the source holds {held:,.1f} GB of WAL for the slot {source.slot}"

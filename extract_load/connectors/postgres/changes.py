@@ -99,6 +99,12 @@ class Changes:
                     value if is_identity else KEPT
                     for value, is_identity in zip(before, layout.is_identity, strict=True)
                 ]
+        if before and any(before[n] == KEPT for n in self._key):
+            self.failed = StorehouseError(
+                f"{self.table.label}: changes were logged without the key ({', '.join(self.table.key)}), under another "
+                f"replica identity. Nothing of it was landed. Take a new snapshot: {again(self.table)}"
+            )
+            return
         if new is None:
             self._write("d", before or [])
             return

@@ -153,7 +153,7 @@ def _found(database: Database, of: _Relation, name: str, asked: dict[str, Any]) 
     elif flags := [column for column in columns if guesses.is_deleted(column)]:
         unsure["deleted"] = f"{flags[0]} may tell deletes; it is no time: read a view that makes one of it"
     elif version:
-        unsure["deleted"] = "no column tells deletes: a row that is gone at the source stays in the warehouse"
+        unsure["deleted"] = "no column tells deletes: what is gone stays here, unless reconcile: keys finds it each day"
     meta["columns"] = {column: _promised(columns[column]) for column in columns}
     tags = _personal(of, columns, counts, unsure)
     return Found(name, meta, tags, {field: printable(said) for field, said in unsure.items()})

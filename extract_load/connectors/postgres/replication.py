@@ -4,7 +4,7 @@ psycopg opens such a connection and knows nothing more of it; libpq reads and wr
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from struct import Struct
 from typing import NamedTuple
 
@@ -20,8 +20,8 @@ from storehouse.core.queries import as_sql, one_row
 _DATA, _ALIVE = b"wk"
 _DATA_HEADER = 25  # bytes: its kind, two positions and a time
 _LSN, _STATUS = Struct(">Q"), Struct(">cQQQqB")
-# Seconds: within these a server notices that a client has gone, and that a position is confirmed.
-_SLOT_FREE_WITHIN, _CONFIRMED_WITHIN = 15, 10
+# Seconds: a server has noticed by then that a client has gone; one that answers and gets no further has sent all.
+_SLOT_FREE_WITHIN, _STANDS_STILL = 15, 1.5
 
 
 class Slot(NamedTuple):
@@ -130,8 +130,11 @@ def drop_slot(replication: Database, name: str) -> None:
         replication.execute(sql.SQL("DROP_REPLICATION_SLOT {} WAIT").format(sql.Identifier(name)))
 
 
-def stream(replication: Database, slot: str, publication: str, until: int) -> Iterator[bytes]:
+def stream(replication: Database, slot: str, publication: str, until: int) -> Generator[bytes, None, int]:
     """The messages of all transactions whose commit lies between what is confirmed and an LSN, in their order.
+
+    Returns:
+        The LSN before which all was sent: `until`, or less, if the server has nothing more to send.
 
     Raises:
         StorehouseError: another reads the slot, or it can't be read.
@@ -144,32 +147,29 @@ def stream(replication: Database, slot: str, publication: str, until: int) -> It
         }
     ):
         _start(replication, slot, publication)
+        reached, moved_at = 0, time.monotonic()
         while True:
             for message in replication.wait(_arrived(replication)):
                 if message[0] == _DATA:
-                    data = message[_DATA_HEADER:]
+                    data, moved_at = message[_DATA_HEADER:], time.monotonic()
                     if data[0] == pgoutput.BEGIN and pgoutput.committed_at(data) >= until:
-                        return
+                        return until
                     yield data
-                elif message[0] == _ALIVE and _LSN.unpack_from(message, 1)[0] >= until:
-                    return
+                elif message[0] == _ALIVE:
+                    before, reached = reached, _LSN.unpack_from(message, 1)[0]
+                    if reached >= until:
+                        return until
+                    if reached != before:
+                        moved_at = time.monotonic()
+                    # It may have half a record on its disk, and writes the rest when somebody needs it.
+                    elif time.monotonic() - moved_at > _STANDS_STILL:
+                        return reached
 
 
-def confirm(replication: Database, position: int) -> bool:
-    """Tell the server, after `stream`, that what was committed before this LSN is not needed any more.
-
-    Returns whether it has heard it. If not, nothing is lost: it sends the same again, and the ledger knows it.
-    """
-    try:
+def confirm(replication: Database, position: int) -> None:
+    """Tell the server, after `stream`, that what was committed before this LSN is not needed any more."""
+    with replication.speaking():
         _tell(replication, position)
-        until = time.monotonic() + _CONFIRMED_WITHIN
-        while time.monotonic() < until:
-            # It answers what it is told after what it was about to send.
-            if any(message[0] == _ALIVE for message in replication.wait(_arrived(replication, position))):
-                return True
-    except errors.Error:
-        pass
-    return False
 
 
 def _start(replication: Database, slot: str, publication: str) -> None:
@@ -189,7 +189,7 @@ def _start(replication: Database, slot: str, publication: str) -> None:
         time.sleep(0.2)
 
 
-def _arrived(replication: Database, confirmed: int = 0) -> PQGen[list[bytes]]:
+def _arrived(replication: Database) -> PQGen[list[bytes]]:
     """What has arrived, at least one message; while nothing does, the server is asked how far it is."""
     connection, messages = replication.pgconn, []
     while True:
@@ -204,7 +204,7 @@ def _arrived(replication: Database, confirmed: int = 0) -> PQGen[list[bytes]]:
                     raise errors.error_from_result(result)
             raise errors.OperationalError("the stream of changes has ended")
         elif (yield Wait.R) == Ready.NONE:
-            _tell(replication, confirmed)
+            _tell(replication, 0)
         else:
             connection.consume_input()
 
