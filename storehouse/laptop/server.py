@@ -52,7 +52,7 @@ LOCALE = (
     if sys.platform == "linux"
     else ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
 )
-START_ATTEMPTS = 10
+START_ATTEMPTS = 30
 # PostgreSQL refuses to run as root. In a user namespace root is called `nobody` and still owns its files, in whatever
 # private folder they are. Where namespaces are not allowed (some containers), it becomes the real `nobody`.
 UNSHARE = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
