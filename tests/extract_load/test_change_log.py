@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 
@@ -678,6 +679,17 @@ def test_wal_that_is_held_is_told_and_limited_as_declared(books, declare, caplog
     assert in_shop(books, "select count(*) from pg_replication_slots") == [(0,)]
     with pytest.raises(StorehouseError, match=r"slot storehouse_books is gone"):
         load()
+
+
+def test_a_change_log_that_waits_for_open_transactions_says_so(books, caplog):
+    caplog.set_level("INFO", logger="extract_load")
+    with psycopg.connect(books.shop) as other, ThreadPoolExecutor() as pool:
+        other.execute("insert into accounts (id, note) values (77, 'late')")
+        first = pool.submit(load)
+        wait_until(lambda: "books: the change log begins when the transactions have ended that are open" in caplog.text)
+        assert not first.done()
+        other.commit()
+        assert first.result()["accounts"] == count(books)
 
 
 def test_without_a_free_slot_or_with_one_that_another_reads_a_load_says_so(books, monkeypatch):

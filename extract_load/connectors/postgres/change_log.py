@@ -20,6 +20,7 @@ from extract_load.connectors import Asked
 from extract_load.connectors.postgres import pgoutput, replication
 from extract_load.connectors.postgres.catalog import Column, columns_of, place_in_words, schema_of
 from extract_load.connectors.postgres.changes import Changes, Layout, again, land_changes
+from extract_load.connectors.postgres.intervals import settled
 from extract_load.connectors.postgres.landing import adapt_raw, as_raw_holds_them, land_whole
 from extract_load.connectors.postgres.publication import declared, fingerprint, lacking, published, unreadable
 from extract_load.connectors.postgres.replication import (
@@ -168,9 +169,17 @@ def _ensure_slot(source: _Source, positions: dict[str, Position]) -> None:
         )
     if slot:
         drop_slot(source.stream, source.slot)
+    _tell_of_open_transactions(source)
     is_primary = not one_value(source.shop, "select pg_is_in_recovery()")
     has_failover = is_primary and source.shop.info.server_version >= 170_000
     create_slot(source.stream, source.slot, failover=has_failover and source.declaration.failover)
+
+
+def _tell_of_open_transactions(source: _Source) -> None:
+    """Say what is waited for: a slot begins when every transaction has ended that is open now."""
+    if since := settled(source.shop).open_since:
+        news = "%s: the change log begins when the transactions have ended that are open now, the oldest since %s"
+        logger.info(news, source.name, f"{since:%Y-%m-%d %H:%M:%S %Z}", extra={"is_progress": True})
 
 
 def _end_of_log(source: _Source) -> tuple[int, datetime]:
