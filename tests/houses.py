@@ -96,15 +96,17 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
     before = dict(os.environ)
     os.environ.update(environment)
     settings.cache_clear()
-    yield House(home, server.conninfo(warehouse), places[shop].conninfo(shop), environment)
-    os.environ.clear()
-    os.environ.update(before)
-    settings.cache_clear()
-    # Autovacuum goes around all databases there are.
-    for database, its_server in places.items():
-        with psycopg.connect(its_server.conninfo(), autocommit=True) as connection:
-            connection.execute(f"drop database {database} with (force)")
-    _OPEN.remove(number)
+    try:
+        yield House(home, server.conninfo(warehouse), places[shop].conninfo(shop), environment)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        settings.cache_clear()
+        # Autovacuum goes around all databases there are.
+        for database, its_server in places.items():
+            with psycopg.connect(its_server.conninfo(), autocommit=True) as connection:
+                connection.execute(f"drop database {database} with (force)")
+        _OPEN.remove(number)
 
 
 def command(home: Path, **variables: str) -> Command:

@@ -124,10 +124,12 @@ class Server(EmbeddedServer):
                 self._run("pg_ctl", "-D", self.data, "-l", self._owned_log(), "-o", options, "-w", "-t", "120", "start")
                 break
             except StorehouseError as error:
-                # The children of a killed server take a moment to notice.
-                if "still in use" not in str(error) or attempt == START_ATTEMPTS - 1:
+                # A killed server takes a moment to go ("already exists"), and its children to notice ("still in use").
+                is_going = any(words in str(error) for words in ("still in use", '"postmaster.pid" already exists'))
+                if not is_going or attempt == START_ATTEMPTS - 1:
                     raise
                 time.sleep(1)
+                self._forget_zombie()
         (self.folder / "port").write_text(str(port))
         return self
 

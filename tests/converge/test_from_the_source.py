@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -331,8 +331,9 @@ def play(
     server: Server, source: Server, declared: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Iterator[History]]]:
     """Histories of a way, each on a house of its own, not begun yet."""
+    begun: list[Generator[History, None, None]] = []
 
-    def histories(way: Way, number: int = 1) -> Iterator[History]:
+    def histories(way: Way, number: int = 1) -> Generator[History, None, None]:
         project = declared(way.read)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(transform, "PROJECT", project)
@@ -343,11 +344,20 @@ def play(
                 for house in build_house(server, tmp_path_factory.mktemp("history"), shop_server=source):
                     extract_load.prepare()
                     history = History(house, (source, server), way, SEED + turn)
-                    yield history
-                    history.shop.close()
-        tables._tables.cache_clear()
+                    try:
+                        yield history
+                    finally:
+                        history.shop.close()
 
-    yield histories
+    def begin(way: Way, number: int = 1) -> Iterator[History]:
+        begun.append(histories(way, number))
+        return begun[-1]
+
+    yield begin
+    # One that failed has not ended: what it changed for its house would stay for the tests after it.
+    for each in begun:
+        each.close()
+    tables._tables.cache_clear()
 
 
 @pytest.mark.parametrize("name", CHOSEN)

@@ -185,7 +185,7 @@ def test_a_standby_is_read_up_to_what_it_has_replayed_and_says_what_it_does_not_
     def write(key: int) -> None:
         with psycopg.connect(shop_of_primary, autocommit=True) as connection:
             connection.execute(DATED.format(key))
-            end = connection.execute("select pg_current_wal_lsn()").fetchone()
+            end = connection.execute("select pg_current_wal_insert_lsn()").fetchone()
         with psycopg.connect(replica, autocommit=True) as connection:
             replayed = "select pg_last_wal_replay_lsn() >= %s"
             wait_until(lambda: connection.execute(replayed, end).fetchone() == (True,))

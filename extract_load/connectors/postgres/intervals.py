@@ -35,7 +35,7 @@ def settled(database: Database) -> Settled:
     beginning: it is taken for its time of preparation, and the overlap is for the rest. On a standby, transactions of
     the primary are not seen, only how far it has replayed them.
     """
-    with database.speaking(), database.transaction():
+    with database.speaking(), database.snapshot():
         now, open_since, replayed_at, is_standby, is_hidden = one_row(
             database,
             """

@@ -18,6 +18,8 @@
         {%- do converge.take_lock('converge.start_run', 'the state of converge') -%}
         {%- call statement() -%}
             {% if not there[0] -%}
+            -- Lets the session see a schema that another has made since it last looked for it, just before.
+            select from pg_namespace limit 0;
             create schema if not exists {{ inputs.include(identifier=false) }};
             {%- endif %}
             create table if not exists {{ runs }} (
