@@ -20,7 +20,7 @@ from extract_load import tables
 from extract_load.tables import Table
 from storehouse.core.databases import Database, only_one, take_lock
 from storehouse.core.errors import StorehouseError, TransientError, telling_no_values
-from storehouse.core.queries import as_sql, one_value
+from storehouse.core.queries import as_sql, one_row, one_value
 from storehouse.core.settings import settings
 
 logger = logging.getLogger("extract_load")
@@ -352,6 +352,28 @@ def prepare(warehouse: Database) -> None:
                 f"-v sources={shlex.quote(' '.join(tables.SOURCES))} -f deploy/roles.sql; "
                 "without roles of their own: python -m extract_load prepare"
             ) from None
+
+
+def check_not_empty(warehouse: Database, label: str, current: sql.Composed) -> None:
+    """Refuse a snapshot in `_landing` without rows, if one of the `current` rows in raw lives.
+
+    Raises:
+        StorehouseError: it is so.
+    """
+    statement = sql.SQL(
+        "select exists (select from _landing), exists (select from ({}) as current where _op <> 'd')"
+    ).format(current)
+    has_rows, had_rows = one_row(warehouse, statement)
+    if had_rows and not has_rows:
+        raise became_empty(label)
+
+
+def became_empty(label: str) -> StorehouseError:
+    """What is said of a table that had rows and is empty at the source."""
+    return StorehouseError(
+        f"{label} is empty at the source and had rows before. Nothing was landed. "
+        "If all of them are really gone, run again with --allow-empty."
+    )
 
 
 def shape(

@@ -138,7 +138,7 @@ class History:
     """One history being played on a house of its own, whose shop lives on a server of its own.
 
     Args:
-        house: the house.
+        house: where the shop and the warehouse of this history are.
         servers: the shop's, and the warehouse's.
         way: how the shop is read.
         seed: draws it.

@@ -37,7 +37,7 @@ DAYS = [
     """
         truncate products;
         insert into products (product_id, name, price, currency)
-        values ('P-2', 'again', 2.20, 'EUR'), ('P-6', 'six', 6, 'XXX');
+        values ('P-2', 'back', 2.20, 'EUR'), ('P-6', 'six', 6, 'XXX');
     """,
 ]
 PRODUCTS = "select product_id, name, category, price, currency, is_active, is_deleted from core.dim_products order by 1"
@@ -45,7 +45,7 @@ PRODUCTS = "select product_id, name, category, price, currency, is_active, is_de
 
 @contextmanager
 def as_declared(project: Path, house: House, warehouse: str) -> Iterator[None]:
-    """Within, loads and builds are of this project, in this warehouse on the house's server."""
+    """While it lasts, loads and builds take this project, and write into this warehouse of the house's server."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transform, "PROJECT", project)
         patch.setattr(tables, "STAGING", project / "models" / "staging")

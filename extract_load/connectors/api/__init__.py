@@ -20,6 +20,7 @@ from extract_load.ledger import (
     NO_TIME_BEFORE,
     Load,
     LoadResult,
+    check_not_empty,
     copy_into,
     copy_rows,
     each,
@@ -31,7 +32,7 @@ from extract_load.payload import payload
 from extract_load.tables import Table
 from storehouse.core.databases import Database
 from storehouse.core.errors import StorehouseError
-from storehouse.core.queries import one_row, one_value
+from storehouse.core.queries import one_value
 from storehouse.core.shown import shown
 
 __all__ = ["check", "discover", "load", "ready"]
@@ -202,15 +203,7 @@ def _append_differences(warehouse: Database, question: Question, load_id: int, a
         "where _partition is not distinct from {partition} order by {key}, _load_id desc, _row desc"
     ).format(**parts)
     if not allow_empty:
-        statement = sql.SQL(
-            "select exists (select from _landing), exists (select from ({}) as current where _op <> 'd')"
-        ).format(current)
-        has_rows, had_rows = one_row(warehouse, statement)
-        if had_rows and not has_rows:
-            raise StorehouseError(
-                f"{question.label} is empty at the source and had records before. Nothing was landed. "
-                "If all of them are really gone, run again with --allow-empty."
-            )
+        check_not_empty(warehouse, question.label, current)
     statement = sql.SQL(
         """
         with current as materialized ({current}),

@@ -8,11 +8,11 @@ from psycopg import errors, sql
 from extract_load.connectors.postgres.catalog import TIMES, WITH_ZONE, Column, place_in_words
 from extract_load.connectors.postgres.source_rows import set_by, written_key
 from extract_load.declarations.common import OWN_COLUMNS
-from extract_load.ledger import SCHEMA_LOCK, logger, shape
+from extract_load.ledger import SCHEMA_LOCK, check_not_empty, logger, shape
 from extract_load.tables import Table
 from storehouse.core.databases import Database, take_lock
 from storehouse.core.errors import StorehouseError
-from storehouse.core.queries import as_sql, one_row, one_value
+from storehouse.core.queries import as_sql, one_value
 from storehouse.core.settings import settings
 from storehouse.core.shown import printable
 
@@ -154,15 +154,7 @@ def _append_differences(
         **parts
     )
     if not allow_empty:
-        statement = sql.SQL(
-            "select exists (select from _landing), exists (select from ({}) as current where _op <> 'd')"
-        ).format(current)
-        has_rows, had_rows = one_row(warehouse, statement)
-        if had_rows and not has_rows:
-            raise StorehouseError(
-                f"{table.label} is empty at the source and had rows before. Nothing was landed. "
-                "If all of them are really gone, run again with --allow-empty."
-            )
+        check_not_empty(warehouse, table.label, current)
     # Rows are compared as text: that works for every type, and 1.0 and 1.00 differ.
     statement = sql.SQL(
         """
@@ -271,10 +263,16 @@ def _check_keys(warehouse: Database, table: Table, rows: sql.Identifier) -> None
     ).format(key=key, rows=rows)
     count = one_value(warehouse, doubled)
     if count:
-        names, place = written_key(table), place_in_words(table)
-        raise StorehouseError(
-            f"{table.label}: keys ({names}) with more than one row in {place}: {count:,}. It is read in full, and each "
-            "load would take another row for the current one. Nothing was landed. "
-            f"See them: select {names}, count(*) from {place} group by {names} having count(*) > 1; "
-            f"mend them, or read a view with a row a key ({set_by(table)})."
+        raise doubled_keys(
+            table, count, "It is read in full, and each load would take another row for the current one."
         )
+
+
+def doubled_keys(table: Table, count: int, why: str) -> StorehouseError:
+    """What is said of keys with more than one row at the source; `why` they can't be read so."""
+    names, place = written_key(table), place_in_words(table)
+    return StorehouseError(
+        f"{table.label}: keys ({names}) with more than one row in {place}: {count:,}. {why} Nothing was landed. "
+        f"See them: select {names}, count(*) from {place} group by {names} having count(*) > 1; "
+        f"mend them, or read a view with a row a key ({set_by(table)})."
+    )

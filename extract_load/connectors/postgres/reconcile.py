@@ -12,21 +12,29 @@ from typing import NamedTuple
 from psycopg import sql
 
 from extract_load.connectors import Asked, How, Reconciled
-from extract_load.connectors.postgres.catalog import INTEGERS, WITH_ZONE, Column, place_in_words, place_of
+from extract_load.connectors.postgres.catalog import INTEGERS, WITH_ZONE, Column, place_of
 from extract_load.connectors.postgres.intervals import within
-from extract_load.connectors.postgres.landing import adapt_raw, as_raw_holds_them, make_landing, raw_types
+from extract_load.connectors.postgres.landing import adapt_raw, as_raw_holds_them, doubled_keys, make_landing, raw_types
 from extract_load.connectors.postgres.source_rows import (
     OP,
     UPSERT,
     copy_across,
     copy_query,
     deleted_of,
-    set_by,
     source_columns,
     version_of,
-    written_key,
 )
-from extract_load.ledger import NO_TIME_BEFORE, Interval, Load, LoadResult, copy_into, land, logger, starting_point
+from extract_load.ledger import (
+    NO_TIME_BEFORE,
+    Interval,
+    Load,
+    LoadResult,
+    became_empty,
+    copy_into,
+    land,
+    logger,
+    starting_point,
+)
 from extract_load.tables import Table
 from storehouse.core.databases import Database
 from storehouse.core.errors import StorehouseError
@@ -320,21 +328,12 @@ def _check_keys(warehouse: Database, table: Table) -> None:
         "having count(*) > 1) as doubled",
     )
     if count:
-        names, place = written_key(table), place_in_words(table)
-        raise StorehouseError(
-            f"{table.label}: keys ({names}) with more than one row in {place}: {count:,}. Nobody can say which of them "
-            "is the current one, so they can't be compared. Nothing was landed. "
-            f"See them: select {names}, count(*) from {place} group by {names} having count(*) > 1; "
-            f"mend them, or read a view with a row a key ({set_by(table)})."
-        )
+        raise doubled_keys(table, count, "Nobody can say which of them is the current one, so they can't be compared.")
 
 
 def _check_empty(shop: Database, table: Table) -> None:
     if not one_value(shop, sql.SQL("select exists (select from {})").format(place_of(table))):
-        raise StorehouseError(
-            f"{table.label} is empty at the source and had rows before. Nothing was landed. "
-            "If all of them are really gone, run again with --allow-empty."
-        )
+        raise became_empty(table.label)
 
 
 def _land(
