@@ -4,10 +4,11 @@
 
 A pipe is `psql … copy to stdout | psql … copy from stdin`, into a table of the orders' columns alone; ours is
 `python -m extract_load shop --tables orders`, into raw with its ledger; before is the same from another worktree; dlt
-(all orders only) is its quickest way, connectorx to Arrow to CSV to COPY, if a Python with `dlt[postgres,sql-database]`
-and `connectorx` is given. Two tasks: all orders into an empty warehouse, and 20,000 changed ones into one that has the
-rest. CPU of clients is that of the processes beside the servers, Python's start included; `start` is what Python and
-our imports take by themselves. Two servers of its own, in STOREHOUSE_HOME/bench_extract_load (3 GB, which stay).
+(all orders only) is its quickest way, connectorx to Arrow to Parquet to ADBC, if a Python is given that has
+`dlt[postgres,sql-database]`, `connectorx`, `pyarrow`, `psycopg[binary]` and `adbc-driver-postgresql`. Two tasks: all
+orders into an empty warehouse, and 20,000 changed ones into one that has the rest. CPU of clients is that of the
+processes beside the servers, Python's start included; `start` is what Python and our imports take by themselves. Two
+servers of its own, in STOREHOUSE_HOME/bench_extract_load (3 GB, which stay).
 """
 
 import argparse
@@ -23,10 +24,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import psutil
 import psycopg
 from psycopg import sql
 
+from bench import cpu
 from storehouse.core.queries import as_sql, one_value
 from storehouse.core.settings import PROJECT, settings
 from storehouse.laptop.server import Server, binaries
@@ -67,7 +68,7 @@ from dlt.sources.sql_database import sql_table
 shop, warehouse, folder = sys.argv[1:]
 orders = sql_table(credentials=shop, table="orders", backend="connectorx", backend_kwargs={"return_type": "arrow"})
 pipeline = dlt.pipeline("bench", folder, destination=dlt.destinations.postgres(warehouse), dataset_name="raw_shop")
-pipeline.run(orders, loader_file_format="csv").raise_on_failed_jobs()
+pipeline.run(orders, loader_file_format="parquet").raise_on_failed_jobs()
 """
 START = "import extract_load.__main__, extract_load.connectors.postgres"
 
@@ -249,14 +250,6 @@ def measured(
     wall = time.monotonic() - began
     time.sleep(1)
     return Cost(wall, clients, sum(map(cpu, scene)) - before, memory)
-
-
-def cpu(server: Server) -> float:
-    """Seconds of CPU that a server has used, ended backends included."""
-    postmaster = psutil.Process(int((server.data / "postmaster.pid").read_text().split()[0]))
-    own = postmaster.cpu_times()
-    living = [child.cpu_times() for child in postmaster.children()]
-    return own.children_user + own.children_system + sum(times.user + times.system for times in living)
 
 
 def report(what: str, costs: dict[str, list[Cost]]) -> None:
