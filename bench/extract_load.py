@@ -70,6 +70,7 @@ orders = sql_table(credentials=shop, table="orders", backend="connectorx", backe
 pipeline = dlt.pipeline("bench", folder, destination=dlt.destinations.postgres(warehouse), dataset_name="raw_shop")
 pipeline.run(orders, loader_file_format="parquet").raise_on_failed_jobs()
 """
+DLT_SETTINGS = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR"}
 START = "import extract_load.__main__, extract_load.connectors.postgres"
 
 
@@ -124,12 +125,15 @@ def main() -> None:
 
 
 @contextmanager
-def servers() -> Iterator[Scene]:
-    """Both servers, while they run."""
+def servers(**of_shop: str) -> Iterator[Scene]:
+    """Both servers, while they run; the shop's with these options too."""
     home = settings().home / "bench_extract_load"
     # No contestant's tables are vacuumed while another is measured.
     options = {"autovacuum": "off"}
-    scene = Scene(Server(home / "shop", options=options).start(), Server(home / "warehouse", options=options).start())
+    scene = Scene(
+        Server(home / "shop", options=options | of_shop).start(),
+        Server(home / "warehouse", options=options).start(),
+    )
     try:
         yield scene
     finally:
@@ -201,29 +205,36 @@ def ours(scene: Scene, project: Path, _: str) -> Cost:
 
 def command(scene: Scene, arguments: list[str], project: Path = PROJECT) -> Cost:
     """`python -m extract_load` with these arguments, of this worktree, into the warehouse that is its own."""
-    environment = {
+    to = environment(scene, "ours" if project == PROJECT else "before")
+    return measured([[sys.executable, "-m", "extract_load", *arguments]], scene, project, to)
+
+
+def environment(scene: Scene, warehouse: str) -> dict[str, str]:
+    """Where a load finds the shop and its warehouse."""
+    return {
         "SHOP_DATABASE_URL": scene.shop.conninfo("shop"),
         "WAREHOUSE_HOST": "127.0.0.1",
         "WAREHOUSE_PORT": str(scene.warehouse.port),
         "WAREHOUSE_USER": "postgres",
         "WAREHOUSE_PASSWORD": scene.warehouse.password,
-        "WAREHOUSE_DATABASE": "ours" if project == PROJECT else "before",
+        "WAREHOUSE_DATABASE": warehouse,
         "OVERLAP_MINUTES": "0",
     }
-    return measured([[sys.executable, "-m", "extract_load", *arguments]], scene, project, environment)
+
+
+def urls(scene: Scene, warehouse: str) -> list[str]:
+    """The shop, and a database of the warehouse's server, as URLs."""
+    return [
+        f"postgresql://postgres:{server.password}@127.0.0.1:{server.port}/{name}"
+        for server, name in zip(scene, ("shop", warehouse), strict=True)
+    ]
 
 
 def dlt(scene: Scene, python: Path, _: str) -> Cost:
     """The orders by dlt, which keeps its state in a folder that is new."""
-    urls = [
-        f"postgresql://postgres:{server.password}@127.0.0.1:{server.port}/{name}"
-        for server, name in zip(scene, ("shop", "dlt"), strict=True)
-    ]
     with TemporaryDirectory() as folder:
-        command = [str(python), "-W", "ignore", "-c", DLT, *urls, folder]
-        return measured(
-            [command], scene, environment={"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR"}
-        )
+        command = [str(python), "-W", "ignore", "-c", DLT, *urls(scene, "dlt"), folder]
+        return measured([command], scene, environment=DLT_SETTINGS)
 
 
 def measured(
