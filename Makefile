@@ -71,6 +71,11 @@ bench: $(PACKAGES)
 bench-extract: $(PACKAGES)
 	@$(call given,ARGS) $(BIN)/python -m bench.extract_load "$${words[@]}"
 
+## bench-change-log  what 20,000 changes of 2 million orders cost by change_log, and by updated_at; ARGS="--dlt PYTHON": and by dlt
+.PHONY: bench-change-log
+bench-change-log: $(PACKAGES)
+	@$(call given,ARGS) $(BIN)/python -m bench.change_log "$${words[@]}"
+
 ## bench-reconcile  what it costs to compare 2 million orders with their source, and to find 1,000 differences; ARGS="--orders 10000000 --rounds 3"
 .PHONY: bench-reconcile
 bench-reconcile: $(PACKAGES)

@@ -4,10 +4,11 @@
 
 A pipe is `psql … copy to stdout | psql … copy from stdin`, into a table of the orders' columns alone; ours is
 `python -m extract_load shop --tables orders`, into raw with its ledger; before is the same from another worktree; dlt
-(all orders only) is its quickest way, connectorx to Arrow to CSV to COPY, if a Python with `dlt[postgres,sql-database]`
-and `connectorx` is given. Two tasks: all orders into an empty warehouse, and 20,000 changed ones into one that has the
-rest. CPU of clients is that of the processes beside the servers, Python's start included; `start` is what Python and
-our imports take by themselves. Two servers of its own, in STOREHOUSE_HOME/bench_extract_load (3 GB, which stay).
+(all orders only) is its quickest way, connectorx to Arrow to Parquet to ADBC, if a Python is given that has
+`dlt[postgres,sql-database]`, `connectorx`, `pyarrow`, `psycopg[binary]` and `adbc-driver-postgresql`. Two tasks: all
+orders into an empty warehouse, and 20,000 changed ones into one that has the rest. CPU of clients is that of the
+processes beside the servers, Python's start included; `start` is what Python and our imports take by themselves. Two
+servers of its own, in STOREHOUSE_HOME/bench_extract_load (3 GB, which stay).
 """
 
 import argparse
@@ -23,10 +24,10 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import psutil
 import psycopg
 from psycopg import sql
 
+from bench import cpu
 from storehouse.core.queries import as_sql, one_value
 from storehouse.core.settings import PROJECT, settings
 from storehouse.laptop.server import Server, binaries
@@ -67,8 +68,9 @@ from dlt.sources.sql_database import sql_table
 shop, warehouse, folder = sys.argv[1:]
 orders = sql_table(credentials=shop, table="orders", backend="connectorx", backend_kwargs={"return_type": "arrow"})
 pipeline = dlt.pipeline("bench", folder, destination=dlt.destinations.postgres(warehouse), dataset_name="raw_shop")
-pipeline.run(orders, loader_file_format="csv").raise_on_failed_jobs()
+pipeline.run(orders, loader_file_format="parquet").raise_on_failed_jobs()
 """
+DLT_SETTINGS = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR"}
 START = "import extract_load.__main__, extract_load.connectors.postgres"
 
 
@@ -123,12 +125,15 @@ def main() -> None:
 
 
 @contextmanager
-def servers() -> Iterator[Scene]:
-    """Both servers, while they run."""
+def servers(**of_shop: str) -> Iterator[Scene]:
+    """Both servers, while they run; the shop's with these options too."""
     home = settings().home / "bench_extract_load"
     # No contestant's tables are vacuumed while another is measured.
     options = {"autovacuum": "off"}
-    scene = Scene(Server(home / "shop", options=options).start(), Server(home / "warehouse", options=options).start())
+    scene = Scene(
+        Server(home / "shop", options=options | of_shop).start(),
+        Server(home / "warehouse", options=options).start(),
+    )
     try:
         yield scene
     finally:
@@ -200,29 +205,36 @@ def ours(scene: Scene, project: Path, _: str) -> Cost:
 
 def command(scene: Scene, arguments: list[str], project: Path = PROJECT) -> Cost:
     """`python -m extract_load` with these arguments, of this worktree, into the warehouse that is its own."""
-    environment = {
+    to = environment(scene, "ours" if project == PROJECT else "before")
+    return measured([[sys.executable, "-m", "extract_load", *arguments]], scene, project, to)
+
+
+def environment(scene: Scene, warehouse: str) -> dict[str, str]:
+    """Where a load finds the shop and its warehouse."""
+    return {
         "SHOP_DATABASE_URL": scene.shop.conninfo("shop"),
         "WAREHOUSE_HOST": "127.0.0.1",
         "WAREHOUSE_PORT": str(scene.warehouse.port),
         "WAREHOUSE_USER": "postgres",
         "WAREHOUSE_PASSWORD": scene.warehouse.password,
-        "WAREHOUSE_DATABASE": "ours" if project == PROJECT else "before",
+        "WAREHOUSE_DATABASE": warehouse,
         "OVERLAP_MINUTES": "0",
     }
-    return measured([[sys.executable, "-m", "extract_load", *arguments]], scene, project, environment)
+
+
+def urls(scene: Scene, warehouse: str) -> list[str]:
+    """The shop, and a database of the warehouse's server, as URLs."""
+    return [
+        f"postgresql://postgres:{server.password}@127.0.0.1:{server.port}/{name}"
+        for server, name in zip(scene, ("shop", warehouse), strict=True)
+    ]
 
 
 def dlt(scene: Scene, python: Path, _: str) -> Cost:
     """The orders by dlt, which keeps its state in a folder that is new."""
-    urls = [
-        f"postgresql://postgres:{server.password}@127.0.0.1:{server.port}/{name}"
-        for server, name in zip(scene, ("shop", "dlt"), strict=True)
-    ]
     with TemporaryDirectory() as folder:
-        command = [str(python), "-W", "ignore", "-c", DLT, *urls, folder]
-        return measured(
-            [command], scene, environment={"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__LOG_LEVEL": "ERROR"}
-        )
+        command = [str(python), "-W", "ignore", "-c", DLT, *urls(scene, "dlt"), folder]
+        return measured([command], scene, environment=DLT_SETTINGS)
 
 
 def measured(
@@ -249,14 +261,6 @@ def measured(
     wall = time.monotonic() - began
     time.sleep(1)
     return Cost(wall, clients, sum(map(cpu, scene)) - before, memory)
-
-
-def cpu(server: Server) -> float:
-    """Seconds of CPU that a server has used, ended backends included."""
-    postmaster = psutil.Process(int((server.data / "postmaster.pid").read_text().split()[0]))
-    own = postmaster.cpu_times()
-    living = [child.cpu_times() for child in postmaster.children()]
-    return own.children_user + own.children_system + sum(times.user + times.system for times in living)
 
 
 def report(what: str, costs: dict[str, list[Cost]]) -> None:

@@ -29,6 +29,7 @@ import psycopg
 
 import demo
 import extract_load
+from bench import cpu
 from storehouse.core import transform
 from storehouse.core.queries import one_value
 from storehouse.core.settings import PROJECT, settings
@@ -129,7 +130,7 @@ def measure_day(size: float) -> Cost:
         before,
     )
     execute("checkpoint")
-    cpu, buffers = database_cpu(), blocks()
+    used, buffers = cpu(settings().server), blocks()
     began = time.monotonic()
     command = [
         str(Path(sys.executable).parent / "dbt"),
@@ -148,7 +149,7 @@ def measure_day(size: float) -> Cost:
         raise subprocess.CalledProcessError(process.returncode, command)
     wall = time.monotonic() - began
     time.sleep(1)
-    return Cost(wall, database_cpu() - cpu, dbt_cpu, blocks() - buffers, changed)
+    return Cost(wall, cpu(settings().server) - used, dbt_cpu, blocks() - buffers, changed)
 
 
 def land_a_day(size: float) -> None:
@@ -158,14 +159,6 @@ def land_a_day(size: float) -> None:
         demo.advance(days=1, size=size)
         shop.execute(HOLD_BACK, {"last": last, "changed": CUSTOMERS})
     extract()
-
-
-def database_cpu() -> float:
-    """Seconds of CPU that the server has used, ended backends included."""
-    postmaster = psutil.Process(int((settings().server.data / "postmaster.pid").read_text().split()[0]))
-    own = postmaster.cpu_times()
-    living = [child.cpu_times() for child in postmaster.children()]
-    return own.children_user + own.children_system + sum(times.user + times.system for times in living)
 
 
 def blocks() -> int:

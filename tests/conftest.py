@@ -30,7 +30,9 @@ WORKERS_STOP_WITHIN = 120  # seconds
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the files so that the workers of `make test` end together."""
+    """Order the files so that the workers of `make test` end together, and let no quick test ask for a server."""
+    if slow := [item.nodeid for item in items if item.get_closest_marker("quick") and "server" in item.fixturenames]:
+        raise pytest.UsageError(f"these ask for a server, so they are not quick: {' '.join(slow)}")
     items.sort(key=lambda item: next((n for n, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST)))
 
 

@@ -19,8 +19,6 @@ import extract_load
 from extract_load.connectors.api import http as http_pages
 from storehouse.core.errors import StorehouseError, TransientError
 
-pytestmark = pytest.mark.quick
-
 NOTHING = b'{"page": 1, "pages": 1, "total": 0, "data": []}'
 
 

@@ -8,8 +8,6 @@ from extract_scene import HEADER, order, write_day
 from storehouse.core.errors import StorehouseError
 from storehouse.core.shown import printable
 
-pytestmark = pytest.mark.quick
-
 # A colour, a line of its own, a carriage return, the C1 form of an escape, text that runs backwards.
 NASTY = "a\x1b[31m\nlanded 0 rows\r\x9b2K\u202eb"
 ESCAPED = r"a\x1b[31m\nlanded 0 rows\r\x9b2K\u202eb"

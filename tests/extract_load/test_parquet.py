@@ -10,9 +10,7 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from extract_scene import write_day
 
-import extract_load
 from extract_load.connectors.files import parquet
 
 pytestmark = pytest.mark.quick
@@ -170,22 +168,3 @@ def test_the_shortest_decimals_of_a_float_are_the_same_float():
     values = [struct.unpack("f", struct.pack("I", bits))[0] for bits in range(1, 0x7F800000, 999_983)]
     texts = landed(pa.array(values, pa.float32()))
     assert [struct.unpack("f", struct.pack("f", float(text)))[0] for text in texts] == values
-
-
-def test_of_a_file_the_readable_records_land_beside_the_unreadable(new_house, stores):
-    columns = {
-        "store_id": pa.array([b"S-1", b"\xff", b"S-3"]),
-        "receipt_id": ["r1", "r2", "r3"],
-        "line_number": [1, 1, 1],
-        "unit_price": pa.array([Decimal(0), Decimal(1), Decimal("1E-9")], pa.decimal128(38, 9)),
-    }
-    pq.write_table(pa.table(columns), write_day(stores, "2026-01-05") / "a.parquet")
-    (result,) = extract_load.load("stores")
-    assert result.rows == 3
-    first, second, third = [
-        payload for (payload,) in new_house.query("select payload from raw_stores.sales order by 1")
-    ]
-    read = {payload.get("store_id"): payload.get("unit_price") for payload in (first, second, third)}
-    assert read == {"S-1": "0.000000000", "S-3": "0.000000001", None: None}
-    (unreadable,) = new_house.query("select payload ->> '_unreadable' from raw_stores.sales where _line = 2")[0]
-    assert unreadable.startswith('{"store_id": "\\\\xff", "receipt_id": "r2"')

@@ -93,6 +93,25 @@ def test_a_parquet_lands_exactly(new_house, stores):
     ]
 
 
+def test_of_a_file_the_readable_records_land_beside_the_unreadable(new_house, stores):
+    columns = {
+        "store_id": pa.array([b"S-1", b"\xff", b"S-3"]),
+        "receipt_id": ["r1", "r2", "r3"],
+        "line_number": [1, 1, 1],
+        "unit_price": pa.array([Decimal(0), Decimal(1), Decimal("1E-9")], pa.decimal128(38, 9)),
+    }
+    pq.write_table(pa.table(columns), write_day(stores, "2026-01-05") / "a.parquet")
+    (result,) = extract_load.load("stores")
+    assert result.rows == 3
+    first, second, third = [
+        payload for (payload,) in new_house.query("select payload from raw_stores.sales order by 1")
+    ]
+    read = {payload.get("store_id"): payload.get("unit_price") for payload in (first, second, third)}
+    assert read == {"S-1": "0.000000000", "S-3": "0.000000001", None: None}
+    (unreadable,) = new_house.query("select payload ->> '_unreadable' from raw_stores.sales where _line = 2")[0]
+    assert unreadable.startswith('{"store_id": "\\\\xff", "receipt_id": "r2"')
+
+
 def test_a_file_lands_once_and_again_when_it_changed(new_house, stores):
     folder = write_day(stores, "2026-01-05", a_csv=HEADER + "s1,r1,1,1\n", b_csv=HEADER + "s2,r1,1,1\n")
     assert landed_files(extract_load.load("stores")) == ["a.csv", "b.csv"]

@@ -63,8 +63,11 @@ def source_columns(database: Database, table: Table) -> dict[str, Column]:
 
 
 # A row is deleted when the column that tells it holds a time that has come, by the source's own clock; the day is for
-# clocks and time zones ahead of it. Zero times, times to come and infinity say that the row lives.
-OP = sql.SQL("case when {deleted_at} >= {earliest} and {deleted_at} <= {now} + interval '1 day' then 'd' else 'u' end")
+# clocks and time zones ahead of it. Zero times, times to come and infinity say that the row lives. Written as a query,
+# the day is added once; PostgreSQL would add it again for each row.
+OP = sql.SQL(
+    "case when {deleted_at} >= {earliest} and {deleted_at} <= (select {now} + interval '1 day') then 'd' else 'u' end"
+)
 
 UPSERT = sql.SQL("'u'::text")
 
