@@ -1,7 +1,7 @@
 {% macro odd_in_raw() -%}
     {#-
         Grain: one row per thing in the raw schemas that is not a plain table of rows, and so could run code of its owner's
-        as whoever reads or updates it, or hide rows. Also read by `make forget` (storehouse/operate/forget/erase.py), so
+        as whoever reads or updates it, or hide rows. Also read by `make forget` (storehouse/operate/forget/macros.py), so
         no dbt in here.
     -#}
     with relations as (

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 
+from extract_load.connectors.api.http import client_of
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import PROJECT, settings
 
@@ -76,12 +77,15 @@ def download() -> bytes:
     """The ECB's file, from `RATES_URL`.
 
     Raises:
-        StorehouseError: no answer, another one than 200, or one that is too large.
+        StorehouseError: no answer, another one than 200, or one that is too large; or the environment's proxy or
+            certificates can't be used.
     """
+    options = {"timeout": settings().http_timeout_seconds, "follow_redirects": True}
     try:
+        url = httpx.URL(settings().rates_url)
         with (
-            httpx.Client(timeout=settings().http_timeout_seconds, follow_redirects=True) as client,
-            client.stream("GET", settings().rates_url) as response,
+            client_of(httpx.Client, url, "RATES_URL", **options) as client,
+            client.stream("GET", url) as response,
         ):
             if response.status_code != 200:
                 raise StorehouseError(f"{_where()} answered with status {response.status_code}. {_CHECK}")

@@ -68,6 +68,9 @@ def test_no_pod_is_root_or_may_become_it():
 
 def test_a_container_that_runs_a_task_is_healthy_and_an_api_that_is_away_is_not():
     healthy = PROJECT / "deploy" / "healthy"
+    containerfile = (PROJECT / "deploy" / "Containerfile").read_text()
+    assert re.search(r"^COPY --chmod=755 deploy/healthy /healthy$", containerfile, re.MULTILINE)
+    assert re.search(r'^HEALTHCHECK .*CMD \["/healthy"\]$', containerfile, re.MULTILINE)
     env = os.environ | {"AIRFLOW__API__PORT": "1"}
     env["PATH"] = f"{PROJECT / '.venv' / 'bin'}:{env['PATH']}"
     assert subprocess.run([healthy, "/entrypoint airflow tasks run"], env=env).returncode == 0

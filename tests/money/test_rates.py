@@ -125,6 +125,25 @@ def test_a_file_that_is_too_large_is_left(ecb: Ecb, seed: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        (
+            {"ALL_PROXY": "socks://me:hunter2@127.0.0.1:1"},
+            "RATES_URL can't be used: HTTP_PROXY, or ALL_PROXY, must look like http://host:3128",
+        ),
+        ({"SSL_CERT_FILE": "/no/such/file"}, "SSL_CERT_FILE or SSL_CERT_DIR names can't be used: No such file"),
+        ({"HTTP_PROXY": "http://127.0.0.1:2", "NO_PROXY": "10.0.0.0/8,fd00::/8"}, "does not answer: ConnectError"),
+    ],
+)
+def test_a_proxy_or_certificates_that_cannot_be_used_are_named(
+    tmp_path: Path, environment: dict[str, str], words: str
+) -> None:
+    done = command(tmp_path, RATES_URL="http://11.1.2.3:1", HTTP_TIMEOUT_SECONDS="2", **environment)("rates")
+    assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize(
     ("url", "words"), [("http://127.0.0.1:1/x", "does not answer"), ("nonsense", "RATES_URL is not a URL")]
 )
 def test_the_command_fails_in_words_when_nobody_answers(tmp_path: Path, url: str, words: str) -> None:

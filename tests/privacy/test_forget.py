@@ -229,7 +229,11 @@ def many(lived_in: House, written: list[tuple]) -> Many:
         "where payload #>> '{buyer,email}' ~ '@' group by 1 order by 3 desc, 1 limit 1"
     )
     before = len(texts(lived_in))
-    people = [f"mkt-{buyer}", "mkt-B 7 ", *(f"web-{number}" for number in (880001, 880002, 880003, 7731, 880088001))]
+    people = [
+        f"mkt-{buyer}",
+        "mkt-B 7 ",
+        *(f"web-{number}" for number in (880001, 880002, 880003, 880004, 7731, 880088001)),
+    ]
     with psycopg.connect(lived_in.warehouse, autocommit=True) as warehouse:
         warehouse.execute("create table public.hidden as select 'x' as note")
         warehouse.execute("alter table public.hidden enable row level security")
@@ -294,6 +298,9 @@ def write_every_form_of_a_name(house: House) -> None:
     for text in forms.values():
         unreadable(house, "reviews", "reviews", f'{{"review_id": "R-9", "text": "Ask {text}')
     person_named(house, "880002", "Zoë Weißenbäck\u2019s")
+    # Staging takes every kind of blank away, and so do those who write the name elsewhere.
+    person_named(house, "880004", "\u00a0Perpetua Whiteside\t\n")
+    unreadable(house, "reviews", "reviews", '{"review_id": "R-9", "text": "Ask Perpetua Whiteside')
     line = "s1,r1,Zoë Weißenbäck\u2019s,1".encode("cp1252").decode(errors="backslashreplace")
     unreadable(house, "stores", "sales", line)
 
@@ -301,7 +308,7 @@ def write_every_form_of_a_name(house: House) -> None:
 def test_a_name_is_found_in_every_form_in_which_it_may_stand(lived_in: House, many: Many) -> None:
     left = texts(lived_in)
     assert len(left) == many.texts, "records stay"
-    for trace in ("brien", "łęcka", "Łęcka", "0142", "enb", "\\xeb", "00eb"):
+    for trace in ("brien", "łęcka", "Łęcka", "0142", "enb", "\\xeb", "00eb", "whiteside"):
         assert not [text for text in left if trace.lower() in text.lower()], trace
 
 

@@ -9,7 +9,8 @@ from houses import House
 import extract_load
 from storehouse.core import transform
 from storehouse.core.errors import StorehouseError
-from storehouse.operate.forget import erase, forget
+from storehouse.operate.forget import forget
+from storehouse.operate.forget.macros import sql_of
 
 SPY = """
     create table public.seen (who text, pii_key text);
@@ -82,7 +83,7 @@ def odd(house: House, script: str) -> list[tuple[str, str]]:
     """What is out of place in raw after the script, which is not kept."""
     with psycopg.connect(house.warehouse) as warehouse:
         warehouse.execute(SPY + script)
-        found = warehouse.execute(erase.odd_in_raw()).fetchall()
+        found = warehouse.execute(sql_of("access/odd_in_raw.sql")).fetchall()
         seen = warehouse.execute("select * from public.seen").fetchall()
         warehouse.rollback()
     assert seen == [], "asking ran it"

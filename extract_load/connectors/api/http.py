@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 # Not in the types of the standard library, which list what its documentation does.
 from urllib.request import getproxies, proxy_bypass_environment  # pyright: ignore[reportAttributeAccessIssue]
@@ -51,6 +51,8 @@ _MEDIA_TYPE = re.compile(r"(application|text)/[a-z.+-]{1,40}")
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]*)?|[0-9]+")
 _HOST = re.compile(rb"[A-Za-z0-9._:-]+")
 
+Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
+
 
 class _TransientError(Exception):
     def __init__(self, said: str, retry_after: float = 0) -> None:
@@ -61,8 +63,7 @@ class _TransientError(Exception):
 class Http:
     """Asks one API, an answer at a time; every answer comes within limits of bytes and seconds, or is an error.
 
-    The environment's proxy and certificates are used as `curl` would (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, …);
-    networks such as 10.0.0.0/8 may stand in `NO_PROXY` too, and this machine is asked without a proxy.
+    The environment's proxy and certificates are used: see `client_of`.
     """
 
     def __init__(
@@ -102,17 +103,8 @@ class Http:
                 "URL, or auth out of the declaration (docs/sources/api.md)."
             )
         self._rate, self._next_at = rate, 0.0
-        proxy, certificates = self._proxy(base), _certificates()
-        try:
-            self._client = httpx.AsyncClient(
-                timeout=settings().http_timeout_seconds,
-                headers={"Accept-Encoding": "gzip"},
-                proxy=proxy,
-                verify=certificates,
-                trust_env=False,
-            )
-        except (ValueError, ImportError, httpx.InvalidURL):
-            raise self._no_proxy(base) from None
+        options = {"timeout": settings().http_timeout_seconds, "headers": {"Accept-Encoding": "gzip"}}
+        self._client = client_of(httpx.AsyncClient, base, connection, **options)
         if auth:
             self._prepare(auth)
         elif user:
@@ -138,22 +130,6 @@ class Http:
         if url.scheme not in ("http", "https") or not _is_place(url):
             raise _not_a_url(name)
         return url
-
-    def _proxy(self, base: httpx.URL) -> str | None:
-        try:
-            proxy = _proxy(base)
-            if proxy and not _is_place(httpx.URL(proxy)):
-                raise ValueError
-        except (ValueError, httpx.InvalidURL):
-            raise self._no_proxy(base) from None
-        return proxy
-
-    def _no_proxy(self, base: httpx.URL) -> StorehouseError:
-        # Not in httpx's words: they may quote the proxy's password.
-        return StorehouseError(
-            f"The proxy for {self.connection} can't be used: {base.scheme.upper()}_PROXY, or ALL_PROXY, must look like "
-            "http://host:port. Set it so, or name the API's host in NO_PROXY."
-        )
 
     def _value(self, variable: str | None) -> str:
         """What a variable of the declaration holds."""
@@ -397,6 +373,35 @@ class Http:
             f"{_shown(response.request)}: the answer {what}: {excerpt(response)}. Nothing of this load was landed. "
             f"Check {self.checks}, and with the API's owner what it promises (docs/sources/api.md)."
         )
+
+
+def client_of(kind: type[Client], url: httpx.URL, connection: str, **options: Any) -> Client:
+    """A client of httpx for a URL, which uses the environment's proxy and certificates.
+
+    It uses them as `curl` would (`HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`, …); networks such as 10.0.0.0/8 may stand
+    in `NO_PROXY` too, and this machine is asked without a proxy.
+
+    Args:
+        kind: `httpx.Client`, or the one for asyncio.
+        url: what will be asked.
+        connection: the name of the variable that holds it, for messages.
+        options: of the client.
+
+    Raises:
+        StorehouseError: the proxy or the certificates can't be used.
+    """
+    certificates = _certificates()
+    try:
+        proxy = _proxy(url)
+        if proxy and not _is_place(httpx.URL(proxy)):
+            raise ValueError
+        return kind(proxy=proxy, verify=certificates, trust_env=False, **options)
+    except (ValueError, ImportError, httpx.InvalidURL):
+        # Not in httpx's words: they may quote the proxy's password.
+        raise StorehouseError(
+            f"The proxy for {connection} can't be used: {url.scheme.upper()}_PROXY, or ALL_PROXY, must look like "
+            "http://host:3128 does. Set it so, or name its host in NO_PROXY."
+        ) from None
 
 
 def _not_a_url(name: str) -> StorehouseError:

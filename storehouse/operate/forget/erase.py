@@ -1,8 +1,5 @@
 """Erasing in raw: the person's values are overwritten where they landed, and the models that read them follow."""
 
-from functools import cache
-
-import jinja2
 import psycopg
 from psycopg import sql
 
@@ -10,19 +7,12 @@ from storehouse.core import transform
 from storehouse.core.errors import StorehouseError
 from storehouse.core.progress import say
 from storehouse.core.queries import as_sql
-from storehouse.core.settings import PROJECT
+from storehouse.operate.forget.macros import sql_of
 from storehouse.operate.forget.places import UNREADABLE, Place
 from storehouse.operate.forget.sought import CHANGED, FORMS, PENDING, names_person
 
 # How many wrong tables a message names.
 SHOWN = 5
-
-
-@cache
-def odd_in_raw() -> str:
-    """The query that builds ask too; its macro has nothing of dbt's."""
-    file = PROJECT / "macros" / "access" / "odd_in_raw.sql"
-    return vars(jinja2.Environment().from_string(file.read_text()).module)["odd_in_raw"]()
 
 
 def hold_plain(raw: psycopg.Connection, places: list[Place]) -> None:
@@ -33,7 +23,7 @@ def hold_plain(raw: psycopg.Connection, places: list[Place]) -> None:
     """
     tables = {place.name: place.table for place in places}.values()
     raw.execute(sql.SQL("lock table {} in row exclusive mode").format(sql.SQL(", ").join(tables)))
-    if odd := raw.execute(as_sql(odd_in_raw())).fetchall():
+    if odd := raw.execute(as_sql(sql_of("access/odd_in_raw.sql"))).fetchall():
         words = "; ".join(f"{name} {what}" for name, what in sorted(odd)[:SHOWN])
         raise StorehouseError(
             f"Raw must be plain tables, or what stands there could run code with the rights of this command: {words}. "

@@ -6,6 +6,7 @@ from psycopg import sql
 from storehouse.core.errors import StorehouseError
 from storehouse.core.progress import say
 from storehouse.core.queries import as_sql, one_value
+from storehouse.operate.forget.macros import sql_of
 from storehouse.operate.forget.places import UNREADABLE, Place
 
 # A value this short, or one that others have too, says nothing about where it stands: it is sought in own rows only.
@@ -107,9 +108,11 @@ def collect(warehouse: psycopg.Connection, places: list[Place], customers: list[
             warehouse.execute(
                 sql.SQL(
                     "insert into {0} (customer_id, kind, value, spelled) "
-                    "select {1}, {2}, lower(trim({3})), trim({3}) from {4} "
+                    "select {1}, {2}, lower({3}), {3} from {4} "
                     "where {1} = any(%s) and {5} on conflict do nothing"
-                ).format(PENDING, place.person, sql.Literal(place.kind), place.value, place.table, place.is_left),
+                ).format(
+                    PENDING, place.person, sql.Literal(place.kind), _trimmed(place.value), place.table, place.is_left
+                ),
                 [customers],
             )
     warehouse.execute(
@@ -140,6 +143,11 @@ def collect(warehouse: psycopg.Connection, places: list[Place], customers: list[
             )
     warehouse.execute(sql.SQL(SPELLED).format(forms=FORMS, sought=PENDING, windows=sql.Literal(WINDOWS)))
     return one_value(warehouse, sql.SQL("select exists (select from {})").format(PENDING))
+
+
+def _trimmed(value: sql.Composable) -> sql.Composable:
+    """As staging has it, and as others may have written it."""
+    return as_sql(sql_of("text/trimmed.sql", "{}")).format(value)
 
 
 def tell_of_shared(warehouse: psycopg.Connection) -> None:
