@@ -818,7 +818,7 @@ def test_a_snapshot_is_of_tables_of_the_change_log_alone(books, declare):
     fields = ("key: [id]", "read: full", "columns: {id: integer}")
     declare(accounts="".join(f"\n            {field}" for field in fields), lines=DECLARED["lines"])
     assert load(snapshot=True) == {"lines": 0}
-    with pytest.raises(StorehouseError, match="tables that are read by change_log. Of books that is: lines"):
+    with pytest.raises(StorehouseError, match=r"tables that are read by change_log\. Of books that is: lines"):
         load("accounts", snapshot=True)
 
 

@@ -431,6 +431,12 @@ def test_what_is_declared_is_due_once_a_day(landed, monkeypatch):
     assert extract_load.reconcile("shop", is_declared=True, tables=["products"]) == []
 
 
+def test_a_command_compares_what_is_due_and_nothing_twice(landed, run):
+    landed.execute_in_shop("delete from orders where order_id = 1")
+    assert "1 deleted at the source" in run("reconcile", "shop", "--due").stdout
+    assert run("reconcile", "shop", "--due").stdout == "No table is due.\n"
+
+
 def test_only_a_database_can_be_reconciled(new_house, api):
     assert extract_load.reconcile("reviews") == []
     with pytest.raises(StorehouseError, match="reviews can't be reconciled: only a database can add up what it has"):
