@@ -140,7 +140,10 @@ def _lacks(source: _Source, table: Table) -> str:
     """What the table lacks to be read by its change log, in one sentence; nothing: empty."""
     with source.shop.speaking(), source.shop.snapshot():
         if not columns_of(source.shop, schema_of(table), table.place):
-            return f"{table.label}: there is no table {place_in_words(table)} in {source.shop.where}."
+            return (
+                f"{table.label}: there is no table {place_in_words(table)} in {source.shop.where}. Nothing of it was "
+                "landed. Create it, or take its entry out of the declaration: until then the slot keeps its log."
+            )
         if not (lacks := lacking(source.shop, table)):
             return ""
     return f"{table.label} can't be read by its change log. Nothing of it was landed. At the source: {'; '.join(lacks)}"
