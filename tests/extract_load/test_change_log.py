@@ -4,6 +4,7 @@ import dataclasses
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -26,7 +27,7 @@ from extract_load.ledger import LoadResult
 from storehouse.core import databases
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import PROJECT, settings
-from storehouse.laptop.server import Server, binaries
+from storehouse.laptop.server import Server, binaries, not_root
 
 KILLS = 30
 
@@ -924,3 +925,60 @@ def test_a_server_that_went_on_from_a_restore_is_read_on_unless_it_lost_what_was
             load()
     finally:
         server.stop()
+
+
+def test_a_transaction_that_commits_just_where_a_load_ended_is_read_by_the_next_one(books, configure, tmp_path):
+    # On a server of its own, on which nothing else is written in between.
+    server = Server(tmp_path / "other", options={"fsync": "off", "synchronous_commit": "on"}).start()
+    try:
+        other = dataclasses.replace(books, shop=server.conninfo("postgres"))
+        configure(BOOKS_DATABASE_URL=other.shop)
+        other.execute_in_shop(BOOKS)
+        load()
+        with psycopg.connect(other.shop) as open_:
+            open_.execute("insert into accounts (id) values (1)")
+            other.execute_in_shop("insert into accounts (id) values (2)")
+            assert load("accounts") == {"accounts": 1}
+            open_.commit()
+        assert load("accounts") == {"accounts": 1}
+        assert_same(other)
+    finally:
+        server.stop()
+
+
+def test_a_standby_that_takes_over_is_read_on(books, configure, tmp_path):
+    primary = Server(tmp_path / "primary", options={"fsync": "off"}).start()
+    keeps = {"hot_standby_feedback": "on", "sync_replication_slots": "on"}
+    standby = Server(tmp_path / "standby", options={"fsync": "off"} | keeps)
+    try:
+        first = dataclasses.replace(books, shop=primary.conninfo("postgres"))
+        configure(BOOKS_DATABASE_URL=first.shop)
+        first.execute_in_shop(BOOKS)
+        load()
+        first.execute_in_shop("select pg_create_physical_replication_slot('standby', true)")
+        standby.folder.mkdir(mode=0o700)
+        shutil.copy(primary.password_file, standby.password_file)
+        copy = [binaries() / "pg_basebackup", "-d", first.shop, "-D", standby.data, "-R", "-S", "standby", "-c", "fast"]
+        subprocess.run([*not_root(), *map(str, copy)], check=True, cwd="/")
+        second = dataclasses.replace(books, shop=standby.start().conninfo("postgres"))
+
+        def has_slot() -> bool:
+            first.execute_in_shop("insert into accounts (id) select coalesce(max(id), 0) + 1 from accounts")
+            load()
+            return in_shop(second, "select count(*) from pg_replication_slots where synced and not temporary") == [(1,)]
+
+        wait_until(has_slot)
+        first.execute_in_shop("update accounts set name = 'read of the first'")
+        load()
+        first.execute_in_shop("insert into accounts (id) values (-1); delete from accounts where id = 1")
+        wait_until(lambda: in_shop(second, "select count(*) from accounts where id = -1") == [(1,)])
+        primary.stop()
+        in_shop(second, "select pg_promote()")
+        wait_until(lambda: in_shop(second, "select pg_is_in_recovery()") == [(False,)])
+        configure(BOOKS_DATABASE_URL=second.shop)
+        second.execute_in_shop("update accounts set name = 'of the second' where id = 2")
+        assert load() == {"accounts": 3, "lines": 0}
+        assert_same(second)
+    finally:
+        primary.stop()
+        standby.stop()
