@@ -205,6 +205,48 @@ def test_a_row_reads_the_same_by_the_log_as_by_a_snapshot(books):
     assert len(by_log) == 1
 
 
+def test_the_settings_of_a_role_or_a_database_do_not_matter(books):
+    load()
+    books.execute_in_shop(FULL_ROW)
+    ((name,),) = in_shop(books, "select current_database()")
+    odd = [
+        "DateStyle = 'German, DMY'",
+        "IntervalStyle = 'iso_8601'",
+        "TimeZone = 'Asia/Kolkata'",
+        "lock_timeout = '9ms'",
+    ]
+    odd += [
+        "bytea_output = 'escape'",
+        "extra_float_digits = -5",
+        "search_path = 'nowhere'",
+        "wal_sender_timeout = '1s'",
+    ]
+    books.execute_in_shop("".join(f"alter database {name} set {setting};" for setting in odd))
+    try:
+        assert load("accounts") == {"accounts": 1}
+    finally:
+        books.execute_in_shop(f"alter database {name} reset all")
+    assert load("accounts", snapshot=True) == {"accounts": 0}
+
+
+def test_a_text_that_is_not_in_the_encoding_of_its_database_is_told(books, configure, server):
+    with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+        connection.execute("create database without_encoding encoding 'SQL_ASCII' locale 'C' template template0")
+    other = dataclasses.replace(books, shop=server.conninfo("without_encoding"))
+    try:
+        configure(BOOKS_DATABASE_URL=other.shop)
+        other.execute_in_shop(BOOKS)
+        load()
+        other.execute_in_shop("insert into accounts (id, name) select n, 'a' from generate_series(1, 100) as n")
+        other.execute_in_shop("insert into accounts (id, name) values (101, convert_from('\\xe9', 'SQL_ASCII'))")
+        with pytest.raises(StorehouseError, match="A text is not in the encoding that its database says"):
+            load()
+    finally:
+        drop_slots(other)
+        with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+            connection.execute("drop database without_encoding with (force)")
+
+
 def test_an_unchanged_large_value_is_the_last_that_is_known(books):
     books.execute_in_shop(FULL_ROW)
     load()
