@@ -1018,7 +1018,7 @@ def test_a_standby_that_takes_over_is_read_on(books, configure, tmp_path):
         in_shop(second, "select pg_promote()")
         wait_until(lambda: in_shop(second, "select pg_is_in_recovery()") == [(False,)])
         configure(BOOKS_DATABASE_URL=second.shop)
-        second.execute_in_shop("update accounts set name = 'of the second' where id = 2")
+        second.execute_in_shop("update accounts set name = 'of the second' where id = -1")
         assert load() == {"accounts": 3, "lines": 0}
         assert_same(second)
     finally:

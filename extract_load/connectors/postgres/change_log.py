@@ -76,7 +76,7 @@ class Position(NamedTuple):
 
 
 def _position(text: str) -> Position:
-    system, timeline, high, low, made, of = text.split("/")
+    system, timeline, high, low, made, of = text.split("/", 5)
     return Position(system, int(timeline), lsn(f"{high}/{low}"), made, of)
 
 

@@ -108,7 +108,7 @@ def fingerprint(database: Database, table: Table) -> str:
 
 
 def made_of(database: Database, oid: int) -> str:
-    """The files that the table is in and, from the first column on, six letters each: its name, and when it was made.
+    """The files that the table is in, and of each column its name and when it was made: hashed, 8 letters, then 3 each.
 
     `since` says what became of them since then.
     """
@@ -125,8 +125,10 @@ def made_of(database: Database, oid: int) -> str:
                 ) as parts
             ),
             (
-                select string_agg(left(md5(attname), 3) || left(md5(xmin::text), 3), '' order by attnum)
-                from pg_attribute where attrelid = %(table)s::oid and attnum > 0
+                select string_agg(left(encode(decode(md5(made), 'hex'), 'base64'), 3), '' order by attnum, number)
+                from pg_attribute
+                cross join unnest(array[attname::text, xmin::text]) with ordinality as hashed (made, number)
+                where attrelid = %(table)s::oid and attnum > 0
             )
         )
         """,
