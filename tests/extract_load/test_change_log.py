@@ -371,6 +371,23 @@ def test_a_load_of_one_table_keeps_for_the_others_what_they_have_not_read(books)
     assert_same(books)
 
 
+def test_what_commits_after_a_load_began_is_of_the_next_one(books, monkeypatch):
+    load()
+    end_of_log = change_log._end_of_log
+
+    def and_more(source) -> tuple:
+        found = end_of_log(source)
+        books.execute_in_shop("set synchronous_commit = on; insert into accounts (id) values (2)")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(change_log, "_end_of_log", and_more)
+        books.execute_in_shop("insert into accounts (id) values (1)")
+        assert load("accounts") == {"accounts": 1}
+    assert load("accounts") == {"accounts": 1}
+    assert books.query("select id from raw_books.accounts order by _load_id, _row") == [(1,), (2,)]
+
+
 def test_an_interval_that_is_asked_for_does_not_matter(books):
     load()
     books.execute_in_shop("insert into accounts (id) values (1)")
