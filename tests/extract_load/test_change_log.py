@@ -388,6 +388,22 @@ def test_what_commits_after_a_load_began_is_of_the_next_one(books, monkeypatch):
     assert books.query("select id from raw_books.accounts order by _load_id, _row") == [(1,), (2,)]
 
 
+def test_what_commits_after_a_snapshot_was_taken_is_of_the_next_load(books, monkeypatch):
+    export_snapshot = change_log.export_snapshot
+
+    def and_more(*given) -> tuple:
+        found = export_snapshot(*given)
+        books.execute_in_shop("set synchronous_commit = on; insert into accounts (id) values (2)")
+        return found
+
+    books.execute_in_shop("insert into accounts (id) values (1)")
+    with monkeypatch.context() as patch:
+        patch.setattr(change_log, "export_snapshot", and_more)
+        assert load("accounts") == {"accounts": 1}
+    assert load("accounts") == {"accounts": 1}
+    assert_same(books, "accounts")
+
+
 def test_an_interval_that_is_asked_for_does_not_matter(books):
     load()
     books.execute_in_shop("insert into accounts (id) values (1)")
