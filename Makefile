@@ -51,6 +51,11 @@ check-source: $(INSTALLED)
 reconcile: $(PACKAGES)
 	@$(call given,ARGS) $(BIN)/python -m extract_load reconcile $(if $(value SOURCE),"$$SOURCE") $(call option,TABLE,tables) "$${words[@]}"
 
+## snapshot   after a gap in the change log of SOURCE=: read its tables in full, land what differs. TABLE= narrows it; ARGS="--allow-empty"
+.PHONY: snapshot
+snapshot: $(PACKAGES)
+	@$(if $(value SOURCE),,$(error Which? make snapshot SOURCE=billing))$(call given,ARGS) $(BIN)/python -m extract_load "$$SOURCE" --snapshot $(call option,TABLE,tables) "$${words[@]}"
+
 ## publish    ratings to Redis (REDIS_URL), daily sales as Parquet (SALES_EXPORT_URL): what changed
 .PHONY: publish
 publish: $(INSTALLED)

@@ -56,8 +56,8 @@ begin
         if not found.has_key and found.relreplident in ('d', 'n') then
             raise exception 'The table % has no primary key, so its log does not say which row changed.', wanted
                 using hint = format(
-                    'Nothing was changed. Give it one, or first run: alter table %s replica identity using index …; '
-                    'without a unique index: replica identity full.', wanted
+                    'Nothing was changed. Give it one, or a unique index of columns that are not null, and first run: '
+                    'alter table %s replica identity using index …', wanted
                 );
         end if;
         if not exists (

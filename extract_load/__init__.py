@@ -76,7 +76,7 @@ def load(
         partition: only this one of `partitions(source)`.
         run_id: the pipeline run, for the ledger.
         allow_empty: believe an empty snapshot of a table that had rows.
-        snapshot: read tables whose change log is read in full again, and land what differs.
+        snapshot: only tables that are read by their change log: read them in full, and land what differs.
 
     Returns:
         One result per load, in the order of landing.
@@ -85,6 +85,12 @@ def load(
         StorehouseError: what failed, a line each; whatever did not fail was landed.
     """
     chosen = _chosen(source, tables)
+    if snapshot:
+        of_log = [table for table in chosen if table.kind == "change_log"]
+        if not of_log or (tables and of_log != chosen):
+            words = ", ".join(table.name for table in _known(source) if table.kind == "change_log") or "none"
+            raise StorehouseError(f"A snapshot is of tables that are read by change_log. Of {source} that is: {words}.")
+        chosen = of_log
     if partition is not None and partition not in partitions(source):
         known = ", ".join(filter(None, partitions(source))) or "none"
         raise StorehouseError(f"{source} has no partition {partition}. It has: {known}.")

@@ -19,7 +19,8 @@ in raw.loads become visible together, or not at all. Safe to repeat, to run besi
 
 sources, and the variable that says where each is (the environment, or a file in STOREHOUSE_SECRETS)
 {sources}
-  all              all that are declared, one after the other; one that fails doesn't stop the others
+  all              all that are declared, one after the other; one that fails doesn't stop the others; none is
+                   reconciled: `reconcile --due` after it does that, once a day, as it is declared
   prepare          land nothing, create what is missing of the raw schemas
   discover WHAT    print the declaration of a source to paste: of a URL, a variable that holds one, or a source
   check SOURCE     read a bit of each table as a load would, and say what differs from its declaration
@@ -141,8 +142,8 @@ def _arguments() -> argparse.Namespace:
         "--snapshot", action="store_true", help="of tables read by change_log: read all, land what differs"
     )
     arguments = parser.parse_args()
-    if arguments.source in ("all", "prepare") and (arguments.tables or arguments.partition):
-        parser.error("--tables and --partition go with one source")
+    if arguments.source in ("all", "prepare") and (arguments.tables or arguments.partition or arguments.snapshot):
+        parser.error("--tables, --partition and --snapshot go with one source")
     return arguments
 
 
@@ -187,6 +188,7 @@ def _reconcile(given: list[str]) -> int:
     parser.add_argument("source", metavar="SOURCE", nargs="?", help="a declared source; without it all databases")
     parser.add_argument("--tables", nargs="+", metavar="TABLE", help="only these tables of the source")
     parser.add_argument("--compare", choices=["keys", "columns"], help="instead of what is declared")
+    parser.add_argument("--due", action="store_true", help="only what is declared so, and not done for 20 hours")
     parser.add_argument("--dry-run", action="store_true", help="land nothing; exit code 1 when anything differs")
     parser.add_argument("--run-id", metavar="ID", help="of the pipeline run, for raw.loads")
     parser.add_argument("--allow-empty", action="store_true", help="believe a table that has become empty")
@@ -202,13 +204,16 @@ def _reconcile(given: list[str]) -> int:
                 tables=arguments.tables,
                 compare=arguments.compare,
                 is_dry=arguments.dry_run,
+                is_due=arguments.due,
                 run_id=arguments.run_id,
                 allow_empty=arguments.allow_empty,
             )
         except StorehouseError as error:
             failed = True
             print(error, file=sys.stderr, flush=True)
-    if not found and not failed:
+    if not found and not failed and arguments.due:
+        print("No table is due.")
+    elif not found and not failed:
         print("No table is read by updated_at: there is nothing that a load can have missed.")
     return 1 if failed or (arguments.dry_run and any(table.differences for table in found)) else 0
 

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -26,7 +27,7 @@ from extract_load.ledger import LoadResult
 from storehouse.core import databases
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import PROJECT, settings
-from storehouse.laptop.server import Server, binaries
+from storehouse.laptop.server import Server, binaries, not_root
 
 KILLS = 30
 
@@ -204,6 +205,48 @@ def test_a_row_reads_the_same_by_the_log_as_by_a_snapshot(books):
     assert len(by_log) == 1
 
 
+def test_the_settings_of_a_role_or_a_database_do_not_matter(books):
+    load()
+    books.execute_in_shop(FULL_ROW)
+    ((name,),) = in_shop(books, "select current_database()")
+    odd = [
+        "DateStyle = 'German, DMY'",
+        "IntervalStyle = 'iso_8601'",
+        "TimeZone = 'Asia/Kolkata'",
+        "lock_timeout = '9ms'",
+    ]
+    odd += [
+        "bytea_output = 'escape'",
+        "extra_float_digits = -5",
+        "search_path = 'nowhere'",
+        "wal_sender_timeout = '1s'",
+    ]
+    books.execute_in_shop("".join(f"alter database {name} set {setting};" for setting in odd))
+    try:
+        assert load("accounts") == {"accounts": 1}
+    finally:
+        books.execute_in_shop(f"alter database {name} reset all")
+    assert load("accounts", snapshot=True) == {"accounts": 0}
+
+
+def test_a_text_that_is_not_in_the_encoding_of_its_database_is_told(books, configure, server):
+    with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+        connection.execute("create database without_encoding encoding 'SQL_ASCII' locale 'C' template template0")
+    other = dataclasses.replace(books, shop=server.conninfo("without_encoding"))
+    try:
+        configure(BOOKS_DATABASE_URL=other.shop)
+        other.execute_in_shop(BOOKS)
+        load()
+        other.execute_in_shop("insert into accounts (id, name) select n, 'a' from generate_series(1, 100) as n")
+        other.execute_in_shop("insert into accounts (id, name) values (101, convert_from('\\xe9', 'SQL_ASCII'))")
+        with pytest.raises(StorehouseError, match="A text is not in the encoding that its database says"):
+            load()
+    finally:
+        drop_slots(other)
+        with psycopg.connect(server.conninfo(), autocommit=True) as connection:
+            connection.execute("drop database without_encoding with (force)")
+
+
 def test_an_unchanged_large_value_is_the_last_that_is_known(books):
     books.execute_in_shop(FULL_ROW)
     load()
@@ -326,6 +369,39 @@ def test_a_load_of_one_table_keeps_for_the_others_what_they_have_not_read(books)
     books.execute_in_shop("update accounts set name = 'a'")
     assert load() == {"accounts": 1, "lines": 1}
     assert_same(books)
+
+
+def test_what_commits_after_a_load_began_is_of_the_next_one(books, monkeypatch):
+    load()
+    end_of_log = change_log._end_of_log
+
+    def and_more(source) -> tuple:
+        found = end_of_log(source)
+        books.execute_in_shop("set synchronous_commit = on; insert into accounts (id) values (2)")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(change_log, "_end_of_log", and_more)
+        books.execute_in_shop("insert into accounts (id) values (1)")
+        assert load("accounts") == {"accounts": 1}
+    assert load("accounts") == {"accounts": 1}
+    assert books.query("select id from raw_books.accounts order by _load_id, _row") == [(1,), (2,)]
+
+
+def test_what_commits_after_a_snapshot_was_taken_is_of_the_next_load(books, monkeypatch):
+    export_snapshot = change_log.export_snapshot
+
+    def and_more(*given) -> tuple:
+        found = export_snapshot(*given)
+        books.execute_in_shop("set synchronous_commit = on; insert into accounts (id) values (2)")
+        return found
+
+    books.execute_in_shop("insert into accounts (id) values (1)")
+    with monkeypatch.context() as patch:
+        patch.setattr(change_log, "export_snapshot", and_more)
+        assert load("accounts") == {"accounts": 1}
+    assert load("accounts") == {"accounts": 1}
+    assert_same(books, "accounts")
 
 
 def test_an_interval_that_is_asked_for_does_not_matter(books):
@@ -459,16 +535,14 @@ def test_a_transaction_larger_than_memory_passes_through_a_file(books):
 
 
 def test_a_change_that_can_not_land_keeps_its_table_back_and_no_other(books):
+    books.execute_in_shop(FULL_ROW)
     load()
-    books.execute_in_shop(
-        "insert into accounts (id, name) values (1, 'a'); insert into \"Order Lines\" values (1, 1, 1)"
-    )
-    books.execute_in_shop("alter table accounts alter name type bigint using 1")
-    with pytest.raises(
-        StorehouseError, match=r"has a value that its column can't hold .* --tables accounts --snapshot"
-    ):
+    with psycopg.connect(books.warehouse) as connection:
+        connection.execute("update raw_books.accounts set note = null")
+    books.execute_in_shop("update accounts set name = 'a'; insert into \"Order Lines\" values (1, 1, 1)")
+    with pytest.raises(StorehouseError, match=r"changes leave out values that raw does not have.* --snapshot"):
         load()
-    assert count(books, "lines") == 1 and count(books) == 0
+    assert count(books, "lines") == count(books) == 1
     assert confirmed(books) == positions(books)["accounts"] != positions(books)["lines"]
     load("accounts", snapshot=True)
     assert load() == {"accounts": 0, "lines": 0}
@@ -489,6 +563,95 @@ def test_a_change_that_was_logged_without_its_key_is_refused(books):
     assert_same(books)
 
 
+@pytest.mark.parametrize(
+    ("meanwhile", "words"),
+    [
+        # Nothing that identifies the row changes: so the log has no old row, and nobody knows of the key that is gone.
+        (
+            "alter table accounts replica identity using index other; update accounts set id = 3 where id = 1;"
+            "alter table accounts replica identity default",
+            "without the key",
+        ),
+        (
+            "alter table accounts rename name to title;"
+            "insert into accounts (id, title, opened) values (3, 'c', now());"
+            "alter table accounts rename title to name",
+            "while a column was missing, or had another name",
+        ),
+    ],
+)
+def test_changes_of_a_table_that_was_another_for_a_while_are_refused(books, meanwhile, words):
+    books.execute_in_shop("insert into accounts (id, opened) values (1, now()), (2, '2026-01-01')")
+    books.execute_in_shop(
+        "alter table accounts alter opened set not null; create unique index other on accounts (opened)"
+    )
+    load()
+    books.execute_in_shop(meanwhile)
+    with pytest.raises(StorehouseError, match=rf"changes were logged {words}.*--snapshot"):
+        load()
+    load("accounts", snapshot=True)
+    assert_same(books)
+
+
+@pytest.mark.parametrize("away", ["rename to away", "set schema away"])
+def test_a_table_that_has_another_name_for_a_while_is_read_all_the_same(books, away):
+    books.execute_in_shop("create schema away; insert into accounts (id) values (1)")
+    load()
+    name = "away.accounts" if "schema" in away else "away"
+    back = "set schema public" if "schema" in away else "rename to accounts"
+    books.execute_in_shop(
+        f"alter table accounts {away}; delete from {name}; insert into {name} (id) values (2);alter table {name} {back}"
+    )
+    assert load("accounts") == {"accounts": 2}
+    assert_same(books)
+
+
+ALTERED = {
+    "renamed": "rename note to remark",
+    "new with a default": "add gift int default 7",
+    "new with a default of each row": "add gift uuid default gen_random_uuid()",
+    "new under an old name": "drop rate, add rate double precision",
+    "new, and rewritten": "add gift text; update accounts set gift = 5; "
+    "alter table accounts alter gift type bigint using gift::bigint * 2",
+    "rewritten": "alter rate type double precision using rate * 100",
+    "rewritten with more digits": "alter balance type numeric(18, 4)",
+}
+NOT_ALTERED = {
+    "new": "add gift text",
+    "gone": "drop rate",
+    "not null": "alter name set not null",
+    "a default": "alter name set default 'x'",
+    "wider": "alter title type varchar(20)",
+}
+
+
+@pytest.mark.parametrize("how", ALTERED | NOT_ALTERED)
+def test_values_that_alter_table_has_changed_are_read_in_full(books, caplog, how):
+    books.execute_in_shop("alter table accounts add title varchar(10)")
+    books.execute_in_shop(
+        "insert into accounts (id, name, note, rate, balance) select n, 'a', 'b', n, n from generate_series(1, 9) n"
+    )
+    load()
+    books.execute_in_shop("update accounts set name = 'x' where id = 1")
+    books.execute_in_shop(f"alter table accounts {(ALTERED | NOT_ALTERED)[how]}")
+    books.execute_in_shop('delete from accounts where id = 2; insert into "Order Lines" values (1, 1, 1)')
+    load()
+    assert ("The log has no such values: read in full" in caplog.text) == (how in ALTERED)
+    if how != "gone":
+        assert_same(books)
+    books.execute_in_shop("update accounts set name = 'y' where id = 3")
+    assert load() == {"accounts": 1, "lines": 0}
+
+
+def test_a_table_that_is_packed_is_not_read_in_full(books):
+    books.execute_in_shop("insert into accounts (id) values (1), (2)")
+    load()
+    with psycopg.connect(books.shop, autocommit=True) as connection:
+        connection.execute("vacuum full accounts")
+    books.execute_in_shop("update accounts set name = 'x' where id = 1")
+    assert load("accounts") == {"accounts": 1}
+
+
 GAPS = {
     "the slot is dropped": ("select pg_drop_replication_slot(slot_name) from pg_replication_slots", "is gone"),
     "another has read it": (
@@ -504,6 +667,11 @@ GAPS = {
         "alter publication storehouse drop table accounts; alter publication storehouse add table accounts",
         "was made anew or altered",
     ),
+    "its schema was out of the publication": (
+        "alter publication storehouse set tables in schema other;"
+        "alter publication storehouse set tables in schema public",
+        "was made anew or altered",
+    ),
     "the publication had less": (
         "alter publication storehouse set (publish = 'insert');"
         "alter publication storehouse set (publish = 'insert, update, delete, truncate')",
@@ -515,6 +683,8 @@ GAPS = {
 @pytest.mark.parametrize("gap", GAPS)
 def test_a_gap_ends_in_words_and_a_new_snapshot_lands_the_differences(books, gap):
     books.execute_in_shop("insert into accounts (id, name) values (1, 'a'), (2, 'b'), (3, 'c')")
+    if "schema" in gap:
+        books.execute_in_shop("create schema other; alter publication storehouse set tables in schema public")
     load()
     books.execute_in_shop("delete from accounts where id = 1; update accounts set name = 'x' where id = 2")
     statement, words = GAPS[gap]
@@ -535,7 +705,7 @@ def test_a_gap_ends_in_words_and_a_new_snapshot_lands_the_differences(books, gap
     [
         ("'1' || source_position", "is another server than the one it was read from"),
         ("regexp_replace(source_position, '/1/', '/7/')", "was restored, or another server took over"),
-        ("regexp_replace(source_position, '/1/.*/', '/1/FFFF/0/')", "before the last load"),
+        ("regexp_replace(source_position, '/1/[^/]+/[^/]+/', '/1/FFFF/0/')", "before the last load"),
     ],
     ids=["another server", "another timeline", "an earlier time"],
 )
@@ -568,6 +738,9 @@ def test_a_slot_that_the_source_has_given_up_ends_in_words(books):
 
 
 LACKS = {
+    "a key that two rows may have for a moment": "alter table accounts drop constraint accounts_pkey, "
+    "add primary key (id) deferrable, replica identity full",
+    "a key that two rows may have": "alter table accounts drop constraint accounts_pkey, replica identity full",
     "no publication": "drop publication storehouse",
     "a table that is not in it": "alter publication storehouse drop table accounts",
     "deletes that are not in it": "alter publication storehouse set (publish = 'insert, update, truncate')",
@@ -592,8 +765,10 @@ def test_what_a_source_lacks_is_told_with_the_statement_that_mends_it(books, lac
         load()
     (told,) = [line for line in str(error.value).splitlines() if "books.accounts" in line]
     assert any("change log" in words for words in discovery.differences("books")["books.accounts"])
-    statement = re.search(r"(?:alter|create) (?:table|publication)[^;(]*(?:\([^)]*\)[^;(]*)*(?:; alter[^;]*)?", told)
-    books.execute_in_shop(statement[0].partition(", with which")[0].partition(" (deploy")[0])
+    statement = re.search(
+        r"(?:alter|create) (?:table|publication|unique index)[^;(]*(?:\([^)]*\)[^;(]*)*(?:; alter[^;]*)?", told
+    )
+    books.execute_in_shop(re.split(", with which|, or read it| \\(deploy", statement[0])[0])
     books.execute_in_shop("insert into accounts (id, note, opened) values (7, 'a', now())")
     if lack == "no publication":
         books.execute_in_shop('alter publication storehouse add table "Order Lines"')
@@ -646,10 +821,7 @@ def test_a_column_that_comes_or_goes_lands_as_in_other_ways_and_a_changed_type_i
     with psycopg.connect(books.warehouse) as connection:
         connection.execute("alter table raw_books.accounts alter balance type bigint")
     load()
-    assert books.query(
-        "select id from raw_books.accounts where _load_id = (select max(load_id) from raw.loads where "
-        "table_name = 'accounts')"
-    ) == [(3,)]
+    assert_same(books)
 
 
 def test_the_slot_is_one_that_goes_on_at_a_standby_unless_it_shall_not(books, declare):
@@ -679,6 +851,51 @@ def test_wal_that_is_held_is_told_and_limited_as_declared(books, declare, caplog
     assert in_shop(books, "select count(*) from pg_replication_slots") == [(0,)]
     with pytest.raises(StorehouseError, match=r"slot storehouse_books is gone"):
         load()
+
+
+def test_wal_is_limited_too_when_no_table_can_be_read(books, declare):
+    load()
+    books.execute_in_shop(f"insert into accounts (id, note) select n, {LONG} from generate_series(1, 5000) as n")
+    books.execute_in_shop("drop publication storehouse")
+    limits = "read: change_log, wal: {warn_gb: 0.001, limit_gb: 0.001, beyond: drop_slot}"
+    declare(SOURCE.replace("read: change_log", limits))
+    with pytest.raises(StorehouseError, match=r"there is no publication(.|\n)*the slot was dropped"):
+        load()
+    assert in_shop(books, "select count(*) from pg_replication_slots") == [(0,)]
+
+
+def test_a_large_transaction_of_other_tables_does_not_end_a_load_before_its_time(books, monkeypatch):
+    monkeypatch.setattr(replication, "_STANDS_STILL", 0.05)
+    books.execute_in_shop("create table other (id int)")
+    load()
+    books.execute_in_shop("insert into other select generate_series(1, 500000)")
+    books.execute_in_shop("insert into accounts (id) values (1)")
+    assert load("accounts") == {"accounts": 1}
+
+
+def test_a_source_that_waits_for_its_standby_is_told_of(books, caplog):
+    load()
+    books.execute_in_shop(f"insert into accounts (id, note) select n, {LONG} from generate_series(1, 500) as n")
+    with psycopg.connect(books.shop, autocommit=True) as connection:
+        connection.execute("select pg_create_physical_replication_slot('standby')")
+        try:
+            connection.execute("alter system set synchronized_standby_slots = 'standby'")
+            connection.execute("select pg_reload_conf()")
+            assert load("accounts") == {"accounts": 0}
+        finally:
+            connection.execute("alter system reset synchronized_standby_slots")
+            connection.execute("select pg_reload_conf()")
+            connection.execute("select pg_drop_replication_slot('standby')")
+    assert "it may wait for a standby (synchronized_standby_slots)" in caplog.text
+    assert load("accounts") == {"accounts": 500}
+
+
+def test_a_snapshot_is_of_tables_of_the_change_log_alone(books, declare):
+    fields = ("key: [id]", "read: full", "columns: {id: integer}")
+    declare(accounts="".join(f"\n            {field}" for field in fields), lines=DECLARED["lines"])
+    assert load(snapshot=True) == {"lines": 0}
+    with pytest.raises(StorehouseError, match=r"tables that are read by change_log\. Of books that is: lines"):
+        load("accounts", snapshot=True)
 
 
 def test_a_change_log_that_waits_for_open_transactions_says_so(books, caplog):
@@ -776,9 +993,67 @@ def test_a_server_that_went_on_from_a_restore_is_read_on_unless_it_lost_what_was
         with psycopg.connect(books.warehouse) as connection:
             # As if it had been read further on the timeline that was left.
             connection.execute(
-                "update raw.loads set source_position = regexp_replace(source_position, '/2/.*/', '/1/FFFF/0/')"
+                "update raw.loads set source_position = "
+                "regexp_replace(source_position, '/2/[^/]+/[^/]+/', '/1/FFFF/0/')"
             )
         with pytest.raises(StorehouseError, match="timeline 2 left 1 earlier than FFFF/0"):
             load()
     finally:
         server.stop()
+
+
+def test_a_transaction_that_commits_just_where_a_load_ended_is_read_by_the_next_one(books, configure, tmp_path):
+    # On a server of its own, on which nothing else is written in between.
+    server = Server(tmp_path / "other", options={"fsync": "off", "synchronous_commit": "on"}).start()
+    try:
+        other = dataclasses.replace(books, shop=server.conninfo("postgres"))
+        configure(BOOKS_DATABASE_URL=other.shop)
+        other.execute_in_shop(BOOKS)
+        load()
+        with psycopg.connect(other.shop) as open_:
+            open_.execute("insert into accounts (id) values (1)")
+            other.execute_in_shop("insert into accounts (id) values (2)")
+            assert load("accounts") == {"accounts": 1}
+            open_.commit()
+        assert load("accounts") == {"accounts": 1}
+        assert_same(other)
+    finally:
+        server.stop()
+
+
+def test_a_standby_that_takes_over_is_read_on(books, configure, tmp_path):
+    primary = Server(tmp_path / "primary", options={"fsync": "off"}).start()
+    keeps = {"hot_standby_feedback": "on", "sync_replication_slots": "on"}
+    standby = Server(tmp_path / "standby", options={"fsync": "off"} | keeps)
+    try:
+        first = dataclasses.replace(books, shop=primary.conninfo("postgres"))
+        configure(BOOKS_DATABASE_URL=first.shop)
+        first.execute_in_shop(BOOKS)
+        load()
+        first.execute_in_shop("select pg_create_physical_replication_slot('standby', true)")
+        standby.folder.mkdir(mode=0o700)
+        shutil.copy(primary.password_file, standby.password_file)
+        copy = [binaries() / "pg_basebackup", "-d", first.shop, "-D", standby.data, "-R", "-S", "standby", "-c", "fast"]
+        subprocess.run([*not_root(), *map(str, copy)], check=True, cwd="/")
+        second = dataclasses.replace(books, shop=standby.start().conninfo("postgres"))
+
+        def has_slot() -> bool:
+            first.execute_in_shop("insert into accounts (id) select coalesce(max(id), 0) + 1 from accounts")
+            load()
+            return in_shop(second, "select count(*) from pg_replication_slots where synced and not temporary") == [(1,)]
+
+        wait_until(has_slot)
+        first.execute_in_shop("update accounts set name = 'read of the first'")
+        load()
+        first.execute_in_shop("insert into accounts (id) values (-1); delete from accounts where id = 1")
+        wait_until(lambda: in_shop(second, "select count(*) from accounts where id = -1") == [(1,)])
+        primary.stop()
+        in_shop(second, "select pg_promote()")
+        wait_until(lambda: in_shop(second, "select pg_is_in_recovery()") == [(False,)])
+        configure(BOOKS_DATABASE_URL=second.shop)
+        second.execute_in_shop("update accounts set name = 'of the second' where id = -1")
+        assert load() == {"accounts": 3, "lines": 0}
+        assert_same(second)
+    finally:
+        primary.stop()
+        standby.stop()

@@ -154,6 +154,7 @@ def test_it_says_what_it_is_not_sure_of(odd):
     assert "# key: it has no primary key, and no rows" in said_of("empty")
     assert "# deleted: is_deleted may tell deletes; it is no time" in said_of("empty")
     assert "# read: no time is named as one that changes" in said_of("months")
+    assert "change_log reads what changed" in said_of("months") and "change_log" not in said_of("all_lines")
     assert "note may hold anything" in said_of("no_key")
 
 

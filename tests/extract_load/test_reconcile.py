@@ -295,10 +295,21 @@ def test_many_differences_are_landed_as_few_are(landed, monkeypatch):
 
 
 def test_a_table_that_is_read_in_full_can_be_compared_too(shop):
-    shop.execute_in_shop("insert into products (product_id, price) values ('a', 1), ('b', 2)")
+    shop.execute_in_shop(
+        "alter table products add deleted_at timestamptz;"
+        "insert into products (product_id, price) values ('a', 1), ('b', 2), ('c', 3)"
+    )
     load("products")
-    shop.execute_in_shop("delete from products where product_id = 'a'; update products set price = 3")
-    assert reconcile("products").found == {"deleted at the source": 1, "different": 1}
+    shop.execute_in_shop(
+        "delete from products where product_id = 'a'; update products set price = 3 where product_id = 'b';"
+        "update products set deleted_at = now() where product_id = 'c'; insert into products (product_id) values ('d')"
+    )
+    assert reconcile("products").found == {
+        "deleted at the source": 1,
+        "different": 1,
+        "marked as deleted": 1,
+        "missing here": 1,
+    }
     load("products")
     assert shop.query("select rows from raw.loads order by load_id desc limit 1") == [(0,)]
 
@@ -429,6 +440,12 @@ def test_what_is_declared_is_due_once_a_day(landed, monkeypatch):
     assert len(extract_load.reconcile("shop", is_due=True)) == 1
     monkeypatch.undo()
     assert extract_load.reconcile("shop", is_declared=True, tables=["products"]) == []
+
+
+def test_a_command_compares_what_is_due_and_nothing_twice(landed, run):
+    landed.execute_in_shop("delete from orders where order_id = 1")
+    assert "1 deleted at the source" in run("reconcile", "shop", "--due").stdout
+    assert run("reconcile", "shop", "--due").stdout == "No table is due.\n"
 
 
 def test_only_a_database_can_be_reconciled(new_house, api):

@@ -15,6 +15,7 @@ from extract_load import tables
 from storehouse.core import transform
 from storehouse.core.settings import PROJECT, settings
 from storehouse.laptop.server import Server
+from storehouse.operate import audit
 
 DAYS = [
     whole_shop("""
@@ -101,6 +102,10 @@ def test_marts_are_the_same_by_the_change_log_and_in_full(house: House, server: 
                 transform.build([*MODELS_ALONE, "--full-refresh", "--select", "+dim_products", "+source_freshness"])
                 == []
             )
+            lines, wrong = audit.audit_sources("+dim_products")
+            assert wrong == 0 and any(line.startswith("shop.products ") for line in lines)
+            house.execute_in_shop("delete from products where product_id = 'P-6'")
+            assert audit.audit_sources("+dim_products")[1] == 1
         assert house.query(PRODUCTS) == seen[0]
         assert house.query(
             "select hours_silent, verdict from operations.source_freshness where table_name = 'products'"

@@ -55,6 +55,8 @@ def test_a_value_is_one_word_whatever_stands_in_it(run, target: str, variable: s
 def test_nothing_given_is_no_option(run) -> None:
     assert run("run") == ["-m", "storehouse", "run"]
     assert run("audit") == ["-m", "storehouse", "audit"]
+    assert run("snapshot", "SOURCE=bank") == ["-m", "extract_load", "bank", "--snapshot"]
+    assert "make snapshot SOURCE=billing" in run("snapshot")[0]
     assert run("discover", "SOURCE=BANK_URL") == ["-m", "extract_load", "discover", "--", "BANK_URL"]
 
 

@@ -21,8 +21,17 @@ from extract_load.connectors.postgres import pgoutput, replication
 from extract_load.connectors.postgres.catalog import Column, columns_of, place_in_words, schema_of
 from extract_load.connectors.postgres.changes import Changes, Layout, again, land_changes
 from extract_load.connectors.postgres.intervals import settled
-from extract_load.connectors.postgres.landing import adapt_raw, as_raw_holds_them, land_whole
-from extract_load.connectors.postgres.publication import declared, fingerprint, lacking, published, unreadable
+from extract_load.connectors.postgres.landing import adapt_raw, as_raw_holds_them, land_whole, raw_types
+from extract_load.connectors.postgres.publication import (
+    declared,
+    fingerprint,
+    lacking,
+    made_of,
+    oid_of,
+    published,
+    since,
+    unreadable,
+)
 from extract_load.connectors.postgres.replication import (
     Slot,
     create_slot,
@@ -41,30 +50,34 @@ from extract_load.tables import Table, tables_of
 from storehouse.core.databases import Database, open_replication, open_source
 from storehouse.core.errors import StorehouseError, TransientError, telling_no_values
 from storehouse.core.queries import one_row, one_value
+from storehouse.core.shown import printable
 
 # Seconds: commits of synchronous_commit=off are on the source's disk by then; a slot is confirmed.
 _FLUSHED_WITHIN, _CONFIRMED_WITHIN = 0.7, 10
+_BEHIND = 1 << 20  # bytes of WAL: a record that is half on the disk is smaller
 
 
 class Position(NamedTuple):
     """Up to where a table is known: all that was committed before `lsn` on this timeline of this server.
 
-    `made` is the fingerprint of the table and its publication: with another, changes may be missing.
+    `made` is the fingerprint of the table and its publication: with another, changes may be missing. `of` is what the
+    table is made of, its files and columns: what `alter table` does to values is not in the log.
     """
 
     system: str
     timeline: int
     lsn: int
     made: str
+    of: str
 
     def __str__(self) -> str:
         """As the ledger has it."""
-        return f"{self.system}/{self.timeline}/{written_lsn(self.lsn)}/{self.made}"
+        return f"{self.system}/{self.timeline}/{written_lsn(self.lsn)}/{self.made}/{self.of}"
 
 
 def _position(text: str) -> Position:
-    system, timeline, high, low, made = text.split("/")
-    return Position(system, int(timeline), lsn(f"{high}/{low}"), made)
+    system, timeline, high, low, made, of = text.split("/", 5)
+    return Position(system, int(timeline), lsn(f"{high}/{low}"), made, of)
 
 
 class _Source(NamedTuple):
@@ -115,8 +128,7 @@ def load(warehouse: Database, tables: list[Table], asked: Asked) -> list[LoadRes
             parts.append(partial(_read_changes, source, known, positions))
         if new:
             parts.append(partial(_take_snapshot, source, new))
-        if fit:
-            parts.append(partial(_look_at_wal, source))
+        parts.append(partial(_look_at_wal, source))
         return each(lambda part: part(), parts)
 
 
@@ -128,7 +140,10 @@ def _lacks(source: _Source, table: Table) -> str:
     """What the table lacks to be read by its change log, in one sentence; nothing: empty."""
     with source.shop.speaking(), source.shop.snapshot():
         if not columns_of(source.shop, schema_of(table), table.place):
-            return f"{table.label}: there is no table {place_in_words(table)} in {source.shop.where}."
+            return (
+                f"{table.label}: there is no table {place_in_words(table)} in {source.shop.where}. Nothing of it was "
+                "landed. Create it, or take its entry out of the declaration: until then the slot keeps its log."
+            )
         if not (lacks := lacking(source.shop, table)):
             return ""
     return f"{table.label} can't be read by its change log. Nothing of it was landed. At the source: {'; '.join(lacks)}"
@@ -189,13 +204,18 @@ def _end_of_log(source: _Source) -> tuple[int, datetime]:
         "case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end, "
         "case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_flush_lsn() end"
     )
-    with source.shop.speaking():
-        now, end, flushed = one_row(source.shop, statement)
-        waits_until = time.monotonic() + _FLUSHED_WITHIN
-        # What is not on the source's disk yet is not sent. The next load reads it.
-        while lsn(flushed) < lsn(end) and time.monotonic() < waits_until:
-            time.sleep(0.05)
-            _, _, flushed = one_row(source.shop, statement)
+
+    def look() -> tuple:
+        # Told how to write times: a role may have another DateStyle.
+        with source.shop.speaking(), source.shop.snapshot():
+            return one_row(source.shop, statement)
+
+    now, end, flushed = look()
+    waits_until = time.monotonic() + _FLUSHED_WITHIN
+    # What is not on the source's disk yet is not sent. The next load reads it.
+    while lsn(flushed) < lsn(end) and time.monotonic() < waits_until:
+        time.sleep(0.05)
+        _, _, flushed = look()
     return min(lsn(flushed), lsn(end)), now
 
 
@@ -204,13 +224,16 @@ def _read_changes(source: _Source, tables: list[Table], positions: dict[str, Pos
     assert slot
     # First where it ends, then the columns: no change before the end has a column that is not known.
     end, now = _end_of_log(source)
-    parts, batch, reached = [], [], {}
+    parts, batch, altered, reached = [], [], [], {}
     with source.shop.speaking(), source.shop.snapshot():
         for table in tables:
             try:
                 with telling_no_values(), source.shop.speaking(), source.shop.transaction():
                     reached[table.name] = _position_at(source, table, end)
-                    batch.append(_changes_of(source, table, positions[table.name], reached[table.name], slot, now))
+                    if changes := _changes_of(source, table, positions[table.name], reached[table.name], slot, now):
+                        batch.append(changes)
+                    else:
+                        altered.append(table)
             except StorehouseError as error:
                 parts.append(partial(_refuse, str(error)))
     try:
@@ -219,6 +242,8 @@ def _read_changes(source: _Source, tables: list[Table], positions: dict[str, Pos
             for changes in batch:
                 changes.load.source_position = str(reached[changes.table.name]._replace(lsn=max(end, changes.position)))
             parts.append(partial(_land, source, batch, positions))
+        if altered:
+            parts.append(partial(_take_snapshot, source, altered))
         return each(lambda part: part(), parts)
     finally:
         for changes in batch:
@@ -227,23 +252,31 @@ def _read_changes(source: _Source, tables: list[Table], positions: dict[str, Pos
 
 def _position_at(source: _Source, table: Table, at: int) -> Position:
     """The position of a table of which all is known that was committed before this LSN."""
-    return Position(source.system, source.timeline, at, fingerprint(source.shop, table))
+    made, of = fingerprint(source.shop, table), made_of(source.shop, oid_of(source.shop, table))
+    return Position(source.system, source.timeline, at, made, of)
 
 
-def _changes_of(source: _Source, table: Table, position: Position, end: Position, slot: Slot, now: datetime) -> Changes:
-    """A table's changes, of which none has come yet.
+def _changes_of(
+    source: _Source, table: Table, position: Position, end: Position, slot: Slot, now: datetime
+) -> Changes | None:
+    """A table's changes, of which none has come yet; None: `alter table` has changed values, which no change tells.
 
     Raises:
         StorehouseError: the source can't send all since its position, or raw can't hold them.
     """
-    source.shop.search(schema_of(table))
     if why := _gap(source, position, end, slot):
         raise StorehouseError(
             f"{table.label}: {why}. Changes may be missing. Nothing of it was landed. "
             f"Take a new snapshot, of which the differences land: {again(table)}"
         )
-    columns = _columns(source, table)
-    return Changes(table, columns, Load(table, run_id=source.asked.run_id), position.lsn, now)
+    columns, oid = _columns(source, table), oid_of(source.shop, table)
+    found = since(source.shop, oid, position.of, columns, raw_types(source.warehouse, table))
+    if found.altered:
+        news = "%s: altered at the source, or new with a default: %s. The log has no such values: read in full"
+        logger.warning(news, table.label, printable(", ".join(found.altered)))
+        return None
+    load = Load(table, run_id=source.asked.run_id)
+    return Changes(table, oid, columns, found.added, load, position.lsn, now)
 
 
 def _gap(source: _Source, position: Position, end: Position, slot: Slot) -> str | None:
@@ -281,13 +314,20 @@ def _columns(source: _Source, table: Table) -> dict[str, Column]:
 
 def _receive(source: _Source, batch: list[Changes], end: int) -> int:
     """Keep what the stream has of these tables up to the end; returns the LSN before which it has sent all."""
-    wanted = {(schema_of(changes.table), changes.table.place): changes for changes in batch}
+    # By its number: a table may have had another name for a while.
+    wanted = {changes.oid: changes for changes in batch}
     found: dict[int, tuple[Changes, Layout]] = {}
     reached = end
 
     def messages() -> Iterator[bytes]:
         nonlocal reached
-        reached = yield from replication.stream(source.stream, source.slot, source.declaration.publication, end)
+        reached = yield from replication.stream(
+            source.stream,
+            source.slot,
+            source.declaration.publication,
+            end,
+            partial(replication.is_waiting, source.shop, source.stream),
+        )
 
     for message in messages():
         kind = message[0]
@@ -302,13 +342,15 @@ def _receive(source: _Source, batch: list[Changes], end: int) -> int:
                 changes.is_new = committed >= changes.position
         elif kind == pgoutput.RELATION:
             number, relation = pgoutput.relation(message)
-            found.pop(number, None)
-            if changes := wanted.get((relation.schema, relation.name)):
+            if changes := wanted.get(number):
                 found[number] = changes, changes.layout(relation)
         elif kind == pgoutput.TRUNCATE:
             for number in pgoutput.truncated(message):
                 if (of := found.get(number)) and of[0].is_new:
                     of[0].truncate()
+    if end - reached > _BEHIND:
+        news = "%s: the source sends no more now than up to %s of %s: it may wait for a standby (%s)"
+        logger.warning(news, source.name, written_lsn(reached), written_lsn(end), "synchronized_standby_slots")
     return reached
 
 
@@ -361,7 +403,6 @@ def _take_snapshot(source: _Source, tables: list[Table]) -> list[LoadResult]:
 def _snapshot_of(source: _Source, at: int, table: Table) -> LoadResult:
     shop, warehouse = source.shop, source.warehouse
     with shop.speaking(), shop.transaction():
-        shop.search(schema_of(table))
         columns = _columns(source, table)
         load = Load(table, run_id=source.asked.run_id, source_position=str(_position_at(source, table, at)))
         everything = sql.SQL("true")
@@ -377,7 +418,9 @@ def _snapshot_of(source: _Source, at: int, table: Table) -> LoadResult:
 def _look_at_wal(source: _Source) -> list[LoadResult]:
     """Say how much WAL the slot holds back after the load, and do what is declared about too much."""
     slot, wal = source.found_slot(), source.declaration.wal
-    held = slot.held / 2**30 if slot else 0
+    if not slot:
+        return []
+    held = slot.held / 2**30
     logger.info("%s: the source holds %.2f GB of WAL for the slot %s", source.name, held, source.slot)
     if held <= wal.warn_gb:
         return []

@@ -12,10 +12,10 @@ from functools import cached_property
 from struct import Struct
 from typing import IO, NamedTuple
 
-from psycopg import errors, sql
+from psycopg import sql
 
 from extract_load.connectors.postgres.catalog import Column
-from extract_load.connectors.postgres.pgoutput import KEPT, NULL, Relation, change
+from extract_load.connectors.postgres.pgoutput import DELETE, INSERT, KEPT, NULL, Relation, change
 from extract_load.connectors.postgres.source_rows import OP, UPSERT, deleted_of, too_large
 from extract_load.ledger import NO_TIME_BEFORE, Load, copy_into
 from extract_load.payload import LARGEST_BYTES
@@ -37,10 +37,14 @@ class Layout(NamedTuple):
     Attributes:
         places: of each column, its place in the relation; None: the relation lacks it.
         is_identity: of each column, whether an old row that is not whole has it.
+        has_key: whether an old row has the key.
+        lacks: whether it lacks a column that the table had when it was last read.
     """
 
     places: tuple[int | None, ...]
     is_identity: tuple[bool, ...]
+    has_key: bool
+    lacks: bool
 
 
 @dataclass
@@ -53,7 +57,9 @@ class Changes:
 
     Attributes:
         table: whose they are.
+        oid: of the table at the source.
         columns: as raw holds them.
+        added: those of them that came since the position: null in changes from before.
         load: what the ledger will say.
         position: LSN: the table is known up to here.
         now: the time at the source.
@@ -65,7 +71,9 @@ class Changes:
     """
 
     table: Table
+    oid: int
     columns: dict[str, Column]
+    added: set[str]
     load: Load
     position: int
     now: datetime
@@ -82,13 +90,21 @@ class Changes:
         """Where this relation has the columns."""
         there = {name: place for place, name in enumerate(relation.columns)}
         places = tuple(there.get(name) for name in self.columns)
-        return Layout(places, tuple(place is not None and relation.identity[place] for place in places))
+        is_identity = tuple(place is not None and relation.identity[place] for place in places)
+        lacks = any(name not in there and name not in self.added for name in self.columns)
+        return Layout(places, is_identity, all(is_identity[n] for n in self._key), lacks)
 
     def add(self, message: bytes, layout: Layout) -> None:
         """Keep an insert, an update or a delete."""
         self.load.account(message)
         if len(message) > LARGEST_BYTES:
             self.failed = StorehouseError(f"{too_large(self.table)} Then take a new snapshot (--snapshot).")
+            return
+        if message[0] != INSERT and not layout.has_key:
+            self._fail(f"without the key ({', '.join(self.table.key)}), under another replica identity")
+            return
+        if message[0] != DELETE and layout.lacks:
+            self._fail("while a column was missing, or had another name")
             return
         _, new, old, is_old_whole = change(message)
         before = None
@@ -99,12 +115,6 @@ class Changes:
                     value if is_identity else KEPT
                     for value, is_identity in zip(before, layout.is_identity, strict=True)
                 ]
-        if before and any(before[n] == KEPT for n in self._key):
-            self.failed = StorehouseError(
-                f"{self.table.label}: changes were logged without the key ({', '.join(self.table.key)}), under another "
-                f"replica identity. Nothing of it was landed. Take a new snapshot: {again(self.table)}"
-            )
-            return
         if new is None:
             self._write("d", before or [])
             return
@@ -116,6 +126,12 @@ class Changes:
                 self._write("m" if KEPT in after else "u", after)
                 return
         self._write("u", after)
+
+    def _fail(self, how: str) -> None:
+        self.failed = StorehouseError(
+            f"{self.table.label}: changes were logged {how}. Nothing of it was landed. "
+            f"Take a new snapshot: {again(self.table)}"
+        )
 
     def truncate(self) -> None:
         """Keep a truncate."""
@@ -172,7 +188,7 @@ def land_changes(warehouse: Database, changes: Changes, load_id: int) -> int:
         load_id: of the load.
 
     Raises:
-        StorehouseError: a value does not fit its column, or one that was left out is not known.
+        StorehouseError: a value that was left out is not known.
     """
     if not changes.rows:
         return 0
@@ -184,38 +200,31 @@ def land_changes(warehouse: Database, changes: Changes, load_id: int) -> int:
         for block in changes.blocks():
             sink.write(block)
     values = {name: _landed(name, column) for name, column in changes.columns.items()}
-    words = (
-        f"{changes.table.label}: a change has a value that its column can't hold as it is now. Nothing of it was "
-        f"landed. If the column's type was changed since, take a new snapshot: {again(changes.table)}"
+    if changes.has_truncates or changes.kept:
+        # To the types of raw, so that raw's own rows can stand beside them.
+        types = [
+            sql.SQL("alter {} type {} using {}").format(sql.Identifier(name), as_sql(column.landed_as), values[name])
+            for name, column in changes.columns.items()
+        ]
+        warehouse.execute(sql.SQL("alter table {} {}").format(_CHANGES, sql.SQL(", ").join(types)))
+        values = {name: sql.Identifier(name) for name in names}
+        _spread_truncates(warehouse, changes)
+        if changes.kept:
+            _complete(warehouse, changes)
+    statement = sql.SQL(
+        "insert into {raw} ({columns}, _load_id, _row, _op) "
+        "select {values}, {load_id}, row_number() over (order by _row, {key}), {op} from {changes} "
+        "order by _row, {key}"
+    ).format(
+        raw=sql.Identifier(changes.table.schema, changes.table.name),
+        columns=_names(names),
+        values=sql.SQL(", ").join(values.values()),
+        load_id=load_id,
+        key=sql.SQL(", ").join(values[name] for name in changes.table.key),
+        op=_op(changes, values),
+        changes=_CHANGES,
     )
-    with warehouse.speaking({errors.DataError: words}):
-        if changes.has_truncates or changes.kept:
-            # To the types of raw, so that raw's own rows can stand beside them.
-            types = [
-                sql.SQL("alter {} type {} using {}").format(
-                    sql.Identifier(name), as_sql(column.landed_as), values[name]
-                )
-                for name, column in changes.columns.items()
-            ]
-            warehouse.execute(sql.SQL("alter table {} {}").format(_CHANGES, sql.SQL(", ").join(types)))
-            values = {name: sql.Identifier(name) for name in names}
-            _spread_truncates(warehouse, changes)
-            if changes.kept:
-                _complete(warehouse, changes)
-        statement = sql.SQL(
-            "insert into {raw} ({columns}, _load_id, _row, _op) "
-            "select {values}, {load_id}, row_number() over (order by _row, {key}), {op} from {changes} "
-            "order by _row, {key}"
-        ).format(
-            raw=sql.Identifier(changes.table.schema, changes.table.name),
-            columns=_names(names),
-            values=sql.SQL(", ").join(values.values()),
-            load_id=load_id,
-            key=sql.SQL(", ").join(values[name] for name in changes.table.key),
-            op=_op(changes, values),
-            changes=_CHANGES,
-        )
-        rows = warehouse.execute(statement).rowcount
+    rows = warehouse.execute(statement).rowcount
     warehouse.execute(sql.SQL("drop table {}").format(_CHANGES))
     return rows
 

@@ -307,7 +307,9 @@ def _version(
         seen = (
             f"; does {' or '.join(others)} change with every change of a row? Then: read: updated_at" if others else ""
         )
-        return None, f"no time is named as one that changes with a row, or set by a trigger{seen}"
+        is_table = of.kind in ("r", "p")
+        log = "; change_log reads what changed, deletes too, from the database's own log" if is_table else ""
+        return None, f"no time is named as one that changes with a row, or set by a trigger{seen}{log}"
     version = likely[0]
     doubts = []
     if not set_by_trigger or version not in set_by_trigger:

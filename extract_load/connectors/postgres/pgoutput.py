@@ -19,8 +19,6 @@ _COUNT, _LENGTH, _RELATION, _LSN = Struct(">H"), Struct(">i"), Struct(">I"), Str
 class Relation(NamedTuple):
     """A table as it was when its next changes were made: its columns, and which identify a row."""
 
-    schema: str
-    name: str
     columns: tuple[str, ...]
     identity: tuple[bool, ...]
 
@@ -29,7 +27,7 @@ class Change(NamedTuple):
     """A row that changed: its values in the order of the relation's columns.
 
     Attributes:
-        relation: the number of the relation.
+        relation: the oid of the relation.
         new: None of a delete.
         old: where the source sends it: of deletes, of changed keys, and of all updates if the identity is full.
         is_old_whole: whether `old` has all values; else those that identify the row.
@@ -42,7 +40,7 @@ class Change(NamedTuple):
 
 
 def number_of(message: bytes) -> int:
-    """Of a message INSERT, UPDATE or DELETE: the number of the relation."""
+    """Of a message INSERT, UPDATE or DELETE: the oid of the relation."""
     return _RELATION.unpack_from(message, 1)[0]
 
 
@@ -52,21 +50,20 @@ def committed_at(message: bytes) -> int:
 
 
 def relation(message: bytes) -> tuple[int, Relation]:
-    """Of a message RELATION: the number by which changes name it, and what it is."""
+    """Of a message RELATION: its oid, by which changes name it, and what it is."""
     number = _RELATION.unpack_from(message, 1)[0]
-    schema, name, rest = message[5:].split(b"\0", 2)
+    _schema, _name, rest = message[5:].split(b"\0", 2)
     columns, identity, at = [], [], 3
     for _ in range(_COUNT.unpack_from(rest, 1)[0]):
         end = rest.index(b"\0", at + 1)
         identity.append(bool(rest[at] & 1))
         columns.append(rest[at + 1 : end].decode())
         at = end + 9
-    # PostgreSQL leaves out the schema of its own catalog.
-    return number, Relation(schema.decode() or "pg_catalog", name.decode(), tuple(columns), tuple(identity))
+    return number, Relation(tuple(columns), tuple(identity))
 
 
 def truncated(message: bytes) -> list[int]:
-    """Of a message TRUNCATE: the numbers of the relations."""
+    """Of a message TRUNCATE: the oids of the relations."""
     count = _RELATION.unpack_from(message, 1)[0]
     return [_RELATION.unpack_from(message, 6 + 4 * n)[0] for n in range(count)]
 

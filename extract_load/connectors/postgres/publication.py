@@ -1,6 +1,6 @@
 """What a source must have for tables read by their change log; each lack in words, with the statement to run."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from extract_load.connectors.postgres.catalog import Column, place_in_words, schema_of, written
@@ -26,6 +26,19 @@ class _Identity(NamedTuple):
     columns: list[str]
     index: str | None
     is_primary: bool
+
+
+class Since(NamedTuple):
+    """What became of a table's columns since it was last read.
+
+    Attributes:
+        added: the names of the new ones.
+        altered: the names of those whose values may be others without a change in the log: renamed, added with a
+            default or under an old name, rewritten by `alter table`.
+    """
+
+    added: set[str]
+    altered: list[str]
 
 
 def declared(table: Table) -> Postgres:
@@ -69,7 +82,7 @@ def published(database: Database, table: Table, columns: dict[str, Column]) -> d
             )
         ))
         """,
-        [_oid(database, table), declared(table).publication],
+        [oid_of(database, table), declared(table).publication],
     )
     names = {name for (name,) in names}
     return {name: column for name, column in columns.items() if name in names}
@@ -80,16 +93,77 @@ def fingerprint(database: Database, table: Table) -> str:
     return one_value(
         database,
         """
-        select left(md5(concat_ws(' ', %(table)s::oid, publication.oid, publication.xmin, place.oid, place.xmin)), 8)
+        select left(md5(concat_ws(' ', %(table)s::oid, publication.oid, publication.xmin, place.oid, place.xmin, (
+            -- A schema may be in it, from PostgreSQL 15 on.
+            select string_agg(refobjid || ' ' || objid, ',' order by objid) from pg_depend
+            where classid = to_regclass('pg_publication_namespace') and refclassid = 'pg_publication'::regclass
+                and refobjid = publication.oid
+        ))), 8)
         from pg_publication as publication
         left join pg_publication_rel as place on prpubid = publication.oid and prrelid = %(table)s::oid
         where pubname = %(publication)s
         """,
-        {"table": _oid(database, table), "publication": declared(table).publication},
+        {"table": oid_of(database, table), "publication": declared(table).publication},
     )
 
 
-def _oid(database: Database, table: Table) -> int:
+def made_of(database: Database, oid: int) -> str:
+    """The files that the table is in, and of each column its name and when it was made: hashed, 8 letters, then 3 each.
+
+    `since` says what became of them since then.
+    """
+    return one_value(
+        database,
+        """
+        select concat(
+            (
+                select left(md5(string_agg(pg_relation_filenode(part)::text, ' ' order by part)), 8)
+                from (
+                    select %(table)s::oid as part
+                    union
+                    select relid::oid from pg_partition_tree(%(table)s::oid::regclass)
+                ) as parts
+            ),
+            (
+                select string_agg(left(encode(decode(md5(made), 'hex'), 'base64'), 3), '' order by attnum, number)
+                from pg_attribute
+                cross join unnest(array[attname::text, xmin::text]) with ordinality as hashed (made, number)
+                where attrelid = %(table)s::oid and attnum > 0
+            )
+        )
+        """,
+        {"table": oid},
+    )
+
+
+def since(database: Database, oid: int, before: str, columns: Collection[str], raw: Collection[str]) -> Since:
+    """What became of the columns of a table of which `made_of` was this before.
+
+    Args:
+        database: in a snapshot.
+        oid: of the table.
+        before: what it was made of.
+        columns: those that land.
+        raw: those that have landed.
+    """
+    now = made_of(database, oid)
+    is_rewritten = now[:8] != before[:8]
+    was, is_ = ([made[n : n + 6] for n in range(8, len(made), 6)] for made in (before, now))
+    found = database.execute(
+        "select attname, attnum - 1, atthasdef or atthasmissing from pg_attribute "
+        "where attrelid = %s::oid and attname = any(%s)",
+        [oid, list(columns)],
+    ).fetchall()
+    added = {name: has_default for name, n, has_default in found if n >= len(was)}
+    altered = {name for name, has_default in added.items() if has_default or is_rewritten or name in raw}
+    for name, n, _ in found:
+        if name not in added and (was[n][:3] != is_[n][:3] or (is_rewritten and was[n] != is_[n])):
+            altered.add(name)
+    return Since(set(added), sorted(altered))
+
+
+def oid_of(database: Database, table: Table) -> int:
+    """The table's own number at the source, which stays when it is renamed."""
     statement = "select pg_class.oid from pg_class join pg_namespace on pg_namespace.oid = relnamespace "
     return one_value(database, statement + "where nspname = %s and relname = %s", [schema_of(table), table.place])
 
@@ -99,7 +173,7 @@ def _create(publication: str, place: str) -> str:
 
 
 def _of_table(database: Database, table: Table, publication: str, is_via_root: bool) -> Iterator[str]:
-    place, oid = place_in_words(table), _oid(database, table)
+    place, oid = place_in_words(table), oid_of(database, table)
     kind, is_logged, has_children, has_generated = one_row(
         database,
         """
@@ -146,8 +220,43 @@ def _of_table(database: Database, table: Table, publication: str, is_via_root: b
                 f"if it is stored, in PostgreSQL 18: alter publication {written(publication)} "
                 "set (publish_generated_columns = stored)"
             )
+    if not _is_unique(database, table, oid):
+        yield (
+            f"no unique index of {place} has only columns of the key ({written_key(table)}) and is checked row by row, "
+            "so the log can't tell two rows of one key apart: "
+            f"create unique index on {place} ({written_key(table)}), or read it otherwise"
+        )
     for identity in _identities(database, table, oid):
         yield from _of_identity(table, identity)
+
+
+def _is_unique(database: Database, table: Table, oid: int) -> bool:
+    """Whether no two rows have one key at any moment; a deferrable constraint allows that within a transaction.
+
+    A partitioned table's index must have what it is partitioned by, too: then nobody can do more.
+    """
+    return one_value(
+        database,
+        """
+        select exists (
+            select from pg_index
+            where indrelid = %(table)s::oid and indisunique and indisvalid and indimmediate
+                and indpred is null and indexprs is null
+                and %(key)s::text[] || array(
+                    select attname::text
+                    from pg_partition_tree(%(table)s::oid::regclass)
+                    join pg_partitioned_table on partrelid = relid
+                    cross join unnest(partattrs::smallint[]) as number
+                    join pg_attribute on attrelid = relid and attnum = number
+                ) @> array(
+                    select attname::text from unnest(indkey::smallint[]) with ordinality as of_index (number, place)
+                    join pg_attribute on attrelid = indrelid and attnum = number
+                    where place <= indnkeyatts
+                )
+        )
+        """,
+        {"table": oid, "key": list(table.key)},
+    )
 
 
 def _has_column_list(database: Database, publication: str, oid: int) -> bool:

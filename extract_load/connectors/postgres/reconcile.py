@@ -59,6 +59,8 @@ WORDS = {
     "deleted": "marked as deleted without {version}",
     "different": "different",
 }
+# A table that is read in full or by its change log has no version: what differs has most likely changed since its load.
+WITHOUT_VERSION = WORDS | {"missing": "missing here", "deleted": "marked as deleted"}
 
 
 def reconcile_table(shop: Database, warehouse: Database, table: Table, asked: Asked, how: How) -> Reconciled:
@@ -108,7 +110,8 @@ def reconcile_table(shop: Database, warehouse: Database, table: Table, asked: As
                 "select key_hash from _different where verdict <> 'unread' order by verdict, key_hash limit %s",
                 [EXAMPLES],
             ).fetchall()
-    found = {words.format(version=table.version): counts[kind] for kind, words in WORDS.items() if kind in counts}
+    in_words = WORDS if table.version else WITHOUT_VERSION
+    found = {words.format(version=table.version): counts[kind] for kind, words in in_words.items() if kind in counts}
     result = Reconciled(
         table.label,
         compare,

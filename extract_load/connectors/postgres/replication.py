@@ -4,7 +4,7 @@ psycopg opens such a connection and knows nothing more of it; libpq reads and wr
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from struct import Struct
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from storehouse.core.queries import as_sql, one_row
 _DATA, _ALIVE = b"wk"
 _DATA_HEADER = 25  # bytes: its kind, two positions and a time
 _LSN, _STATUS = Struct(">Q"), Struct(">cQQQqB")
-# Seconds: a server has noticed by then that a client has gone; one that answers and gets no further has sent all.
+# Seconds: a server has noticed by then that a client has gone; one that gets no further, and waits, has sent all.
 _SLOT_FREE_WITHIN, _STANDS_STILL = 15, 1.5
 
 
@@ -117,7 +117,8 @@ def _create(replication: Database, command: str, name: str) -> tuple:
         errors.ConfigurationLimitExceeded: "Drop a slot that nobody reads (pg_replication_slots), or raise "
         "max_replication_slots at the server; a first load and a snapshot need one more for a moment.",
         errors.LockNotAvailable: "A slot begins when every transaction has ended that is open now. One has been open "
-        "for longer than LOCK_WAIT_MINUTES: select pid, usename, xact_start from pg_stat_activity order by xact_start.",
+        "for longer than LOCK_WAIT_MINUTES: select pid, usename, xact_start from pg_stat_activity order by xact_start; "
+        "or it was prepared: pg_prepared_xacts.",
         errors.InsufficientPrivilege: "Let the role read the change log: alter role … replication.",
     }
     with replication.speaking(advice):
@@ -130,8 +131,29 @@ def drop_slot(replication: Database, name: str) -> None:
         replication.execute(sql.SQL("DROP_REPLICATION_SLOT {} WAIT").format(sql.Identifier(name)))
 
 
-def stream(replication: Database, slot: str, publication: str, until: int) -> Generator[bytes, None, int]:
+def is_waiting(database: Database, replication: Database) -> bool:
+    """Whether the server's end of the stream waits for more to send, as another session sees it; else it is busy."""
+    with database.speaking():
+        return one_row(
+            database,
+            # Where it computes, it waits for nothing; while it decodes much it writes an answer now and then.
+            "select not exists (select from pg_stat_activity where pid = %s and "
+            "(wait_event is null or wait_event_type not in ('Activity', 'Client') or wait_event ~* 'WriteData'))",
+            [replication.info.backend_pid],
+        )[0]
+
+
+def stream(
+    replication: Database, slot: str, publication: str, until: int, has_sent_all: Callable[[], bool]
+) -> Generator[bytes, None, int]:
     """The messages of all transactions whose commit lies between what is confirmed and an LSN, in their order.
+
+    Args:
+        replication: a session in which nothing else happens.
+        slot: its name.
+        publication: its name.
+        until: the LSN.
+        has_sent_all: asked when the server gets no further: it may be busy with a large transaction of other tables.
 
     Returns:
         The LSN before which all was sent: `until`, or less, if the server has nothing more to send.
@@ -141,6 +163,8 @@ def stream(replication: Database, slot: str, publication: str, until: int) -> Ge
     """
     with replication.speaking(
         {
+            errors.ObjectNotInPrerequisiteState: "If this is a standby, it keeps the slot for its promotion: read the "
+            "primary, or through another slot (slot in the declaration).",
             errors.ObjectInUse: f"Another session reads the slot {slot}: let it end, or give each its own (slot).",
             errors.UndefinedObject: f"The publication {publication} was made after the slot, which can't be read with "
             "it: drop the slot, and take a new snapshot (--snapshot).",
@@ -162,7 +186,7 @@ def stream(replication: Database, slot: str, publication: str, until: int) -> Ge
                     if reached != before:
                         moved_at = time.monotonic()
                     # It may have half a record on its disk, and writes the rest when somebody needs it.
-                    elif time.monotonic() - moved_at > _STANDS_STILL:
+                    elif time.monotonic() - moved_at > _STANDS_STILL and has_sent_all():
                         return reached
 
 
@@ -196,13 +220,13 @@ def _arrived(replication: Database) -> PQGen[list[bytes]]:
         length, data = connection.get_copy_data(1)
         if length > 0:
             messages.append(bytes(data))
-        elif messages:
-            return messages
         elif length < 0:
             for result in list(iter(connection.get_result, None)):
                 if result.status != ExecStatus.COMMAND_OK:
                     raise errors.error_from_result(result)
             raise errors.OperationalError("the stream of changes has ended")
+        elif messages:
+            return messages
         elif (yield Wait.R) == Ready.NONE:
             _tell(replication, 0)
         else:
