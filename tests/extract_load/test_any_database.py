@@ -165,6 +165,25 @@ def test_a_version_of_any_name_and_type_moves_the_watermark(billing, configure):
     assert (again["lines"], again["clients"], again["events"], again["rates"]) == (1, 1, 0, 1)
 
 
+@pytest.mark.parametrize(("type_", "before", "after"), [("numeric", "1", "1.0"), ("float8", "0", "-0")])
+def test_a_key_that_is_spelled_otherwise_is_another_key(new_house, declare, configure, type_, before, after):
+    """Equal to the source's server and to raw's; staging reads keys as text, where one is new and the other gone."""
+    new_house.execute_in_shop(f'create schema "Sales Dept"; create table "Sales Dept".spelled (id {type_} primary key)')
+    new_house.execute_in_shop(f"insert into \"Sales Dept\".spelled values ('{before}'), (7)")
+    configure(BILLING_DATABASE_URL=new_house.shop)
+    declare(
+        billing=declaration(
+            spelled="\n            key: [id]\n            read: full\n            columns: {id: text}\n"
+        )
+    )
+    landed = [rows_of(extract_load.load("billing"))]
+    new_house.execute_in_shop(f"update \"Sales Dept\".spelled set id = '{after}' where id = '{before}'")
+    landed += [rows_of(extract_load.load("billing")) for _ in range(2)]
+    assert landed == [{"spelled": 2}, {"spelled": 2}, {"spelled": 0}]
+    latest = "select distinct on (id::text) id::text, _op from raw_billing.spelled order by 1, _load_id desc, _row desc"
+    assert dict(new_house.query(latest)) == {before: "d", after: "u", "7": "u"}
+
+
 def test_two_databases_land_side_by_side(billing, server, declare, configure):
     server.ensure_database("stock")
     try:

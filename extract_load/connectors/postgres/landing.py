@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from psycopg import errors, sql
 
-from extract_load.connectors.postgres.catalog import TIMES, WITH_ZONE, Column, place_in_words
+from extract_load.connectors.postgres.catalog import INTEGERS, TIMES, WITH_ZONE, Column, place_in_words
 from extract_load.connectors.postgres.source_rows import set_by, written_key
 from extract_load.declarations.common import OWN_COLUMNS
 from extract_load.ledger import SCHEMA_LOCK, check_not_empty, logger, shape
@@ -16,6 +16,8 @@ from storehouse.core.queries import as_sql, one_value
 from storehouse.core.settings import settings
 from storehouse.core.shown import printable
 
+# Equal values of these types are spelled alike. Of others they need not be: 1 and 1.0 are two keys to what reads raw.
+SPELLED_ONE_WAY = {*INTEGERS, *TIMES, "text", "uuid", "boolean"}
 TRY_FOR, TRY_AGAIN = 1, 2  # seconds: for how long a new column waits for its table at once, and until the next time
 
 
@@ -135,21 +137,25 @@ def _append_differences(
 ) -> int:
     """Compare the snapshot in `_landing` with the latest state in raw; land what is new, changed, deleted or gone."""
     raw = raw_types(warehouse, table)
+
+    def spelled(*name: str) -> sql.Composable:
+        column = sql.Identifier(*name)
+        return column if raw[name[-1]] in SPELLED_ONE_WAY else sql.SQL('{}::text collate "C"').format(column)
+
     parts = {
         "raw": sql.Identifier(table.schema, table.name),
         "columns": sql.SQL(", ").join(map(sql.Identifier, columns)),
         "all_columns": sql.SQL(", ").join(map(sql.Identifier, raw)),
-        "key": sql.SQL(", ").join(map(sql.Identifier, table.key)),
+        "key": sql.SQL(", ").join(spelled(name) for name in table.key),
         "snapshot_row": sql.SQL(", ").join(sql.Identifier("snapshot", name) for name in columns),
         "current_row": sql.SQL(", ").join(sql.Identifier("current", name) for name in columns),
         "same_key": sql.SQL(" and ").join(
-            sql.SQL("{} = {}").format(sql.Identifier("snapshot", name), sql.Identifier("current", name))
-            for name in table.key
+            sql.SQL("{} = {}").format(spelled("snapshot", name), spelled("current", name)) for name in table.key
         ),
         "load_id": sql.Literal(load_id),
     }
     if table.deleted and table.deleted not in columns and table.deleted in raw:
-        _tell_of_the_revived(warehouse, table, parts["raw"], parts["key"], load_id)
+        _tell_of_the_revived(warehouse, table, parts["raw"], load_id)
     current = sql.SQL("select distinct on ({key}) * from {raw} order by {key}, _load_id desc, _row desc").format(
         **parts
     )
@@ -239,10 +245,9 @@ def _lacking(raw: dict[str, str], columns: dict[str, Column], is_empty: bool) ->
     }
 
 
-def _tell_of_the_revived(
-    warehouse: Database, table: Table, raw: sql.Identifier, key: sql.Composable, load_id: int
-) -> None:
+def _tell_of_the_revived(warehouse: Database, table: Table, raw: sql.Identifier, load_id: int) -> None:
     """Say how many rows live again because the column that told their deletes is gone."""
+    key = sql.SQL(", ").join(map(sql.Identifier, table.key))
     revived = one_value(
         warehouse,
         sql.SQL(
