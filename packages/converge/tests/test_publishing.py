@@ -414,6 +414,30 @@ def test_a_group_does_not_wait_for_another(published: Shop) -> None:
     assert state(published, "regions") == (2, None) and state(published)[0] == 1
 
 
+def test_a_group_that_is_no_more_is_not_told_of(published: Shop) -> None:
+    configure(published, **dict.fromkeys([*PUBLISHED, "large_orders"], "{publish: {schema: sales, group: shop}}"))
+    published.dbt("build")
+    assert published.query("select group_name from main_converge.published") == [("shop",)]
+
+
+def test_a_project_without_quotes_publishes_too(shop: Shop) -> None:
+    project = shop.folder / "dbt_project.yml"
+    plain = "\nquoting: {database: false, schema: false, identifier: false}\n"
+    shop.write("dbt_project.yml", project.read_text() + plain)
+    shop.write("models/Mixed.sql", """
+        {{ config(unique_key='order_id', schema='Odd', meta={'publish': {'schema': 'Shown'}}) }}
+        {% call converge.touched('order_id') %}select order_id from {{ converge.changes(ref('orders')) }}{% endcall %}
+        select * from {{ converge.touched_rows(ref('orders'), 'order_id') }} as parent
+    """)  # fmt: skip
+    view = "{{ config(materialized='view', meta={'publish': {'schema': 'Shown'}}) }} select * from {{ ref('Mixed') }}"
+    shop.write("models/Seen.sql", view)
+    for amount in (10, 11):
+        shop.land(items=[item("a", amount=amount, updated_at=f"2026-02-{amount}")])
+        shop.dbt("build")
+        assert shop.value("select amount from main_shown.seen where order_id = 'a'") == amount + 5
+    assert is_published(shop) and state(shop) == (3, None)
+
+
 def test_a_failure_of_what_nothing_published_is_built_from_holds_back_all(published: Shop) -> None:
     published.write("models/broken.sql", "{{ config(materialized='table') }} select 1 / 0 as n")
     published.land(items=[item("a", 3, 1)])

@@ -90,6 +90,9 @@
         values ({{ oid }}, {{ converge.literal(relation.place) }}, {{ relation.built_oid }}, {{ relation.version }});
         {%- endif %}
         {%- endfor %}
+        delete from {{ published }} where group_name not in (
+            {%- for name in converge.publications().groups -%}{{ converge.literal(name) }}{{ ', ' if not loop.last }}{%- endfor -%}
+        );
         insert into {{ published }} (group_name, bound, run_id, code_version, published_at)
         values ({{ converge.literal(group.name) }}, {{ standing.bound if standing.bound is not none else 'null' }}, {{ converge.literal(standing.run_id) }}, {{ converge.literal(standing.code_version) }}, clock_timestamp())
         on conflict (group_name) do update set
