@@ -1,12 +1,13 @@
 """Publishing: readers see the last build whose tests passed, of all models at one bound."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import date
 
 import psycopg
 import pytest
-from corner_shop import Refused, Shop, item, order
+from corner_shop import DATABASE, Refused, Shop, item, order
 from dbt.cli.main import dbtRunner
 
 pytest_plugins = ["corner_shop_fixtures"]
@@ -33,20 +34,33 @@ def configure(shop: Shop, **meta: str) -> None:
     shop.write("dbt_project.yml", f"{head}{start}    # published\n{lines}    # published\n{tail}")
 
 
-@pytest.fixture
-def shop(shop: Shop) -> Iterator[Shop]:
+@pytest.fixture(scope="session")
+def publishing_shop(built_shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """The shop with its marts and a view of them published, and a test that a large month fails."""
-    configure(shop, **dict.fromkeys([*PUBLISHED, "large_orders"], META))
-    shop.write("models/large_orders.sql", LARGE_ORDERS)
-    shop.write("tests/no_month_is_large.sql", NO_MONTH_IS_LARGE)
+    folder = shutil.copytree(built_shop.folder, tmp_path_factory.mktemp("publishing") / "project", symlinks=True)
+    shop = Shop(folder, built_shop.server)
+    shop.administer(f"create database {DATABASE} template {DATABASE}_built")
+    with shop.environment():
+        configure(shop, **dict.fromkeys([*PUBLISHED, "large_orders"], META))
+        shop.write("models/large_orders.sql", LARGE_ORDERS)
+        shop.write("tests/no_month_is_large.sql", NO_MONTH_IS_LARGE)
+        shop.dbt("build")
+    shop.keep("published")
     yield shop
 
 
 @pytest.fixture
-def published(shop: Shop) -> Shop:
+def shop(publishing_shop: Shop) -> Iterator[Shop]:
+    """The same, before its first build that publishes."""
+    with publishing_shop.opened():
+        yield publishing_shop
+
+
+@pytest.fixture
+def published(publishing_shop: Shop) -> Iterator[Shop]:
     """The same, after a good build."""
-    shop.dbt("build")
-    return shop
+    with publishing_shop.opened("published"):
+        yield publishing_shop
 
 
 def state(shop: Shop, group: str = "all") -> tuple:
@@ -436,6 +450,20 @@ def test_a_project_without_quotes_publishes_too(shop: Shop) -> None:
         shop.dbt("build")
         assert shop.value("select amount from main_shown.seen where order_id = 'a'") == amount + 5
     assert is_published(shop) and state(shop) == (3, None)
+
+
+def test_tables_of_one_name_in_two_schemas_and_columns_of_any_name(published: Shop) -> None:
+    published.write("models/doubled.sql", """
+        {{ config(unique_key='order_id', alias='orders', schema='more', meta={'publish': {'schema': 'shown'}}) }}
+        {% call converge.touched('order_id') %}select order_id from {{ converge.changes(ref('orders')) }}{% endcall %}
+        select order_id, 2 * amount as "twice, or so"  from {{ converge.touched_rows(ref('orders'), 'order_id') }} as o
+    """)  # fmt: skip
+    for amount in (10, 11):
+        published.land(items=[item("a", amount=amount, updated_at=f"2026-02-{amount}")])
+        published.dbt("build")
+        both = "table main_shown.orders", "table main_more.orders"
+        assert published.query(f"({both[0]} except {both[1]}) union all ({both[1]} except {both[0]})") == []
+    assert is_published(published) and state(published) == (3, None)
 
 
 def test_a_failure_of_what_nothing_published_is_built_from_holds_back_all(published: Shop) -> None:

@@ -7,11 +7,10 @@
     {%- set inputs = converge.state_table('inputs') -%}
     {%- do converge.name_in_full(true) -%}
     {%- call statement('converge_published', fetch_result=true) -%}
-        with asked (id, log, built, shown, space) as (values
+        with asked (id, built, shown, space) as (values
             {%- for id in group.published %}
             (
                 {{ converge.literal(id) }},
-                {{ converge.literal(converge.changes_relation(nodes[id].relation)) }},
                 to_regclass({{ converge.literal(nodes[id].relation) }})::oid,
                 to_regclass({{ converge.literal(nodes[id].published) }})::oid,
                 to_regnamespace({{ converge.literal(nodes[id].published.without_identifier()) }})::oid
@@ -42,7 +41,7 @@
                     )
                 ) as shape,
                 (
-                    select string_agg(quote_ident(attname), ', ' order by attnum)
+                    select string_agg(quote_ident(attname), e'\n' order by attnum)
                     from pg_attribute where attrelid = pg_class.oid and attnum > 0 and not attisdropped
                 ) as columns
             from pg_class
@@ -51,7 +50,6 @@
 
         select
             asked.id,
-            asked.log,
             asked.built::bigint as built_oid,
             asked.shown::bigint as shown_oid,
             quote_ident(built_space.nspname) || '.' || quote_ident(built.relname) as built,
@@ -66,6 +64,11 @@
             own.bound as version,
             seen.input_oid::bigint as seen_oid,
             seen.bound as seen,
+            seen.input_oid = asked.built and case asked.id
+                {%- for id in group.published if nodes[id].log %}
+                when {{ converge.literal(id) }} then exists (select 1 from {{ nodes[id].log }} where _version = seen.bound + 1)
+                {%- endfor %}
+            end as is_told,
             case when built.relkind = 'v' then pg_get_viewdef(built.oid) end as definition,
             case when shown.relkind = 'v' then pg_get_viewdef(shown.oid) end as shown_definition,
             array_to_string(shown.reloptions, ', ') as shown_options

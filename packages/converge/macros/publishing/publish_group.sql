@@ -6,21 +6,21 @@
     {%- set nodes = converge.publications().nodes -%}
     {%- set inputs, published = converge.state_table('inputs'), converge.state_table('published') -%}
 
-    {%- set names, logs, schemas, absent = [], [], [], [] -%}
+    {%- set names, schemas, needed = [], [], [] -%}
     {%- for id in group.tables -%}
+        {%- do nodes[id].update({'log': converge.changes_relation(nodes[id].relation)}) -%}
+        {%- do names.insert(loop.index0, nodes[id].log) -%}
         {%- do names.append(nodes[id].relation) -%}
-        {%- do logs.append(converge.changes_relation(nodes[id].relation)) -%}
     {%- endfor -%}
     {%- for id in group.published -%}
         {%- set schema = nodes[id].published.without_identifier() | string -%}
         {%- do schemas.append(schema) if schema not in schemas -%}
     {%- endfor -%}
-    {%- for name in names + logs -%}
-        {%- do absent.append(name) if not run_query("select to_regclass(" ~ converge.literal(name) ~ ")").rows[0][0] -%}
-    {%- endfor -%}
+    {%- for name in names -%}{%- do needed.append('(to_regclass(' ~ converge.literal(name) ~ ')::oid, ' ~ converge.literal(name) ~ ')') -%}{%- endfor -%}
+    {%- set absent = run_query("select string_agg(name, ', ') as names from (values " ~ needed | join(', ') ~ ") as needed (oid, name) where oid is null").rows[0].names -%}
     {%- if absent -%}
         {%- call statement() -%}begin{%- endcall -%}
-        {{ return(converge.hold_back(group, absent | join(', ') ~ ' is not built yet')) }}
+        {{ return(converge.hold_back(group, absent ~ ' is not built yet')) }}
     {%- endif -%}
     {%- for schema in schemas if not run_query("select to_regnamespace(" ~ converge.literal(schema) ~ ")").rows[0][0] -%}
         {%- call statement() -%}create schema if not exists {{ schema }}{%- endcall -%}
@@ -33,7 +33,8 @@
         -- Before the first query, which fixes what is seen. One publisher at a time; and while this looks, no table is
         -- replaced: what a newer transaction has put into a new table cannot be seen.
         lock table {{ published }} in share row exclusive mode;
-        lock table {{ (logs + names) | join(', ') }} in access share mode
+        -- Logs first, as the run that replaces a table takes them.
+        lock table {{ names | join(', ') }} in access share mode
     {%- endcall -%}
     {%- set standing = converge.what_stands(group) -%}
     {%- if standing.reasons -%}
