@@ -183,9 +183,11 @@ def test_a_seed_that_some_tables_have_not_read_yet_holds_all_back(published: Sho
     published.write("models/monthly_sales.sql", text + more)
     published.dbt("build")
     before = seen(published)
-    published.edit("seeds/regions.csv", "US,us", "US,america")
+    # A country that nobody orders from: no row changes, and the months are not behind their parent.
+    published.edit("seeds/regions.csv", "US,us", "US,us\nGB,eu")
     published.dbt("build", "--select", "regions", "orders", "daily_sales", "large_orders")
     assert seen(published) == before
+    assert "has read another main_shop.regions than other tables" in state(published)[1]
     published.dbt("build")
     assert is_published(published) and state(published) == (1, None)
 

@@ -125,6 +125,13 @@ def steps(shop: Shop, dice: random.Random) -> Iterator[Callable[[], object]]:
         shop.results("build", *IN_A_TASK_OF_ITS_OWN)
         publish(shop)
 
+    def two_builds() -> None:
+        other = multiprocessing.get_context("fork").Process(target=lambda: shop.results("build"))
+        other.start()
+        shop.results("build", "--select", *dice.choice([["+monthly_sales"], ["stg_items+"], ["*"]]))
+        other.join()
+        assert other.exitcode == 0
+
     kinds = {
         "build": well,
         "build again": well,
@@ -134,6 +141,7 @@ def steps(shop: Shop, dice: random.Random) -> Iterator[Callable[[], object]]:
         "killed build": lambda: killed(lambda: shop.results("build"), lambda: True, dice.uniform(0.1, 2.5)),
         "killed publisher": publisher_killed,
         "publisher tried again": publisher_tried_again,
+        "two builds at once": two_builds,
     }
     while True:
         names = [*kinds]
@@ -169,7 +177,7 @@ def test_no_reader_sees_builds_mixed_or_what_was_not_tested(shop: Shop, tmp_path
             except Refused as refused:
                 pytest.fail(f"SEED={seed}: {refused}")
             count += 1
-            if count >= 8 and len(shown.read_text().splitlines()) >= wanted:
+            if count >= 9 and len(shown.read_text().splitlines()) >= wanted:
                 break
         land(shop, dice, large=False)
         shop.dbt("build")
