@@ -1,4 +1,7 @@
-"""What publishing adds to a day: `python packages/converge/tests/publishing_cost.py [orders] [days] [changed a day]`.
+"""What publishing adds to a day.
+
+`PYTHONPATH=. python packages/converge/tests/publishing_cost.py [orders] [days] [changed a day]`
+
 
 Two corner shops on two servers get the same loads; one publishes its marts. Their builds take turns. It prints the
 median seconds of a day's `dbt build`, those of `converge.publish` alone, and how large the published tables are.
