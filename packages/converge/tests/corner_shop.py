@@ -69,15 +69,21 @@ class Shop:
             yield
 
     @contextmanager
-    def opened(self) -> Iterator["Shop"]:
-        """The shop as it was built: a copy of its database, and files that are put back."""
-        self.administer(f"create database {DATABASE} template {DATABASE}_built")
+    def opened(self, state: str = "built") -> Iterator["Shop"]:
+        """The shop in a state in which it was kept: a copy of its database, and files that are put back."""
+        self.administer(f"create database {DATABASE} template {DATABASE}_{state}")
         try:
             with self.environment():
                 yield self
         finally:
             self.put_back()
             self.administer(f"drop database {DATABASE} with (force)")
+
+    def keep(self, state: str) -> None:
+        """Keep the shop as it is, database and files, to be opened again and again."""
+        self.edited = {}
+        self.parsed_as_built = self.parsed
+        self.administer(f"alter database {DATABASE} rename to {DATABASE}_{state}")
 
     def administer(self, statement: str) -> None:
         with psycopg.connect(self.server.conninfo(), autocommit=True) as connection:

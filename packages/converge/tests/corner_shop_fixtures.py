@@ -39,7 +39,7 @@ def built_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         )
         shop.dbt("seed")
         shop.run()
-    shop.administer(f"alter database {DATABASE} rename to {DATABASE}_built")
+    shop.keep("built")
     yield shop
     server.stop()
 

@@ -58,5 +58,6 @@
         {%- endcall -%}
         {%- do adapter.commit() -%}
     {%- endif -%}
+    {%- do converge.start_publishing() -%}
 {%- endif -%}
 {% endmacro %}

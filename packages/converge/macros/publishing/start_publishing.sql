@@ -1,0 +1,36 @@
+{% macro start_publishing() -%}
+    {#- Makes the tables that publishing needs, if the project publishes, and notes what every relation holds as the run begins. -#}
+    {%- set publications = converge.publications() -%}
+    {%- if publications.groups -%}
+        {%- set tested, published = converge.state_table('tested'), converge.state_table('published') -%}
+        {%- if not run_query("select to_regclass('" ~ published ~ "')").rows[0][0] -%}
+            {%- call statement() -%}begin{%- endcall -%}
+            {%- do converge.take_lock('converge.start_run', 'the state of converge') -%}
+            {%- call statement() -%}
+                create table if not exists {{ tested }} (
+                    relation text primary key,
+                    state text not null,
+                    -- What must still go well before this state is good: a node's id a line.
+                    waits_for text not null,
+                    run_id text not null,
+                    code_version text not null,
+                    tested_at timestamptz not null
+                );
+                create table if not exists {{ published }} (
+                    group_name text primary key,
+                    bound bigint,
+                    run_id text,
+                    code_version text,
+                    published_at timestamptz,
+                    held_back text,
+                    held_back_at timestamptz
+                );
+                comment on table {{ published }} is 'A row per group: up to which position of the ledger readers see it, and what holds back the next one.';
+            {%- endcall -%}
+            {%- do adapter.commit() -%}
+        {%- endif -%}
+        {%- call statement() -%}begin{%- endcall -%}
+        {%- do publications.began.update(converge.relation_states(publications.judged.keys() | list)) -%}
+        {%- do adapter.commit() -%}
+    {%- endif -%}
+{%- endmacro %}
