@@ -80,6 +80,7 @@ else:
     rows = replication_resource(**slot)
 pipeline.run(rows).raise_on_failed_jobs()
 """
+DLT_LEFTOVERS = "select oid::regclass::text from pg_class where relname like '\\_dlt\\_%' and relkind = 'r'"
 WRITES = """
     select count(*) > 0 from pg_stat_activity
     where datname = current_database() and pid != pg_backend_pid() and backend_xid is not null
@@ -165,6 +166,8 @@ def orders(scene: Scene, count: int) -> Iterator[None]:
     with psycopg.connect(scene.shop.conninfo("shop"), autocommit=True) as shop:
         shop.execute("drop publication if exists storehouse")
         shop.execute("create publication storehouse for table orders")
+        for (left,) in shop.execute(DLT_LEFTOVERS).fetchall():
+            shop.execute(as_sql(f"drop table {left}"))
         try:
             yield
         finally:
