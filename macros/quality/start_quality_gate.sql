@@ -9,6 +9,7 @@
         {%- set there = run_query("select to_regnamespace('" ~ passed.include(identifier=false) ~ "'), to_regclass('" ~ passed ~ "')").rows[0] -%}
         {%- if not there[1] -%}
             {#- Two first runs at once: the second waits and finds it. -#}
+            {%- do converge.begin() -%}
             {%- do converge.take_lock('storehouse.start_quality_gate', 'the loads that have passed') -%}
             {%- call statement() -%}
                 {% if not there[0] -%}

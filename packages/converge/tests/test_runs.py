@@ -167,6 +167,17 @@ def test_a_first_run_waits_for_another_first_run(shop: Shop) -> None:
     assert said[0]["stg_items"] == (True, "CREATE 4")
 
 
+def test_a_first_run_keeps_its_lock_until_its_state_is_made(shop: Shop) -> None:
+    locks = "select count(*) from pg_locks join pg_database on pg_database.oid = database where locktype = 'advisory'"
+    shop.execute("drop schema main_converge cascade")
+    with shop.connect() as other:
+        other.execute("create schema main_converge")
+        with running(shop, "--select", "stg_items") as said:
+            held = shop.value(f"{locks} and granted and datname = current_database()")
+            other.rollback()
+    assert (held, said[0]["stg_items"]) == (1, (True, "CREATE 4"))
+
+
 def test_two_first_runs_at_once_both_succeed(shop: Shop) -> None:
     shop.execute("drop schema main_converge cascade")
     command = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", *shop.arguments("run")]

@@ -15,6 +15,7 @@
     ").rows[0] -%}
     {%- if not there[1] -%}
         {#- Two first runs at once must not both create: the lock makes the second wait and find everything there. -#}
+        {%- do converge.begin() -%}
         {%- do converge.take_lock('converge.start_run', 'the state of converge') -%}
         {%- call statement() -%}
             {% if not there[0] -%}

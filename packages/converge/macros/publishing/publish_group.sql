@@ -19,7 +19,7 @@
     {%- for name in names -%}{%- do needed.append('(to_regclass(' ~ converge.literal(name) ~ ')::oid, ' ~ converge.literal(name) ~ ')') -%}{%- endfor -%}
     {%- set absent = run_query("select string_agg(name, ', ') as names from (values " ~ needed | join(', ') ~ ") as needed (oid, name) where oid is null").rows[0].names -%}
     {%- if absent -%}
-        {%- call statement() -%}begin{%- endcall -%}
+        {%- do converge.begin() -%}
         {{ return(converge.hold_back(group, absent ~ ' is not built yet')) }}
     {%- endif -%}
     {%- for schema in schemas if not run_query("select to_regnamespace(" ~ converge.literal(schema) ~ ")").rows[0][0] -%}

@@ -4,7 +4,7 @@
     {%- if publications.groups -%}
         {%- set tested, published = converge.state_table('tested'), converge.state_table('published') -%}
         {%- if not run_query("select to_regclass('" ~ published ~ "')").rows[0][0] -%}
-            {%- call statement() -%}begin{%- endcall -%}
+            {%- do converge.begin() -%}
             {%- do converge.take_lock('converge.start_run', 'the state of converge') -%}
             {%- call statement() -%}
                 create table if not exists {{ tested }} (
@@ -29,7 +29,7 @@
             {%- endcall -%}
             {%- do adapter.commit() -%}
         {%- endif -%}
-        {%- call statement() -%}begin{%- endcall -%}
+        {%- do converge.begin() -%}
         {%- do publications.began.update(converge.relation_states(publications.judged.keys() | list)) -%}
         {%- do adapter.commit() -%}
     {%- endif -%}
