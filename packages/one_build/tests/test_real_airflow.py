@@ -107,7 +107,7 @@ def airflow(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
         parts = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(60)
+            process.wait(10)
         for part in (process, *parts):
             with suppress(psutil.NoSuchProcess):
                 part.kill()
