@@ -46,7 +46,7 @@ PRODUCTS = "select product_id, name, category, price, currency, is_active, is_de
 
 @contextmanager
 def as_declared(project: Path, house: House, warehouse: str) -> Iterator[None]:
-    """While it lasts, loads and builds take this project, and write into this warehouse of the house's server."""
+    """Within it, loads and builds use this project and this database of the house's server as their warehouse."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transform, "PROJECT", project)
         patch.setattr(tables, "STAGING", project / "models" / "staging")
