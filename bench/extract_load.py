@@ -57,7 +57,7 @@ ORDERS = """
         at + interval '1 hour', at + interval '1 day', case when n %% 3 > 0 then at + interval '4 days' end, at,
         at + interval '4 days', null
     from generate_series(1, {orders}) as n
-    cross join lateral (select timestamptz '2024-01-01' + n * interval '20 seconds') as placed (at);
+    cross join lateral (select timestamptz '2024-01-01' + n * (interval '460 days' / {orders})) as placed (at);
     alter table orders add primary key (order_id);
     create index on orders (updated_at);
 """
