@@ -5,12 +5,13 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal, Self
 
 import psycopg
 from psycopg import errors, sql
 from psycopg.abc import ConnParam
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from tenacity import Retrying, retry_if_exception_message, stop_after_attempt, wait_exponential_jitter
 
 from storehouse.core import sessions
 from storehouse.core.errors import StorehouseError, TransientError, said_by
@@ -69,6 +70,12 @@ _REPLICATION = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "6",
 }
+_BEGINNING = Retrying(
+    retry=retry_if_exception_message(match=r"(?s).*FATAL: .* due to (lock|transaction) timeout"),
+    stop=stop_after_attempt(5),
+    wait=wait_exponential_jitter(multiplier=0.2, jitter=0.2),
+    reraise=True,
+)
 _ROOM = 32 * 1024 * 1024  # bytes: with less the embedded server can't write its next WAL file
 _TOLD_AFTER = 2  # seconds: a shorter wait for a lock is not worth a line
 # Whose is an advisory lock: any role of the database may hold it. Other roles' times need pg_read_all_stats.
@@ -103,6 +110,11 @@ class Database(psycopg.Connection):
     where: str
     server: str
     session: Mapping[str, str]
+
+    @classmethod
+    def connect(cls, conninfo: str, **parameters: Any) -> Self:
+        """As psycopg's; tried again if the server's own time-outs, which hold until a session has begun, end it."""
+        return _BEGINNING(super().connect, conninfo, **parameters)
 
     @contextmanager
     def speaking(self, advice: Advice | None = None) -> Iterator[None]:

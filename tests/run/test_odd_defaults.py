@@ -3,11 +3,16 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import psycopg2
 import pytest
+import yaml
+from dbt.adapters.contracts.connection import Connection
+from dbt.adapters.postgres.connections import PostgresConnectionManager, PostgresCredentials
 from houses import Command, House, command
 
 from storehouse.core import databases, sessions
@@ -107,6 +112,41 @@ def test_no_session_of_ours_takes_a_default_of_the_(level: str, odd_server: Serv
         dbts.close()
     finally:
         with psycopg.connect(odd_server.conninfo(), autocommit=True, options=SOUND) as own:
+            own.execute("alter system reset all")
+            own.execute("select pg_reload_conf()")
+
+
+def ours(place: dict[str, Any]) -> None:
+    databases.open_warehouse().close()
+
+
+def dbts(place: dict[str, Any]) -> None:
+    profile = yaml.safe_load((PROJECT / "profiles.yml").read_text())["storehouse"]["outputs"]["default"]
+    credentials = PostgresCredentials(**place, schema="public", retries=profile["retries"])
+    connection = PostgresConnectionManager.open(Connection(type="postgres", name="one", credentials=credentials))
+    connection.handle.close()
+
+
+@pytest.mark.parametrize("connect", [ours, dbts])
+def test_a_session_that_the_server_ends_as_it_begins_is_tried_again(
+    connect: Callable, odd_server: Server, configure
+) -> None:
+    place = {"host": "127.0.0.1", "port": odd_server.port, "user": "postgres", "password": odd_server.password}
+    configure(**{f"WAREHOUSE_{name.upper()}": value for name, value in place.items()}, WAREHOUSE_DATABASE="postgres")
+    with psycopg.connect(odd_server.conninfo(), autocommit=True, options=SOUND) as own:
+        own.execute("alter system set lock_timeout to '1ms'")
+        own.execute("select pg_reload_conf()")
+        try:
+            # As vacuum does, when it gives the room at a catalog's end back.
+            own.execute("begin")
+            own.execute("lock table pg_database in access exclusive mode")
+            with pytest.raises(psycopg.OperationalError, match="due to lock timeout"):
+                psycopg.connect(odd_server.conninfo())
+            release = threading.Timer(0.7, own.execute, ["rollback"])
+            release.start()
+            connect(place | {"database": "postgres"})
+        finally:
+            release.join()
             own.execute("alter system reset all")
             own.execute("select pg_reload_conf()")
 
