@@ -420,6 +420,25 @@ def test_a_reconciliation_that_is_killed_leaves_nothing_and_the_next_one_lands_a
     assert landed.query("select count(*) from raw_shop.orders where _load_id > 1") == [(2,)]
 
 
+def test_sums_that_fail_here_end_those_at_the_source(landed):
+    landed.execute_in_shop(
+        "alter table orders rename to all_orders; create view orders as select * from all_orders "
+        "where pg_sleep(case order_id when 1 then 3600 else 0 end) is not null"
+    )
+    with psycopg.connect(landed.warehouse) as warehouse:
+        warehouse.execute("update raw.loads set interval_until = '294276-12-31 23:59 UTC'")
+    said = []
+
+    def compare() -> None:
+        with pytest.raises(StorehouseError) as error:
+            reconcile()
+        said.append(str(error.value))
+
+    threading.Thread(target=compare, daemon=True).start()
+    wait_until(lambda: said)
+    assert "The warehouse" in said[0] and "timestamp out of range" in said[0]
+
+
 def test_loads_and_reconciliations_of_a_source_wait_for_each_other(landed, configure):
     configure(LOCK_WAIT_MINUTES=0.01)
     with psycopg.connect(landed.warehouse) as other:

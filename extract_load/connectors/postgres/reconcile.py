@@ -6,6 +6,7 @@ differ the rows, as a load reads them. docs/sources/postgres.md has what that pr
 """
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -96,7 +97,7 @@ def reconcile_table(shop: Database, warehouse: Database, table: Table, asked: As
                 for database in (shop, warehouse):
                     # With less the sums and the sort go to the disk.
                     database.execute("set local work_mem to '64MB'")
-                theirs, ours = _sums(shop, source), _sums(warehouse, _current(raw, "key_hash"))
+                theirs, ours = _sums_of_both(shop, source, warehouse, _current(raw, "key_hash"))
                 buckets = [bucket for bucket in theirs.keys() | ours.keys() if theirs.get(bucket) != ours.get(bucket)]
                 _find(shop, warehouse, table, source, raw, buckets)
             counts = dict(warehouse.execute("select verdict, count(*) from _different group by verdict").fetchall())
@@ -251,6 +252,21 @@ def _current(rows: sql.Composable, key: str) -> sql.Composable:
     return sql.SQL(
         "select distinct on ({key}) * from ({rows}) as landed order by {key}, counts_as desc, _load_id desc, _row desc"
     ).format(key=as_sql(key), rows=rows)
+
+
+def _sums_of_both(
+    shop: Database, source: sql.Composable, warehouse: Database, raw: sql.Composable
+) -> tuple[dict[int, tuple[int, int]], dict[int, tuple[int, int]]]:
+    """The sums of the source and of raw, which both servers make at the same time."""
+    with ThreadPoolExecutor(1) as beside:
+        theirs = beside.submit(_sums, shop, source)
+        try:
+            ours = _sums(warehouse, raw)
+            return theirs.result(), ours
+        except BaseException:
+            # Else the pool would wait for the source's.
+            shop.cancel()
+            raise
 
 
 def _sums(database: Database, rows: sql.Composable) -> dict[int, tuple[int, int]]:
