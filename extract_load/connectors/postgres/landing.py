@@ -256,8 +256,9 @@ def _tell_of_the_revived(warehouse: Database, table: Table, raw: sql.Identifier,
         ).format(key=key, raw=raw),
     )
     if revived:
-        news = "%s: %s is gone at the source; living again from load %d on: %s rows that it had deleted"
-        logger.warning(news, table.label, table.deleted, load_id, f"{revived:,}")
+        news = "%s: the column %s is gone at the source; from load %d on, %s that it marked as deleted %s again"
+        words = ("1 row", "lives") if revived == 1 else (f"{revived:,} rows", "live")
+        logger.warning(news, table.label, table.deleted, load_id, *words)
 
 
 def _check_keys(warehouse: Database, table: Table, rows: sql.Identifier) -> None:

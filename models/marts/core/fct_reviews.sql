@@ -1,4 +1,4 @@
-{# Grain: one row per review and order that it is about. #}
+{# Grain: one row per review and order; one row for a review that names no order. #}
 {{ config(
     unique_key='review_id',
     meta={'track': ['product_id', 'review_date', 'language']},

@@ -1,4 +1,4 @@
-{# Grain: one row per review and order that it is about, the latest accepted version. #}
+{# Grain: one row per review and order, its latest accepted version; one row for a review that names no order. #}
 {{ config(unique_key='review_id') }}
 
 select

@@ -184,7 +184,7 @@ class NodeResult(BaseTrigger):
         result = self._fresh(look, self.node)
         if not result or result.status == SKIPPED:
             return None
-        self.log.info("%s", result.message or "No test is about several nodes.")
+        self.log.info("%s", result.message or "No test about several nodes or a source failed.")
         if self.node == TESTS and self._is_transient(result):
             return None  # tried again when all nodes are well: what follows asks for no more than these tests
         timing = timing_of(result.started_at, result.finished_at)

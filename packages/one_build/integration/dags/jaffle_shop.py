@@ -1,4 +1,4 @@
-"""The five lines of the README."""
+"""The README's DAG, without a schedule."""
 
 from datetime import datetime
 from pathlib import Path

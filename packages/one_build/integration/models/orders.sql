@@ -1,4 +1,4 @@
-{# Grain: one row per order. Slow, as a large table would be. #}
+{# Grain: one row per order. Sleeps three seconds, so that a test can tell its duration from the other models'. #}
 select
     order_id,
     customer,
