@@ -1,6 +1,7 @@
 """The API server as a background process.
 
-It holds a lock on its pid file for as long as it lives: who finds the lock taken knows that the pid is the server's.
+It holds a lock on its pid file for as long as it lives: if the lock is taken, the file holds the server's
+pid, or nothing yet while a server is being started.
 """
 
 import fcntl
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -32,9 +34,17 @@ def start() -> dict[str, str]:
     _pid_file().parent.mkdir(parents=True, exist_ok=True)
     with _pid_file().open("a+") as file:
         if _lock(file):
+            # Of a server that has ended: who finds the lock taken must not take them for the new one's.
+            file.truncate(0)
+            _port_file().unlink(missing_ok=True)
             port = _port()
             process = _spawn(file, port)
-            _wait_for_health(process, port)
+            try:
+                _wait_for_health(process, port)
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
             _port_file().write_text(str(port))
     return urls()
 
@@ -45,7 +55,10 @@ def stop() -> bool:
         _port_file().unlink(missing_ok=True)
         return False
     with _pid_file().open("r+") as file:
-        os.kill(int(file.read()), signal.SIGTERM)
+        if not (pid := file.read()):
+            raise StorehouseError("The demo's API server is starting. Stop it in half a minute: python -m demo stop")
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGTERM)
         if not _lock_within(file, WAIT_SECONDS):
             raise StorehouseError(f"The demo's API server (process in {_pid_file()}) did not stop when asked to.")
         file.truncate(0)
@@ -64,7 +77,9 @@ def is_running() -> bool:
 def urls() -> dict[str, str]:
     """The running server's URLs, by the names of their settings."""
     if not _port_file().exists():
-        raise StorehouseError("The demo's API server has not come up yet. Try again, or stop it: python -m demo stop")
+        raise StorehouseError(
+            "The demo's API server is starting. Try again in half a minute; if it is still not up: python -m demo stop"
+        )
     base = f"http://127.0.0.1:{_port_file().read_text().strip()}"
     return {"MARKETPLACE_URL": f"{base}/marketplace", "REVIEWS_URL": base}
 
@@ -83,15 +98,14 @@ def _spawn(file: IO[str], port: int) -> subprocess.Popen:
             # The open pid file, and with it our lock, pass to the server.
             pass_fds=[file.fileno()],
         )
-    file.truncate(0)
     file.write(str(process.pid))
     file.flush()
     return process
 
 
 def _wait_for_health(process: subprocess.Popen, port: int) -> None:
-    """Return when the server answers that it is well; else stop it and tell why it isn't."""
-    trouble = "it gave no answer"
+    """Wait until the server reports that it is healthy; otherwise stop it and raise the reason."""
+    trouble = f"it gave no answer within {WAIT_SECONDS} seconds"
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -101,10 +115,10 @@ def _wait_for_health(process: subprocess.Popen, port: int) -> None:
             continue
         if answer.is_success:
             return
-        trouble = answer.json()["detail"]
+        trouble = f"it answered {answer.status_code} {answer.text[:200]}"
         break
-    process.terminate()
-    process.wait()
+    if process.poll() is not None:
+        trouble = f"it exited with code {process.returncode}"
     raise StorehouseError(f"The demo's API server did not come up on port {port}: {trouble} (log: {_log_file()})")
 
 
@@ -136,7 +150,7 @@ def _port() -> int:
             probe.bind(("127.0.0.1", int(text)))
         except OSError as error:
             raise StorehouseError(
-                f"Port {text} is taken by another program. Set DEMO_PORT to a free one, or to nothing to choose one."
+                f"Port {text} can't be used: {error.strerror}. Set DEMO_PORT to a free one, or leave it empty."
             ) from error
         return probe.getsockname()[1]
 

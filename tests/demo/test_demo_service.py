@@ -93,7 +93,7 @@ def test_a_port_that_is_taken_is_named(new_house: House, monkeypatch: pytest.Mon
         other.bind(("127.0.0.1", 0))
         other.listen()
         monkeypatch.setenv("DEMO_PORT", str(other.getsockname()[1]))
-        with pytest.raises(StorehouseError, match="is taken by another program"):
+        with pytest.raises(StorehouseError, match="can't be used: Address already in use"):
             demo.start()
     assert not service.is_running()
 

@@ -306,7 +306,13 @@ def _find(
         )
     _check_keys(warehouse, table)
     warehouse.execute("analyze pg_temp._at_source")
-    current = _current(in_buckets.format(raw, BUCKETS - 1, buckets), "key_hash, key_hash_2")
+    # With no buckets nothing of raw need be read again.
+    of_raw = (
+        in_buckets.format(raw, BUCKETS - 1, buckets)
+        if buckets
+        else sql.SQL("select * from ({}) as hashed where false").format(raw)
+    )
+    current = _current(of_raw, "key_hash, key_hash_2")
     warehouse.execute(
         sql.SQL(
             """

@@ -101,7 +101,7 @@ select
         ('payments_unreadable', 'type', 'error', 'payments_text is not null and payments is null', 'The payments are not a list.'),
         ('payment_incomplete', 'missing', 'error', any_payment('payments', is='incomplete'), 'A payment has no id, amount or status.'),
         ('payment_unreadable', 'type', 'error', any_payment('payments', is='unreadable'), 'A payment has an amount that is not a number, a date that is not a date, or an id that is not at most 200 printable characters other than /.'),
-        ('payment_out_of_range', 'range', 'error', any_payment('payments', is='out_of_range'), 'A payment's amount is below zero, or 100 million or more; or its date is before 2000 or after 2099.'),
+        ('payment_out_of_range', 'range', 'error', any_payment('payments', is='out_of_range'), 'The amount of a payment is below zero, or 100 million or more; or its date is before 2000 or after 2099.'),
         ('payment_in_future', 'range', 'error', any_payment('payments', is='in_future', until='_latest_at'), 'A payment is in the future: later than its load can have read.'),
         ('payment_status_unknown', 'reference', 'error', any_payment('payments', is='of_no_status'), 'The status of a payment is not authorized, captured, refunded or failed.'),
         ('refund_captured', 'range', 'error', any_payment('payments', is='captured_back'), 'A payment refunds another payment but has the status captured: it must be refunded.'),

@@ -1,4 +1,4 @@
-{# Grain: one row per Shopify order, the latest accepted version with its lines as they landed. #}
+{# Grain: one row per Shopify order, the latest accepted version, its lines under our names (`as_lines`); a deleted order stays as a tombstone. #}
 {{ config(unique_key='order_id') }}
 
 select
@@ -6,7 +6,7 @@ select
     source_order_id,
     customer_id,
     credited_order_id,
-    -- The marts take it from the country.
+    -- Shopify states no sales region: int_orders__unioned derives it from `country`.
     cast(null as varchar) as region,
     country,
     cast(source_status as varchar) as source_status,
