@@ -1,4 +1,4 @@
 {% macro as_amount(expression, minor_unit) -%}
-    {#- An amount in its currency, rounded once: to the decimals that the currency has (USD 2, JPY 0, KWD 3). -#}
-    cast(round({{ expression }}, {{ minor_unit }}) as numeric(20, 4))
+    {#- Call it once per amount, and sum the rounded values. A currency that is not in the seed has two decimals, like most. -#}
+    cast(round({{ expression }}, coalesce({{ minor_unit }}, 2)) as numeric(20, 4))
 {%- endmacro %}

@@ -72,9 +72,9 @@ priced as (
         lines.quantity,
         orders.currency,
         lines.unit_price,
-        {{ as_amount('lines.quantity * lines.unit_price', 'coalesce(currencies.minor_unit, 2)') }} as items_amount,
-        {{ as_amount('lines.discount_amount', 'coalesce(currencies.minor_unit, 2)') }} as discount_amount,
-        {{ as_amount('lines.freight_amount', 'coalesce(currencies.minor_unit, 2)') }} as freight_amount
+        {{ as_amount('lines.quantity * lines.unit_price', 'currencies.minor_unit') }} as items_amount,
+        {{ as_amount('lines.discount_amount', 'currencies.minor_unit') }} as discount_amount,
+        {{ as_amount('lines.freight_amount', 'currencies.minor_unit') }} as freight_amount
     from lines
     inner join orders
         on lines.order_id = orders.order_id

@@ -98,7 +98,7 @@ measured as (
         coalesce(items.discount_amount, 0) as discount_amount,
         coalesce(items.freight_amount, 0) as freight_amount,
         coalesce(items.total_amount, 0) as total_amount,
-        {{ as_amount('orders.stated_amount', 'coalesce(currencies.minor_unit, 2)') }} as rounded_stated_amount,
+        {{ as_amount('orders.stated_amount', 'currencies.minor_unit') }} as rounded_stated_amount,
         case when coalesce(payments.is_converted, true) then coalesce(payments.paid_usd, 0) end as paid_usd,
         case when coalesce(payments.is_converted, true) then coalesce(payments.refunded_usd, 0) end as refunded_usd,
         -- Goods without a price have no discount. By rounding, a discount may be slightly more than the price of the line.

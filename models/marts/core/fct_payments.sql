@@ -29,8 +29,8 @@ store_payments as (
         cast(min(payment_method) as varchar) as method,
         1 as installments,
         sum(
-            {{ as_amount('quantity * unit_price', 'coalesce(currencies.minor_unit, 2)') }}
-            - {{ as_amount('discount_amount', 'coalesce(currencies.minor_unit, 2)') }}
+            {{ as_amount('quantity * unit_price', 'currencies.minor_unit') }}
+            - {{ as_amount('discount_amount', 'currencies.minor_unit') }}
         ) as amount,
         min(sales.currency) as currency,
         min(sold_at) as paid_at
@@ -100,7 +100,7 @@ rounded as (
     select
         payments.*,
         status = 'refunded' and (refunds_payment_id is not null or amount < 0) as is_refund,
-        {{ as_amount('abs(payments.amount)', 'coalesce(currencies.minor_unit, 2)') }} as rounded_amount
+        {{ as_amount('abs(payments.amount)', 'currencies.minor_unit') }} as rounded_amount
     from payments
     left join {{ ref('currencies') }} as currencies
         on payments.currency = currencies.currency
