@@ -5,6 +5,7 @@
         (`dbt retry`, a task a model), while the state stays. A failure waits to go well too: of the model, or of a test of
         it. That of a node that no group is built from holds back all until they are next built.
     -#}
+    {%- do converge.follow_inputs() -%}
     {%- set publications = converge.publications() -%}
     {%- set tested = converge.state_table('tested') -%}
     {%- set well, failed = {}, {} -%}
@@ -12,7 +13,8 @@
         {%- set node = result.node -%}
         {%- if result.status in ('success', 'pass', 'warn', 'no-op') -%}
             {%- do well.update({node.unique_id: true}) -%}
-        {%- else -%}
+        {#- What was skipped has not failed: what it waited for has, and says so itself. -#}
+        {%- elif result.status != 'skipped' -%}
             {%- set is_test = node.resource_type in ('test', 'unit_test') -%}
             {%- set about = (node.depends_on.nodes if is_test else []) or [node.unique_id] -%}
             {%- do failed.update({node.unique_id: {'about': about, 'is_elsewhere': not about | select('in', publications.all) | list}}) -%}
