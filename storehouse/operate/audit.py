@@ -194,7 +194,8 @@ def _compare(
         )
         is_row = columns.index(model.key[0])
         examples = [
-            _explain(key, columns, *(side if side[is_row] else None for side in pair), origin) for key, *pair in found
+            _explain(key, columns, *(side if side[is_row] else None for side in pair), origin=origin)
+            for key, *pair in found
         ]
         examples.append(f"to see one: select * from {model.schema}.{model.table} where {hashed} = '…'")
     note = f"behind {', '.join(behind)}: dbt build" if (behind := _behind(warehouse, model)) else ""
