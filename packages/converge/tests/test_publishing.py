@@ -606,3 +606,14 @@ def test_an_invocation_may_leave_publishing_to_a_later_one(published: Shop, monk
     monkeypatch.delenv("CONVERGE_PUBLISH")
     published.dbt("build")
     assert is_published(published) and state(published) == (3, None)
+
+
+def test_a_run_that_tested_nothing_of_a_group_is_not_the_one_that_is_told(
+    published: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published.write("models/unrelated.sql", "{{ config(materialized='view') }} select 1 as n")
+    published.land(items=[item("a", 3, 1)])
+    for run_id, selection in (("monday's", []), ("tuesday's", ["--select", "unrelated"])):
+        monkeypatch.setenv("CONVERGE_RUN_ID", run_id)
+        published.dbt("build", *selection)
+    assert published.value("select run_id from main_converge.published") == "monday's"

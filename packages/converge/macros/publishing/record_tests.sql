@@ -48,7 +48,7 @@
             {%- do waits_for.append(one) if one not in waits_for -%}
         {%- endfor -%}
         {#- Another run that has changed it since says itself what it tested. -#}
-        {%- if state and state == now[id] and (id in well or not is_known or waits_for != (known.waits_for or '').split('\n')) -%}
+        {%- if state and state == now[id] and (id in well or not is_known or waits_for | join('\n') != (known.waits_for or '')) -%}
             {%- set values = [] -%}
             {%- for value in [place, state, waits_for | join('\n'), publications.code_version] -%}{%- do values.append(converge.literal(value)) -%}{%- endfor -%}
             {%- do rows.append('(' ~ values | join(', ') ~ ", '" ~ converge.run_id() ~ "', clock_timestamp())") -%}
