@@ -146,11 +146,12 @@ def _behind(warehouse: psycopg.Connection, model: Model) -> list[str]:
 
 
 def _compare_published(warehouse: psycopg.Connection, models: list[Model]) -> list[Verdict]:
-    """What readers see of the models that are published, beside what is built."""
-    waits = {group.name: group.waits for group in published.read(warehouse) if group.held_back}
+    """What readers see of the models that are published, beside what is built. Nothing before the first publication."""
+    groups = {group.name: group for group in published.read(warehouse) if group.published_at}
+    waits = {group.name: group.waits for group in groups.values() if group.held_back}
     verdicts = []
     for model in models:
-        if model.published_schema:
+        if model.published_schema and model.group in groups:
             shown = model._replace(schema=model.published_schema)
             verdict = _compare(warehouse, shown, model.schema, "what is built")
             if verdict.differences and model.group in waits:

@@ -41,11 +41,12 @@
         {%- set is_known = known and known.state == state -%}
         {%- set required = publications.judged[id].required -%}
         {%- set waits_for = [] -%}
-        {%- for one in ((known.waits_for or '').split('\n') if is_known else required) -%}
-            {%- do waits_for.append(one) if one and one not in well and (one in required or id not in well) -%}
-        {%- endfor -%}
+        {#- Failures first: they are why the others were not tried. -#}
         {%- for one, failure in failed.items() if failure.is_elsewhere or failure.about | select('in', publications.judged[id].own) | list -%}
-            {%- do waits_for.append(one) if one not in waits_for -%}
+            {%- do waits_for.append(one) -%}
+        {%- endfor -%}
+        {%- for one in ((known.waits_for or '').split('\n') if is_known else required) if one not in waits_for -%}
+            {%- do waits_for.append(one) if one and one not in well and (one in required or id not in well) -%}
         {%- endfor -%}
         {#- Another run that has changed it since says itself what it tested. -#}
         {%- if state and state == now[id] and (id in well or not is_known or waits_for | join('\n') != (known.waits_for or '')) -%}
