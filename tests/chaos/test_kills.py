@@ -163,8 +163,8 @@ def loads_that_are_not_whole(house: House) -> list[tuple]:
 def leftovers(house: House) -> list[tuple]:
     """Relations that a run makes on its way, and must not leave."""
     return house.query(
-        "select oid::regclass from pg_class where relname ~ '__(building|new|gone|touched|publishing|retired|dbt_tmp|dbt_backup)'"
-        " and relkind in ('r', 'v')"
+        "select oid::regclass from pg_class where relkind in ('r', 'v')"
+        " and relname ~ '__(building|new|gone|touched|publishing|retired|dbt_tmp|dbt_backup)'"
     )
 
 

@@ -28,7 +28,10 @@ create view bi.weekdays as
 create view bi.customers as select * from customers.customer_lifetime_value;
 """
 KEPT = """
-select 'core.fct_orders'::regclass::oid, 'customers.customer_lifetime_value'::regclass::oid, 'bi.weekdays'::regclass::oid
+select
+    'core.fct_orders'::regclass::oid,
+    'customers.customer_lifetime_value'::regclass::oid,
+    'bi.weekdays'::regclass::oid
 """
 
 
