@@ -25,21 +25,29 @@ class Group(NamedTuple):
     held_back_at: datetime | None
 
     @property
-    def lines(self) -> list[str]:
-        """What a person reads: the build that stands, and why not the next."""
-        stands = "nothing is published yet"
-        if self.published_at:
-            stands = (
-                f"up to position {self.position:,}, since {self.published_at:%Y-%m-%d %H:%M} UTC, "
-                f"run {self.run_id}, code {self.code_version}"
-            )
-        return [f"{self.name:<14}{stands}", *([f"{'':<14}{self.waits}"] if self.held_back else [])]
+    def stands(self) -> str:
+        """Which build readers see."""
+        if not self.published_at:
+            return "nothing yet"
+        position = "" if self.position is None else f"position {self.position:,}, "
+        return f"{position}{self.published_at:%Y-%m-%d %H:%M} UTC, {self.run_id}, code {self.code_version}"
 
     @property
     def waits(self) -> str:
         """Why the next build is not published, and since when."""
         at = f"{self.held_back_at:%Y-%m-%d %H:%M} UTC" if self.held_back_at else ""
         return f"not published: {self.name}, {at}: {self.held_back}. Its readers keep what they have."
+
+
+def lines(groups: Sequence[Group]) -> list[str]:
+    """What a person reads: the builds that stand, those of one build on one line, and why not the next."""
+    builds: dict[str, list[str]] = {}
+    for group in groups:
+        builds.setdefault(group.stands, []).append(group.name)
+    return [
+        *(f"published: {', '.join(names)}: {build}" for build, names in builds.items()),
+        *(group.waits for group in groups if group.held_back),
+    ]
 
 
 def groups() -> list[Group]:
@@ -81,5 +89,5 @@ def publish(names: Sequence[str]) -> list[Group]:
 def main() -> int:
     """Print what stands; the exit code is 1 when a group is held back."""
     found = groups()
-    print("\n".join(line for group in found for line in group.lines) or "Nothing is published yet: make run")
+    print("\n".join(lines(found)) or "Nothing is published yet: make run")
     return 1 if any(group.held_back for group in found) else 0

@@ -72,8 +72,7 @@ def summarise(run_id: str | None = None, tests: Mapping[str, Any] | None = None,
     half = (len(cells) + 1) // 2
     lines += [f"{'mart':<36}{'rows':>13}"]
     lines += [left + right for left, right in zip_longest(cells[:half], cells[half:], fillvalue="")]
-    stands = [f"{group.name} up to position {group.position:,}" for group in groups if group.position is not None]
-    lines += [f"published: {', '.join(stands) or 'nothing yet'}", *(g.waits for g in groups if g.held_back)]
+    lines += published.lines(groups)
     tests = count_tests(target_folder()) if tests is None else tests
     said = ", ".join(f"{tests[how]} {how}" for how in ("passed", "warned", "failed")) if tests else "none ran"
     warnings = list(tests.get("warnings", ()))

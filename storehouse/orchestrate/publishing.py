@@ -21,8 +21,7 @@ def publish_marts(group: str, ti: Any = None, params: Any = None) -> None:
     """
     with no_vain_retries():
         try:
-            for standing in published.publish([group]):
-                print(*standing.lines, sep="\n")
+            print(*published.lines(published.publish([group])), sep="\n")
         except TransientError:
             raise
         except StorehouseError as error:

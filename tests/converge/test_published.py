@@ -112,7 +112,7 @@ def test_what_is_held_back_is_told_in_words_and_is_no_difference_for_the_audit(
         published.publish(["shop"])
     assert orders(house) == rows
     assert published.main() == 1
-    assert "up to position " in capsys.readouterr().out
+    assert "published: feedback, shop: position " in capsys.readouterr().out
     verdicts = {f"{verdict.model.schema}.{verdict.model.table}": verdict for verdict in audit.audit("fct_orders")}
     assert verdicts["build.fct_orders"].differences == 0
     assert verdicts["core.fct_orders"].differences > 0 and verdicts["core.fct_orders"].waits

@@ -213,8 +213,8 @@ def test_readers_see_what_a_run_built_and_tested_of_all_marts_of_its_group(
         ("shop", f"shop_elt {first_runs['shop_elt']} 0", None),
     ]
     log = airflow.log("shop_elt", first_runs["shop_elt"], "publish_marts")
-    assert "up to position" in log
-    assert "published: feedback up to position" in airflow.log("shop_elt", first_runs["shop_elt"], "report")
+    assert "published: shop: position " in log
+    assert "published: feedback: position " in airflow.log("shop_elt", first_runs["shop_elt"], "report")
     ((orders, days, customers),) = airflow.query(
         "storehouse",
         "select (select count(*) from core.fct_orders where customer_id is not null"
