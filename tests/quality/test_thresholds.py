@@ -112,7 +112,10 @@ def test_too_much_that_is_wrong_stops_the_day_until_the_source_corrects_it(home:
     # Nor is anything else of the day seen: readers have all marts at one bound.
     assert content(home, ("build.dim_customers",)) != customers_before
     assert content(home, SHOWN) == shown_before
-    assert "not published: shop, " in many.stdout and "stg_shop__orders to go well" in many.stdout
+    assert (
+        "not published: shop, " in many.stdout
+        and "staging.stg_shop__orders waits for stg_shop__orders, " in many.stdout
+    )
     assert "not published: feedback" not in many.stdout
     assert home("published").returncode == 1
 
