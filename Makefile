@@ -56,6 +56,11 @@ reconcile: $(PACKAGES)
 snapshot: $(PACKAGES)
 	@$(if $(value SOURCE),,$(error Which? make snapshot SOURCE=billing))$(call given,ARGS) $(BIN)/python -m extract_load "$$SOURCE" --snapshot $(call option,TABLE,tables) "$${words[@]}"
 
+## published  which build readers see, group by group, and what holds back the next
+.PHONY: published
+published: $(INSTALLED)
+	@$(BIN)/python -m storehouse published
+
 ## publish    ratings to Redis (REDIS_URL), daily sales as Parquet (SALES_EXPORT_URL): what changed
 .PHONY: publish
 publish: $(INSTALLED)

@@ -1,12 +1,14 @@
 """Does a day cost what changed? The same daily transform over a small and a ten times longer history of the demo shop.
 
-    python -m bench.scale [--size 4] [--small 125] [--large 1250] [--days 3]
+    python -m bench.scale [--size 4] [--small 125] [--large 1250] [--days 3] [--unpublished small|large]
 
 Size 4 changes about 20,000 orders a day; 125 days of it are a million orders, 1,250 days ten million. Ten times the
 history has ten times the customers, so ten times as many change on a day. That would measure another question: on a
 measured day exactly CUSTOMERS older ones change in either history. The histories are in STOREHOUSE_HOME/small and
 STOREHOUSE_HOME/large (about 50 GB together), each a home with a server of its own. Their days are measured alternately.
 Both stay: a second call measures their next days.
+
+With --unpublished one of them is measured beside a copy of it in which nothing is published: what publishing costs.
 """
 
 import argparse
@@ -39,6 +41,7 @@ from storehouse.laptop import local
 # Early enough that the large history ends before today: a shop's clock is never ahead of ours.
 START = date(2022, 6, 1)
 CUSTOMERS = 1000
+UNPUBLISHED = "-unpublished"
 HOLD_BACK = """
 with older as (
     select customer_id
@@ -68,30 +71,49 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=125, help="days of the small history")
     parser.add_argument("--large", type=int, default=1250, help="days of the large one")
     parser.add_argument("--days", type=int, default=3, help="days measured on each")
+    parser.add_argument(
+        "--unpublished", choices=["small", "large"], help="measure this one with and without publishing"
+    )
     arguments = parser.parse_args()
     small, large = settings().home / "small", settings().home / "large"
     if not small.exists():
         in_home(small, build, arguments.small, arguments.size)
-    if not large.exists():
+    if not large.exists() and arguments.unpublished != "small":
         # What both have in common is played once.
-        in_home(small, local.stop)
-        shutil.copytree(small, large)
+        copy(small, large)
         in_home(large, build, arguments.large, arguments.size)
-    costs: dict[Path, list[Cost]] = {small: [], large: []}
+    pair = [small, large]
+    if arguments.unpublished:
+        published = settings().home / arguments.unpublished
+        unpublished = published.with_name(f"{published.name}{UNPUBLISHED}")
+        if not unpublished.exists():
+            copy(published, unpublished)
+        pair = [unpublished, published]
+    costs: dict[Path, list[Cost]] = {home: [] for home in pair}
     # The first day warms caches and is not counted.
     for number in range(arguments.days + 1):
         for home, measured in costs.items():
             cost = in_home(home, measure_day, arguments.size)
             print(f"day {number}, {home.name}: {cost}", flush=True)
             measured += [cost] * (number > 0)
-    report(*costs.values())
+    report([home.name for home in pair], *costs.values())
+    if arguments.unpublished:
+        built, shown = in_home(pair[1], megabytes)
+        print(f"where marts are built {built:,} MB, where they are published {shown:,} MB")
     for home in costs:
         in_home(home, local.stop)
 
 
-def in_home(home: Path, work: Callable, *arguments: object) -> object:
+def copy(home: Path, into: Path) -> None:
+    """The same history in another home."""
+    in_home(home, local.stop)
+    shutil.copytree(home, into)
+
+
+def in_home(home: Path, work: Callable, *arguments: object) -> Any:
     """Call it in a process of its own, whose home this is; dbt parses anew for another warehouse: so its target too."""
     os.environ |= {"STOREHOUSE_HOME": str(home), "DBT_TARGET_PATH": str(home / "target")}
+    os.environ["CONVERGE_PUBLISH"] = "never" if home.name.endswith(UNPUBLISHED) else "at run end"
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
         return process.submit(work, *arguments).result()
 
@@ -171,6 +193,16 @@ def disk() -> float:
     return float(query("select pg_database_size(current_database())")) / 1e9
 
 
+def megabytes() -> tuple[int, int]:
+    """Size of the marts where they are built, and of all that is published, with their indexes."""
+    local.start()
+    size = (
+        "select coalesce(sum(pg_total_relation_size(pg_class.oid)), 0)::bigint / 1000000 from pg_class "
+        "inner join pg_namespace on pg_namespace.oid = relnamespace where relkind = 'r' and nspname in "
+    )
+    return query(size + "('build')"), query(size + "('core', 'sales', 'customers', 'feedback', 'view_inputs')")
+
+
 def query(statement: LiteralString, *parameters: int) -> Any:
     """The value that a query on the warehouse gives."""
     with psycopg.connect(settings().warehouse_conninfo()) as warehouse:
@@ -183,12 +215,12 @@ def execute(statement: LiteralString) -> None:
         warehouse.execute(statement)
 
 
-def report(small: list[Cost], large: list[Cost]) -> None:
-    """The table for the README: medians, and large over small."""
-    print(f"{'median of a day':<24}{'small':>12}{'large':>12}{'ratio':>8}")
+def report(names: list[str], one: list[Cost], other: list[Cost]) -> None:
+    """The table for the README: medians, and the second over the first."""
+    print(f"{'median of a day':<24}{names[0]:>20}{names[1]:>20}{'ratio':>8}")
     for field in Cost._fields:
-        low, high = (median(getattr(cost, field) for cost in costs) for costs in (small, large))
-        print(f"{field:<24}{low:>12,.1f}{high:>12,.1f}{high / low:>8.2f}")
+        low, high = (median(getattr(cost, field) for cost in costs) for costs in (one, other))
+        print(f"{field:<24}{low:>20,.1f}{high:>20,.1f}{high / low:>8.2f}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """
 ### Feedback: reviews, from their API to the marts
 
-`land`: `wait` → `extract_load`. Then `dbt` builds reviews and ratings, `publish` hands it on, `report` sums up.
+`land`: `wait` → `extract_load`. Then `dbt` builds reviews and ratings, `publish_marts` lets readers see the build in
+one commit, `publish` hands ratings on, `report` sums up.
 Intervals and failures are as in `shop_elt`.
 """
 
@@ -12,6 +13,7 @@ from storehouse.core.settings import settings
 from storehouse.orchestrate.dbt_tasks import dbt_build
 from storehouse.orchestrate.defaults import DAG_DEFAULTS, every, no_vain_retries
 from storehouse.orchestrate.landing import land, params, parts
+from storehouse.orchestrate.publishing import publish_marts
 from storehouse.orchestrate.report import report
 
 # With all that they stand on, the judgement of the loads included: it waits for no run of the shop.
@@ -30,14 +32,14 @@ def feedback_elt() -> None:
 
     @task(outlets=[Asset("feedback_marts")])
     def publish() -> None:
-        """Every model and test is well: on to those who read the marts."""
+        """What readers of the marts see: on to those who read it elsewhere."""
         with no_vain_retries():
             print(product_ratings())
 
     landed = land.expand(part=parts("reviews"))
     built = dbt_build(select=MODELS, trigger_rule=TriggerRule.ALL_DONE)
     published = publish()
-    landed >> built >> published
+    landed >> built >> publish_marts("feedback") >> published
     [landed, published] >> report()
 
 

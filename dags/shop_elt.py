@@ -2,7 +2,8 @@
 ### The shop: orders of all channels, from their sources to the marts
 
 `land`, mapped over sources and regions: `wait` → `extract_load`. Then `size` chooses how large a build the landed
-rows need, `dbt` builds (a task a node), `publish` hands the marts on, `report` sums up.
+rows need, `dbt` builds (a task a node), `publish_marts` lets readers see the build in one commit, `publish` hands
+sales on, `report` sums up.
 
 The interval's end bounds extraction, and only that: every load starts where the ledger says the last one ended,
 so a skipped, repeated or overlapping interval leaves no hole. A run without a date lands all there is.
@@ -17,12 +18,13 @@ from storehouse.core.settings import settings
 from storehouse.orchestrate.dbt_tasks import dbt_build
 from storehouse.orchestrate.defaults import DAG_DEFAULTS, every, no_vain_retries
 from storehouse.orchestrate.landing import land, params, parts, size
+from storehouse.orchestrate.publishing import publish_marts
 from storehouse.orchestrate.report import report
 
 # Every declared source, but the one that the feedback's DAG lands.
 SOURCES = [source for source in DECLARED if source != "reviews"]
-# The other DAGs build these. Reviews are staged here too: the quarantine is of all sources.
-NOT_OURS = ["path:models/intermediate/feedback+", "path:models/intermediate/customers+"]
+# The feedback's DAG builds these. Reviews are staged here too: the quarantine is of all sources.
+NOT_OURS = ["path:models/intermediate/feedback+"]
 # Whatever an operator takes may stand here: a `queue` of larger workers, or, for a distributed target, a `pool` of its
 # own. In this warehouse the pool stays that of all builds, of one slot: a larger build must not go beside another.
 LARGE = {"threads": settings().large_dbt_threads}
@@ -40,14 +42,14 @@ def shop_elt() -> None:
 
     @task(outlets=[Asset("shop_marts")])
     def publish() -> None:
-        """Every model and test is well: on to those who read the marts."""
+        """What readers of the marts see: on to those who read it elsewhere."""
         with no_vain_retries():
             print(daily_sales())
 
     landed = land.expand(part=parts(*SOURCES))
     built = dbt_build(exclude=NOT_OURS, large=LARGE)
     published = publish()
-    size(landed) >> built >> published
+    size(landed) >> built >> publish_marts("shop") >> published
     [landed, published] >> report()
 
 

@@ -59,8 +59,8 @@ declare
         ) as landed
     );
     -- A build makes these, and dbt grants marts and operations to reporting; where they stand, they change hands.
-    built_schemas constant text[] = '{staging, quarantine, intermediate, core, sales, customers, feedback, operations,
-        seeds, snapshots, test_failures, converge, orchestration}';
+    built_schemas constant text[] = '{staging, quarantine, intermediate, build, core, sales, customers, feedback, view_inputs,
+        operations, seeds, snapshots, test_failures, converge, orchestration}';
     roles constant regrole[] = '{extract, transform, reporting, forget, raw_owner}';
     large_objects constant text = 'lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea)';
     -- What a server writes into its log of these roles' statements: no values, and no rows.

@@ -13,9 +13,10 @@ EXPORT_LOCK = 0x5EED_0004
 RATINGS_LOCK = 0x5EED_0005
 
 
+_NOT_THERE = "The mart is not published yet: run `make run`, or dbt build; `make published` says what holds it back."
 _ADVICE = {
-    errors.UndefinedTable: "The mart is not built yet: run `make run`, or dbt build.",
-    errors.InvalidSchemaName: "The mart is not built yet: run `make run`, or dbt build.",
+    errors.UndefinedTable: _NOT_THERE,
+    errors.InvalidSchemaName: _NOT_THERE,
     errors.UndefinedColumn: "The mart was built by another version of the models: run dbt build.",
     errors.InsufficientPrivilege: "The role needs what `reporting` has, and to see every row: deploy/roles.sql.",
 }

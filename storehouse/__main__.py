@@ -50,6 +50,7 @@ def main() -> int:
     docs.add_argument("folder", nargs="?", type=Path, help="where to (target/)")
     commands.add_parser("psql", help="open the warehouse, or run the SQL on standard input", add_help=False)
     commands.add_parser("summary", help="print the summary of the last run")
+    commands.add_parser("published", help="say which build readers see, and what holds back the next")
     arguments, rest = parser.parse_known_args()
     if rest and arguments.command not in ("psql", "dbt"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
@@ -151,6 +152,12 @@ def _summary(_: argparse.Namespace, __: list[str]) -> int:
     return 0
 
 
+def _published(_: argparse.Namespace, __: list[str]) -> int:
+    from storehouse.operate import published
+
+    return published.main()
+
+
 OFFLINE = {"parse", "deps", "clean", "ls", "list", "--help", "--version"}
 COMMANDS = {
     "start": _start,
@@ -164,6 +171,7 @@ COMMANDS = {
     "docs": _docs,
     "psql": _psql,
     "summary": _summary,
+    "published": _published,
 }
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
 {% macro prepare_readers(role='reporting') -%}
-    {#- The role that readers are members of, and its way into the schemas of public models. dbt's `grants` give the tables. -#}
+    {#-
+        The role that readers are members of, and its way into the schemas that they read: those that public models are
+        published into, and not those where these are built. dbt's `grants` give the tables.
+    -#}
     {%- if execute and target.name == 'default' and flags.WHICH in ('run', 'build', 'retry') -%}
-        {%- set schemas = [] -%}
-        {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.config.access == 'public' and node.schema not in schemas -%}
-            {%- do schemas.append(node.schema) -%}
+        {%- set read, built = [], [] -%}
+        {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.config.access == 'public' -%}
+            {%- set shown = published_relation(node) -%}
+            {%- do read.append((shown or node).schema) -%}
+            {%- do built.append(node.schema) if shown -%}
         {%- endfor -%}
         {%- set there = run_query(
             "select to_regrole('" ~ role ~ "') is not null as has_role, (select rolsuper or rolcreaterole from pg_roles where rolname = current_user) as may_create"
@@ -20,12 +25,22 @@
             {%- endcall -%}
             {%- do adapter.commit() -%}
         {%- endif -%}
-        {%- set closed = run_query(
-            "select quote_ident(nspname) as schema from pg_namespace where nspname in ('" ~ schemas | join("', '") ~ "') and not has_schema_privilege('" ~ role ~ "', oid, 'usage')"
-        ).rows -%}
-        {%- if closed -%}
+        {%- set amiss = run_query("
+            select case
+                when to_regnamespace(schema) is null then 'create schema if not exists ' || schema || '; grant usage on schema ' || schema || ' to " ~ role ~ "'
+                when is_read then 'grant usage on schema ' || schema || ' to " ~ role ~ "'
+                else 'revoke usage on schema ' || schema || ' from public, " ~ role ~ "'
+            end as statement
+            from (
+                select quote_ident(name) as schema, true as is_read from unnest(array['" ~ read | unique | join("', '") ~ "']) as name
+                union all
+                select quote_ident(name), false from unnest(array['" ~ built | unique | join("', '") ~ "']::text[]) as name
+            ) as schemas
+            where coalesce(has_schema_privilege('" ~ role ~ "', to_regnamespace(schema)::oid, 'usage'), false) != is_read
+        ").columns['statement'].values() -%}
+        {%- if amiss -%}
             {%- call statement() -%}
-                grant usage on schema {{ closed | map(attribute='schema') | join(', ') }} to {{ role }};
+                {{ amiss | join(';\n') }};
             {%- endcall -%}
             {%- do adapter.commit() -%}
         {%- endif -%}

@@ -3,13 +3,16 @@
         cast(null as varchar) as column_name,
         cast(null as varchar) as value
     {%- for node in (graph.nodes.values() if execute else []) if node.resource_type == 'model' and node.config.access == 'public' %}
-    {%- set relation = load_relation(api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias)) %}
+    {#- As it is built, and as readers have it: of a build that is held back, these are not the same. -#}
+    {%- for place in [api.Relation.create(database=node.database, schema=node.schema, identifier=node.alias), published_relation(node)] if place %}
+    {%- set relation = load_relation(place) %}
     {%- for column in node.columns.values() if relation and column.data_type in ('string', 'text') and not column.meta.get('published') %}
     union all
     select
-        '{{ node.name }}.{{ column.name }}',
+        '{{ place.schema }}.{{ node.name }}.{{ column.name }}',
         {{ column.name }}
     from {{ relation }}
+    {%- endfor %}
     {%- endfor %}
     {%- endfor %}
 {%- endmacro %}

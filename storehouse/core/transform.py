@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,12 @@ def target_folder() -> Path:
 def manifest() -> dict:
     """dbt's graph, as last parsed."""
     return json.loads((target_folder() / "manifest.json").read_text())
+
+
+def published_schema(node: Mapping[str, Any]) -> str | None:
+    """The schema in which readers find a model, a node of the manifest, that is published; None of any other."""
+    publish = node["config"]["meta"].get("publish")
+    return publish["schema"] if publish else None
 
 
 def build(arguments: list[str], listen: Callable[[Any], None] | None = None, target: str | None = None) -> list[str]:
@@ -113,6 +119,7 @@ def document(folder: Path) -> Path:
     page = (folder / "index.html").read_text()
     manifest, catalog = (json.loads((folder / f"{name}.json").read_text()) for name in ("manifest", "catalog"))
     _describe(manifest, catalog)
+    _show_published(manifest, catalog)
     for name, content in (("manifest", manifest), ("catalog", catalog)):
         # dbt's own --static writes it into a script as it is, and a column of a source may be named `</script>`.
         page = page.replace(f'"{name.upper()}.JSON INLINE DATA"', json.dumps(content).replace("<", "\\u003c"))
@@ -130,6 +137,16 @@ def _describe(manifest: dict, catalog: dict) -> None:
         for column in table["columns"].keys() - model["columns"].keys():
             if found := next((domain + column for domain in [*domains, ""] if domain + column in blocks), None):
                 model["columns"][column] = {"name": column, "description": blocks[found]}
+
+
+def _show_published(manifest: dict, catalog: dict) -> None:
+    """A model that is published is shown where its readers find it, and not where it is built."""
+    for unique_id, model in manifest["nodes"].items():
+        if schema := published_schema(model):
+            model["relation_name"] = model["relation_name"].replace(f'"{model["schema"]}"', f'"{schema}"', 1)
+            model["schema"] = schema
+            if unique_id in catalog["nodes"]:
+                catalog["nodes"][unique_id]["metadata"]["schema"] = schema
 
 
 def names(arguments: list[str]) -> set[str]:

@@ -128,7 +128,6 @@ def serve() -> None:
             "  Everyone on this machine who opens it is an administrator: for a laptop, not for production.\n"
             "  Run the pipeline: the Trigger button of shop_elt, or in another terminal\n"
             "    .venv/bin/python -m storehouse.laptop.airflow dags trigger shop_elt\n"
-            "  customer_marts follows when shop_elt and feedback_elt have succeeded.\n"
             f"{PLAY if is_demo() else ''}"
             "  Ctrl-C stops it.",
             flush=True,

@@ -1,5 +1,7 @@
 """The audit: rebuild every converging model from raw beside the warehouse, at the same bound, and compare both ways.
 
+What readers see is compared with what is built, unless that is held back.
+
 It can begin at the source: then raw is compared with the databases that it was landed from, and nothing is landed.
 """
 
@@ -17,6 +19,7 @@ from storehouse.core.errors import StorehouseError, as_error
 from storehouse.core.progress import say
 from storehouse.core.queries import columns_of, one_row, one_value
 from storehouse.core.selection import words
+from storehouse.operate import published
 
 # The target of this name in profiles.yml: its schemas have this prefix, and are dropped at the end.
 SCRATCH = "audit"
@@ -25,16 +28,18 @@ ROUNDS = 5
 
 
 class Model(NamedTuple):
-    """A converging model: where it stands, and its key."""
+    """A converging model: where it stands, its key, and where and in which group it is published, if it is."""
 
     name: str
     schema: str
     table: str
     key: list[str]
+    published_schema: str | None = None
+    group: str | None = None
 
 
 class Verdict(NamedTuple):
-    """What comparing one model found: a note when it could not be compared."""
+    """What comparing one table found: a note when it could not be compared, or waits for another build (`waits`)."""
 
     model: Model
     rows: int
@@ -42,6 +47,7 @@ class Verdict(NamedTuple):
     seconds: float
     examples: list[str]
     note: str = ""
+    waits: bool = False
 
     @property
     def line(self) -> str:
@@ -71,7 +77,8 @@ def audit(select: str | None = None) -> list[Verdict]:
                 warehouse.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
                 warehouse.autocommit = False
                 if not _moved(warehouse):
-                    return [_compare(warehouse, model) for model in models]
+                    verdicts = [_compare(warehouse, model) for model in models]
+                    return verdicts + _compare_published(warehouse, models)
             say("audit", "a run moved the bound meanwhile: following it")
         raise StorehouseError(f"A run moved the bound in each of {ROUNDS} rounds. Audit when fewer runs are on.")
     finally:
@@ -81,7 +88,14 @@ def audit(select: str | None = None) -> list[Verdict]:
 def _selected(select: str | None) -> list[Model]:
     listed = transform.names(["--resource-type", "model", *_chosen(select)])
     models = [
-        Model(node["name"], node["schema"], node["alias"], _as_list(node["config"]["unique_key"]))
+        Model(
+            node["name"],
+            node["schema"],
+            node["alias"],
+            _as_list(node["config"]["unique_key"]),
+            transform.published_schema(node),
+            (node["config"]["meta"].get("publish") or {}).get("group"),
+        )
         for node in transform.manifest()["nodes"].values()
         if node["unique_id"] in listed and node["config"]["materialized"] == "converging"
     ]
@@ -131,11 +145,31 @@ def _behind(warehouse: psycopg.Connection, model: Model) -> list[str]:
     return [row[0] for row in rows]
 
 
-def _compare(warehouse: psycopg.Connection, model: Model) -> Verdict:
+def _compare_published(warehouse: psycopg.Connection, models: list[Model]) -> list[Verdict]:
+    """What readers see of the models that are published, beside what is built. Nothing before the first publication."""
+    groups = {group.name: group for group in published.read(warehouse) if group.published_at}
+    waits = {group.name: group.waits for group in groups.values() if group.held_back}
+    verdicts = []
+    for model in models:
+        if model.published_schema and model.group in groups:
+            shown = model._replace(schema=model.published_schema)
+            verdict = _compare(warehouse, shown, model.schema, "what is built")
+            if verdict.differences and model.group in waits:
+                verdict = verdict._replace(note=waits[model.group], waits=True)
+            verdicts.append(verdict)
+    return verdicts
+
+
+def _compare(
+    warehouse: psycopg.Connection, model: Model, twins_schema: str | None = None, origin: str = "raw"
+) -> Verdict:
+    """Compare a model with the table of its name in another schema, by default the one that was rebuilt from raw."""
     began = time.monotonic()
-    ours, twin = sql.Identifier(model.schema, model.table), sql.Identifier(f"{SCRATCH}_{model.schema}", model.table)
+    ours, twin = (
+        sql.Identifier(schema, model.table) for schema in (model.schema, twins_schema or f"{SCRATCH}_{model.schema}")
+    )
     if one_value(warehouse, "select to_regclass(%s)", [f"{model.schema}.{model.table}"]) is None:
-        return Verdict(model, 0, 1, 0, [], "not built yet: dbt build")
+        return Verdict(model, 0, 1, 0, [], "not there yet: dbt build")
     columns = [column.name for column in columns_of(warehouse, ours)]
     join = sql.SQL(" and ").join(sql.SQL("ours.{0} = twin.{0}").format(sql.Identifier(c)) for c in model.key)
 
@@ -160,20 +194,27 @@ def _compare(warehouse: psycopg.Connection, model: Model) -> Verdict:
             )
         )
         is_row = columns.index(model.key[0])
-        examples = [_explain(key, columns, *(side if side[is_row] else None for side in pair)) for key, *pair in found]
+        examples = [
+            _explain(key, columns, *(side if side[is_row] else None for side in pair), origin=origin)
+            for key, *pair in found
+        ]
         examples.append(f"to see one: select * from {model.schema}.{model.table} where {hashed} = '…'")
     note = f"behind {', '.join(behind)}: dbt build" if (behind := _behind(warehouse, model)) else ""
     return Verdict(model, rows, differences, time.monotonic() - began, examples, note)
 
 
-def _explain(key: str, columns: list[str], ours: list[str | None] | None, twin: list[str | None] | None) -> str:
+def _explain(
+    key: str, columns: list[str], ours: list[str | None] | None, twin: list[str | None] | None, origin: str
+) -> str:
     """Which columns of a row differ, by a hash of its key: no log keeps a value of a row. A side has them as JSON."""
     if not ours:
-        return f"{key}: missing here, raw has it"
+        return f"{key}: missing here, {origin} has it"
     if not twin:
-        return f"{key}: here, though raw does not have it"
+        return f"{key}: here, though {origin} does not have it"
     wrong = [(name, here, there) for name, here, there in zip(columns, ours, twin, strict=True) if here != there]
-    return f"{key}: " + ", ".join(f"{name} has {_sized(here)}, in raw {_sized(there)}" for name, here, there in wrong)
+    return f"{key}: " + ", ".join(
+        f"{name} has {_sized(here)}, in {origin} {_sized(there)}" for name, here, there in wrong
+    )
 
 
 def _sized(value: str | None) -> str:
@@ -255,11 +296,11 @@ def main(select: str | None, *, from_source: bool = False) -> int:
     failed = transform.build(["test", "--exclude-resource-type", "unit_test", *_chosen(select)])
     for test in failed:
         print(f"test failed: {test}")
-    wrong = [verdict for verdict in verdicts if verdict.differences]
+    wrong = [verdict for verdict in verdicts if verdict.differences and not verdict.waits]
     print(f"\n{len(verdicts)} tables, {sum(v.rows for v in verdicts):,} rows, {len(wrong)} tables with differences.")
     if wrong:
         print("A table that differs was written by hand, or its model broke a rule of converge. Put it right with:")
-        print(f"  dbt build --full-refresh --select {' '.join(v.model.name for v in wrong)}")
+        print(f"  dbt build --full-refresh --select {' '.join(dict.fromkeys(v.model.name for v in wrong))}")
     if missed:
         print(
             f"Raw differs from its source in {missed} tables: loads have missed changes. Land them with: make reconcile"

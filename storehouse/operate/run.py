@@ -1,6 +1,7 @@
-"""One daily run from the command line: what the DAGs do on a scheduler, in one process, without publishing."""
+"""One daily run from the command line: what the DAGs do on a scheduler, in one process, up to the published marts."""
 
 import logging
+import os
 import time
 from datetime import date
 from typing import Any
@@ -13,6 +14,7 @@ from storehouse.core.progress import say
 from storehouse.core.selection import variables
 from storehouse.core.settings import settings
 from storehouse.laptop import local
+from storehouse.operate import published
 from storehouse.operate.summary import summarise
 
 FIRST_DAYS = 30
@@ -38,7 +40,10 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
         _play_on(**played)
     failures = _land(run_id)
     say("transform", "dbt reads the project (some seconds), then builds and tests the models")
+    # What is published names the run, as the ledger does.
+    os.environ["CONVERGE_RUN_ID"] = run_id
     failures += transform.build([*transform.DAILY, *given])
+    failures += published.held_back()
     print(summarise(run_id, at_most=WARNINGS_SHOWN))
     print(f"{'Failed' if failures else 'Done'} in {time.monotonic() - began:.0f} s.")
     for failure in failures:

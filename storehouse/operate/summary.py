@@ -13,6 +13,7 @@ from extract_load import tables
 from storehouse.core.databases import open_warehouse
 from storehouse.core.queries import as_sql, one_value
 from storehouse.core.transform import target_folder, without_database
+from storehouse.operate import published
 
 MART_SCHEMAS = ["core", "sales", "customers", "feedback"]
 # Of a larger table the planner's estimate is shown: a summary must not read all of history.
@@ -22,7 +23,7 @@ QUARANTINE = ["quarantine.quarantined_records", "quarantine.refused_records"]
 
 
 def summarise(run_id: str | None = None, tests: Mapping[str, Any] | None = None, at_most: int | None = None) -> str:
-    """Landed, accepted and refused rows of a pipeline run (the last one by default), rows per mart, tests.
+    """Landed, accepted and refused rows of a run (the last one by default), rows per mart, what is published, tests.
 
     Args:
         run_id: of the ledger of loads.
@@ -55,6 +56,7 @@ def summarise(run_id: str | None = None, tests: Mapping[str, Any] | None = None,
             """,
             [MART_SCHEMAS, MART_SCHEMAS],
         ).fetchall()
+        groups = published.read(warehouse)
         quarantine = [relation for relation in QUARANTINE if _exists(warehouse, relation)]
         counted = [
             (name, f"{estimate:,} about" if estimate > EXACT_ROWS else f"{_count(warehouse, relation):,}")
@@ -70,6 +72,7 @@ def summarise(run_id: str | None = None, tests: Mapping[str, Any] | None = None,
     half = (len(cells) + 1) // 2
     lines += [f"{'mart':<36}{'rows':>13}"]
     lines += [left + right for left, right in zip_longest(cells[:half], cells[half:], fillvalue="")]
+    lines += published.lines(groups)
     tests = count_tests(target_folder()) if tests is None else tests
     said = ", ".join(f"{tests[how]} {how}" for how in ("passed", "warned", "failed")) if tests else "none ran"
     warnings = list(tests.get("warnings", ()))

@@ -60,6 +60,8 @@ class Storehouse(Site):
             # One bound for all tasks of a run, and a new one when it is cleared.
             "CONVERGE_RUN_ID": f"{run.dag_id} {run.run_id} {run.clear_number}",
             "CONVERGE_RUN_ENDS": "" if ends_run else "false",
+            # A task of its own does it.
+            "CONVERGE_PUBLISH": "later",
             "DBT_TARGET_PATH": str(target),
         }
 

@@ -31,6 +31,7 @@ ENTRIES = {
     "build": "dbt-could-not-run",
     "build_large": "dbt-could-not-run",
     "tests": "a-test-failed",
+    "publish_marts": "the-marts-are-held-back",
     "audit": "the-audit-found-a-difference",
 }
 

@@ -19,11 +19,11 @@ def report(ti: Any = None, dag_run: Any = None) -> None:
     counts = ti.xcom_pull([BUILD, LARGE_BUILD, TESTS], key="tests")
     tests = max(filter(None, counts), key=lambda count: count["at"], default={})
     print(summarise(f"{dag_run.dag_id} {dag_run.run_id}", tests))
-    states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
+    states = _states(ti)
     # A skipped task is fine unless the build had selected its node. Every build that ends well must be tested.
     unbuilt = results.unbuilt(lambda: connect_warehouse("transform"), dag_run.dag_id, dag_run.run_id)
     due = {TESTS, *(f"{DBT}.{results.name(node)}" for node in unbuilt)}
-    broken = {name for name, state in states.items() if state in ("failed", "upstream_failed")}
+    broken = broken_tasks(ti)
     if lacking := sorted(broken | {name for name in due if states.get(name) != "success"}):
         # Tasks that failed have sent their own notices.
         error = notices.Told if broken else AirflowFailException
@@ -32,6 +32,15 @@ def report(ti: Any = None, dag_run: Any = None) -> None:
         raise AirflowFailException(
             "What landed last came after the build. Clear the build with all below it, or leave it to the next run."
         )
+
+
+def broken_tasks(ti: Any) -> set[str]:
+    """The tasks of the run that have failed, and those that were not tried because of them."""
+    return {name for name, state in _states(ti).items() if state in ("failed", "upstream_failed")}
+
+
+def _states(ti: Any) -> dict[str, str]:
+    return ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id])[ti.run_id]
 
 
 def has_landed_since(dag_id: str, run_id: str) -> bool:

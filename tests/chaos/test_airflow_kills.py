@@ -204,7 +204,7 @@ def airflow(house: House, services: Services) -> PatientAirflow:
     url = services.env["AIRFLOW__API__BASE_URL"]
     airflow = PatientAirflow(None, house.home / "logs", url, services.server)
     deadline = time.monotonic() + WITHIN
-    while len(airflow.call("GET", "dags")["dags"]) < 4:
+    while len(airflow.call("GET", "dags")["dags"]) < 3:
         assert time.monotonic() < deadline, airflow.call("GET", "importErrors")
         time.sleep(0.5)
     return airflow
@@ -237,7 +237,5 @@ def test_whatever_is_killed_the_runs_end_the_next_ones_succeed_and_nothing_is_lo
         assert loads_that_are_not_whole(house) == [], context
         assert lost_orders(house) == [], context
         assert leftovers(house) == [], context
-    assert airflow.finish("customer_marts", airflow.trigger("customer_marts")) == "success", context
-    airflow.wait_for_quiet()
     assert [verdict.line for verdict in audit.audit() if verdict.differences or verdict.note] == [], context
     print(f"\n{len(struck)} kills, {len(failed)} runs failed, KILL_SEED={SEED}: " + "; ".join(struck))

@@ -1,4 +1,4 @@
-"""SIGKILL to dbt, to extract-load, to a PostgreSQL backend and to the whole server, at random moments: nothing is lost.
+"""SIGKILL to dbt, its publisher, extract-load, a PostgreSQL backend and the server, at random moments: nothing is lost.
 
 KILLS=n kills so often (`make chaos KILLS=100`), by default each once; KILL_SEED=s draws the same moments again.
 """
@@ -21,22 +21,17 @@ import demo
 import extract_load
 from storehouse.core import transform
 from storehouse.core.settings import PROJECT
+from storehouse.core.transform import DAILY
 from storehouse.laptop.server import Server
-from storehouse.operate import audit
+from storehouse.operate import audit, published
 
-KILLS = int(os.environ.get("KILLS", "4"))
+KILLS = int(os.environ.get("KILLS", "5"))
 SEED = int(os.environ.get("KILL_SEED", random.randrange(2**32)))
-VICTIMS = ["dbt", "extract-load", "backend", "server"]
-BUILD = ["build", "--exclude-resource-type", "test", "unit_test"]
+VICTIMS = ["dbt", "publisher", "extract-load", "backend", "server"]
+DBT = str(Path(sys.executable).parent / "dbt")
 COMMANDS = {
-    "dbt": [
-        str(Path(sys.executable).parent / "dbt"),
-        "build",
-        "--quiet",
-        "--exclude-resource-type",
-        "test",
-        "unit_test",
-    ],
+    "dbt": [DBT, *DAILY, "--quiet"],
+    "publisher": [DBT, "run-operation", "converge.publish", "--quiet"],
     "extract-load": [sys.executable, "-m", "extract_load", "all"],
 }
 
@@ -55,7 +50,7 @@ def scene(server: Server, doomed: Server, tmp_path_factory: pytest.TempPathFacto
         demo.advance(days=5, size=0.2)
         demo.start()
         extract_everything()
-        assert transform.build(BUILD) == []
+        assert transform.build(DAILY) == []
         yield house
         demo.stop()
 
@@ -76,11 +71,13 @@ class Killer:
     def kill(self, victim: str) -> str:
         """Returns what was going on when it struck, for the message of a failure."""
         command = self.dice.choice(list(COMMANDS)) if victim in ("backend", "server") else victim
+        if command == "publisher":
+            self.build_for_it()
         process = subprocess.Popen(
             COMMANDS[command], cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0
         )
         self.wait_until_it_works(process)
-        delay = self.dice.uniform(0, 3 if command == "dbt" else 0.6)
+        delay = self.dice.uniform(0, 3 if command != "extract-load" else 0.6)
         with suppress(subprocess.TimeoutExpired):
             process.wait(delay)
         was_running = process.poll() is None
@@ -97,6 +94,13 @@ class Killer:
         self.server.start()
         self.wait_for_recovery()
         return f"{victim} while {command} {'ran' if was_running else 'had ended'}, {delay:.2f} s into its work"
+
+    def build_for_it(self) -> None:
+        """Give the publisher something to publish."""
+        extract_everything()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CONVERGE_PUBLISH", "later")
+            assert transform.build(DAILY) == []
 
     def wait_until_it_works(self, process: subprocess.Popen) -> None:
         while process.poll() is None and not self.backends():
@@ -133,10 +137,11 @@ def test_whatever_is_killed_a_plain_rerun_puts_it_right(scene: House, doomed: Se
         context = f"KILL_SEED={SEED}, kill {number + 1}: {struck}"
         assert loads_that_are_not_whole(scene) == [], context
         extract_everything()
-        assert transform.build(BUILD) == [], context
+        assert transform.build(DAILY) == [], context
+        assert published.held_back() == [], context
         assert leftovers(scene) == [], context
         assert lost_orders(scene) == [], context
-        if number % 4 == 3 or number == KILLS - 1:
+        if number % len(VICTIMS) == len(VICTIMS) - 1 or number == KILLS - 1:
             assert [verdict.line for verdict in audit.audit() if verdict.differences or verdict.note] == [], context
     print(f"\n{KILLS} kills, KILL_SEED={SEED}: " + "; ".join(struck))
     assert any(" ran," in line for line in struck)
@@ -158,8 +163,8 @@ def loads_that_are_not_whole(house: House) -> list[tuple]:
 def leftovers(house: House) -> list[tuple]:
     """Relations that a run makes on its way, and must not leave."""
     return house.query(
-        "select oid::regclass from pg_class where relname ~ '__(building|new|gone|touched|dbt_tmp|dbt_backup)'"
-        " and relkind in ('r', 'v')"
+        "select oid::regclass from pg_class where relkind in ('r', 'v')"
+        " and relname ~ '__(building|new|gone|touched|publishing|retired|dbt_tmp|dbt_backup)'"
     )
 
 

@@ -412,20 +412,21 @@ assert DAY_ZERO.tzinfo is not None
 
 QUERIES = {
     "fct_order_items": "select order_id, line_number, product_id, quantity, total_amount, total_usd"
-    " from core.fct_order_items",
+    " from build.fct_order_items",
     "waiting_records": "select record_id from quarantine.waiting_records",
-    "fct_payments": "select payment_id, order_id, method, status, is_refund, amount, amount_usd from core.fct_payments",
+    "fct_payments": "select payment_id, order_id, method, status, is_refund, amount, amount_usd from"
+    " build.fct_payments",
     "fct_orders": "select order_id, channel, region, customer_id, status, order_date, item_count, is_credit_note,"
-    " total_usd, paid_usd, refunded_usd, discount_tier, is_high_value from core.fct_orders",
+    " total_usd, paid_usd, refunded_usd, discount_tier, is_high_value from build.fct_orders",
     "agg_daily_sales": "select order_date, channel, region, orders, cancelled_orders, credit_notes,"
-    " guest_orders, customers, items, sales_usd, refunded_usd, high_value_orders from sales.agg_daily_sales",
+    " guest_orders, customers, items, sales_usd, refunded_usd, high_value_orders from build.agg_daily_sales",
     "cohort_retention": "select cohort_month, order_month, cohort_customers, active_customers, spend_usd"
-    " from customers.cohort_retention",
-    "fct_reviews": "select review_id, product_id, rating, sentiment, review_date from core.fct_reviews",
+    " from build.cohort_retention",
+    "fct_reviews": "select review_id, product_id, rating, sentiment, review_date from build.fct_reviews",
     "product_ratings": "select product_id, reviews, average_rating, positive_reviews, reviews_30_days,"
-    " reviews_30_days_before, rating_change, has_dropped from feedback.product_ratings",
+    " reviews_30_days_before, rating_change, has_dropped from build.product_ratings",
     "agg_daily_reviews": "select review_date, language, reviews, average_rating, written_reviews, positive_reviews,"
-    " neutral_reviews, negative_reviews from feedback.agg_daily_reviews",
+    " neutral_reviews, negative_reviews from build.agg_daily_reviews",
 }
 
 

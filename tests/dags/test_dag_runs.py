@@ -24,7 +24,7 @@ SABOTAGE = """
 create function public.refuse() returns trigger language plpgsql as
     $$ begin raise exception 'the accountant says no'
         using errcode = 'check_violation', detail = 'Failing row contains (Ada)'; end $$;
-create trigger refuse before insert or update on core.fct_payments for each row execute function public.refuse();
+create trigger refuse before insert or update on build.fct_payments for each row execute function public.refuse();
 """
 
 # The first statement that makes anything for the model loses a deadlock; a sequence knows no rollback.
@@ -169,7 +169,7 @@ def test_who_wants_to_know_is_told_of_a_run_that_is_late_and_goes_on(airflow: Ai
 
 def test_a_run_by_hand_lands_and_builds_what_it_is_asked_for(airflow: Airflow, shop_run: str) -> None:
     def tables() -> list[list[tuple]]:
-        names = ("core.fct_orders", "core.fct_payments")
+        names = ("build.fct_orders", "build.fct_payments", "core.fct_orders")
         return [airflow.query("storehouse", "select %s::regclass::oid", name) for name in names]
 
     before = tables()
@@ -193,20 +193,35 @@ def test_a_run_by_hand_lands_and_builds_what_it_is_asked_for(airflow: Airflow, s
     nodes = {name for name, state in states.items() if name.startswith("dbt.") and state == "success"}
     assert nodes == {"dbt.build_large", "dbt.fct_orders", "dbt.tests"}
     after = tables()
-    assert after[0] != before[0] and after[1] == before[1]
+    assert after[0] != before[0] and after[1:] == before[1:]
+    # The day's sales have not read the new table: readers keep what they have, and nothing has failed.
+    assert states["publish_marts"] == states["publish"] == "skipped"
+    ((why,),) = airflow.query(
+        "storehouse", "select held_back from operations.published_marts where group_name = 'shop'"
+    )
+    assert "build.agg_daily_sales has not read all of build.fct_orders" in why
 
 
-def test_the_customers_marts_are_built_when_the_shop_and_the_feedback_are_published(
-    airflow: Airflow, shop_run: str
+def test_readers_see_what_a_run_built_and_tested_of_all_marts_of_its_group(
+    airflow: Airflow, first_runs: dict[str, str]
 ) -> None:
-    assert airflow.query("storehouse", "select count(*) > 0 from core.fct_reviews") == [(True,)]
-    for _ in range(60):
-        if runs := airflow.call("GET", "dags/customer_marts/dagRuns")["dag_runs"]:
-            break
-        time.sleep(1)
-    assert [run["run_type"] for run in runs] == ["asset_triggered"]
-    assert airflow.finish("customer_marts", runs[0]["dag_run_id"]) == "success"
-    assert airflow.query("storehouse", "select count(*) > 0 from customers.customer_lifetime_value") == [(True,)]
+    stands = airflow.query(
+        "storehouse", "select group_name, run_id, held_back from operations.published_marts order by 1"
+    )
+    assert stands == [
+        ("feedback", f"feedback_elt {first_runs['feedback_elt']} 0", None),
+        ("shop", f"shop_elt {first_runs['shop_elt']} 0", None),
+    ]
+    log = airflow.log("shop_elt", first_runs["shop_elt"], "publish_marts")
+    assert "published: shop: position " in log
+    assert "published: feedback: position " in airflow.log("shop_elt", first_runs["shop_elt"], "report")
+    ((orders, days, customers),) = airflow.query(
+        "storehouse",
+        "select (select count(*) from core.fct_orders where customer_id is not null"
+        " and not is_cancelled and not is_credit_note), "
+        "(select sum(orders) from sales.agg_daily_sales), (select sum(orders) from customers.customer_lifetime_value)",
+    )
+    assert orders == customers > 0 and days > 0
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +243,12 @@ def test_a_failed_model_shows_its_error_and_its_descendants_are_upstream_failed(
     airflow: Airflow, failed_run: str
 ) -> None:
     states = airflow.states("shop_elt", failed_run)
-    assert {task for task, state in states.items() if state == "failed"} == {"dbt.fct_payments", "dbt.tests", "report"}
+    assert {task for task, state in states.items() if state == "failed"} == {
+        "dbt.fct_payments",
+        "dbt.tests",
+        "publish_marts",
+        "report",
+    }
     below = {task for task, state in states.items() if state == "upstream_failed"}
     assert {"dbt.fct_orders", "dbt.agg_daily_sales", "publish"} <= below
     assert states["dbt.dim_customers"] == states["dbt.build"] == "success" and states["dbt.build_large"] == "skipped"

@@ -9,7 +9,7 @@ from airflow_scene import environment, parse, run
 from storehouse.core.settings import PROJECT
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
-DAGS = {"shop_elt", "feedback_elt", "customer_marts", "maintenance"}
+DAGS = {"shop_elt", "feedback_elt", "maintenance"}
 IMPORTED_WITHIN = 2.0  # seconds of CPU, after Airflow itself
 LOOK_AT_THE_DAGS = """
 import json, time
@@ -107,9 +107,8 @@ def test_every_dag_says_what_it_is_and_how_it_ends_runs_once_at_a_time_and_has_a
         assert dag["tells"], name
 
 
-def test_scheduled_dags_have_intervals_in_utc_and_the_customers_marts_wait_for_assets(seen: dict, hourly: dict) -> None:
+def test_dags_have_intervals_in_utc(seen: dict, hourly: dict) -> None:
     timetables = {name: dag["timetable"] for name, dag in seen["dags"].items()}
-    assert timetables.pop("customer_marts") == "AssetTriggeredTimetable"
     assert set(timetables.values()) == {"CronDataIntervalTimetable"}
     assert {seen["dags"][name]["zone"] for name in timetables} == {"UTC"}
     assert [found["dags"]["shop_elt"]["cron"] for found in (seen, hourly)] == ["0 0 * * *", "0 * * * *"]
@@ -135,7 +134,7 @@ def test_dbt_builds_one_at_a_time_and_has_hours(seen: dict) -> None:
     assert {task["timeout"] for task in builds} == {4 * 3600}
     # The tests end a run when they run alone: no build may go on meanwhile.
     tests = [task for name, task in seen["tasks"].items() if name.endswith(".tests")]
-    assert {task["pool"] for task in builds + tests} == {"builds"} and len(tests) == 3
+    assert {task["pool"] for task in builds + tests} == {"builds"} and len(tests) == 2
     assert json.loads((PROJECT / "storehouse" / "orchestrate" / "pools.json").read_text())["builds"]["slots"] == 1
 
 
@@ -146,8 +145,23 @@ def test_the_shop_is_landed_sized_built_published_and_reported(seen: dict) -> No
     assert upstream["dbt.build"] == upstream["dbt.build_large"] == ["size"]
     assert "dbt.build" in upstream["dbt.currencies"]
     assert {"dbt.fct_payments", "dbt.fct_order_items"} <= set(upstream["dbt.fct_orders"])
-    assert upstream["publish"] == ["dbt.tests"] and upstream["report"] == ["land.extract_load", "publish"]
+    assert upstream["publish_marts"] == ["dbt.tests"] and upstream["publish"] == ["publish_marts"]
+    assert upstream["report"] == ["land.extract_load", "publish"]
     assert {"from", "until", "parts", "full_refresh", "selection"} == set(seen["dags"]["shop_elt"]["params"])
+
+
+def test_what_readers_see_in_one_commit_is_built_in_one_dag(seen: dict, home: Path) -> None:
+    nodes = json.loads((home / "target" / "manifest.json").read_text())["nodes"]
+    groups: dict[str, set[str]] = {}
+    for unique_id, node in nodes.items():
+        if publish := node["config"]["meta"].get("publish"):
+            groups.setdefault(publish["group"], set()).add(unique_id)
+    built = {
+        dag: {task["node"] for name, task in seen["tasks"].items() if name.startswith(f"{dag}.")}
+        for dag in seen["dags"]
+    }
+    assert groups["shop"] <= built["shop_elt"] and groups["feedback"] <= built["feedback_elt"]
+    assert groups.keys() == {"shop", "feedback"}
 
 
 def test_every_node_of_the_dbt_graph_has_a_task(seen: dict, home: Path) -> None:
@@ -162,7 +176,7 @@ def test_every_node_of_the_dbt_graph_has_a_task(seen: dict, home: Path) -> None:
 
 def test_without_the_manifest_the_import_error_says_how_to_make_it(home: Path) -> None:
     errors = look_at_the_dags(home, DBT_TARGET_PATH=str(home / "nothing"))["errors"]
-    assert len(errors) == 3
+    assert len(errors) == 2
     assert all(error.splitlines()[-1].endswith("Make it with: .venv/bin/dbt parse") for error in errors)
 
 

@@ -34,6 +34,8 @@ INNER = (
     "intermediate.int_orders__unioned",
     "converge.inputs",
     "quarantine.refused_records",
+    "build.fct_orders",
+    "view_inputs.int_customers__valued",
 )
 BEGIN_A_BUILD_ON_AIRFLOW = (
     "from one_build import results; from storehouse.orchestrate.dbt_tasks import Storehouse; "

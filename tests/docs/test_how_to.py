@@ -131,5 +131,5 @@ def test_an_order_of_a_new_channel_reaches_the_mart(copy: Copy) -> None:
     rules, tests = "judged_outlet__orders,test_type:unit", ["every_accepted_order_is_in_fct_orders", KNOWN_CHANNEL]
     copy.run("-m", "storehouse", "dbt", "test", "--select", rules, *tests)
     assert (
-        copy.ask("select channel || ':' || region || ':' || stated_amount from core.fct_orders") == "outlet:eu:12.5000"
+        copy.ask("select channel || ':' || region || ':' || stated_amount from build.fct_orders") == "outlet:eu:12.5000"
     )

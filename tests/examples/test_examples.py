@@ -60,7 +60,7 @@ def played(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
 
 def test_orders_of_each_source_reach_fct_orders(played: House) -> None:
     """With their states, currencies and regions as ours are, and totals that are those of their lines."""
-    query = "select order_id, channel, region, status, currency, total_amount from core.fct_orders"
+    query = "select order_id, channel, region, status, currency, total_amount from build.fct_orders"
     assert {str(order): rest for order, *rest in played.query(query)} == {
         "web-1": ["web", "eu", "approved", "EUR", Decimal("25.98")],
         "web-2": ["web", "us", "delivered", "USD", Decimal(5)],
@@ -76,14 +76,14 @@ def test_orders_of_each_source_reach_fct_orders(played: House) -> None:
         "dynamics-SO-2": ["dynamics", "eu", "invoiced", "GBP", Decimal("106.5")],
         "dynamics-SO-5": ["dynamics", "eu", "shipped", "GBP", Decimal("106.5")],
     }
-    assert played.query("select distinct stated_difference from core.fct_orders") == [(0,)]
-    late = "select order_id from core.fct_orders where order_date = '2025-11-20' order by 1"
+    assert played.query("select distinct stated_difference from build.fct_orders") == [(0,)]
+    late = "select order_id from build.fct_orders where order_date = '2025-11-20' order by 1"
     assert played.query(late) == [("dynamics-SO-5",), ("shopify-105",), ("web-5",), ("woocommerce-205",)]
 
 
 def test_payments_of_each_source_reach_fct_payments(played: House) -> None:
     """In the currency's unit, and each with its order, whichever channel that came through."""
-    query = "select source_payment_id, channel, order_id, method, status, currency, amount from core.fct_payments"
+    query = "select source_payment_id, channel, order_id, method, status, currency, amount from build.fct_payments"
     assert {str(payment).rpartition("-")[2]: rest for payment, *rest in played.query(query)} == {
         "000000000001": ["web", "web-1", "card", "captured", "EUR", Decimal("25.98")],
         "000000000002": ["web", "web-2", "card", "captured", "USD", Decimal(5)],
@@ -103,7 +103,7 @@ def test_payments_of_each_source_reach_fct_payments(played: House) -> None:
         "2": ["terminals", "shopify-102", "card", "captured", "EUR", Decimal("20.5")],
         "5": ["terminals", "shopify-105", "card", "captured", "JPY", Decimal(2050)],
     }
-    assert played.query("select distinct has_order from core.fct_payments") == [(True,)]
+    assert played.query("select distinct has_order from build.fct_payments") == [(True,)]
     names = "select distinct payload ->> 'Auftraggeber' from raw_bank.transfers"
     assert {name for (name,) in played.query(names)} == {"Jörg Müller", "Große; Söhne", "Ann", "Bob", "Cem"}
 
@@ -138,7 +138,7 @@ def test_a_full_refresh_makes_the_same_rows(played: House) -> None:
     day_by_day = {table: rows_of(played, *table) for table in built}
     assert transform.build([*MODELS_ALONE, "--full-refresh", *SELECTED]) == []
     assert [table for table in built if rows_of(played, *table) != day_by_day[table]] == []
-    assert len(built) > 20 and all(day_by_day["core", table] for table in ("fct_orders", "fct_payments"))
+    assert len(built) > 20 and all(day_by_day["build", table] for table in ("fct_orders", "fct_payments"))
 
 
 def rows_of(house: House, schema: str, table: str) -> list[str]:

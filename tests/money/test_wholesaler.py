@@ -152,7 +152,7 @@ def test_nothing_is_refused_and_nothing_waits(wholesaler):
 
 def test_every_line_is_there_with_its_price_and_its_rounded_amount(wholesaler):
     shown = wholesaler.query(
-        "select order_id, line_number, product_id, quantity, unit_price, total_amount from core.fct_order_items"
+        "select order_id, line_number, product_id, quantity, unit_price, total_amount from build.fct_order_items"
     )
     expected = [(f"web-{i.number}", n, *line, worth(line)) for i in INVOICES for n, line in enumerate(i.lines, start=1)]
     assert sorted(shown) == sorted(expected)
@@ -161,7 +161,7 @@ def test_every_line_is_there_with_its_price_and_its_rounded_amount(wholesaler):
 def test_every_invoice_is_what_its_lines_come_to(wholesaler):
     shown = wholesaler.query(
         "select order_id, customer_id, is_guest, is_credit_note, is_cancelled, credited_order_id, region, item_count,"
-        " total_amount, stated_difference from core.fct_orders"
+        " total_amount, stated_difference from build.fct_orders"
     )
     expected = [
         (
@@ -184,7 +184,7 @@ def test_every_invoice_is_what_its_lines_come_to(wholesaler):
 def test_a_day_sells_what_was_invoiced_less_what_was_taken_back(wholesaler):
     shown = wholesaler.query(
         "select order_date, sum(orders), sum(sold_orders), sum(credit_notes), sum(guest_orders), sum(items)"
-        " from sales.agg_daily_sales group by 1"
+        " from build.agg_daily_sales group by 1"
     )
     expected: dict = {}
     for i in INVOICES:
@@ -200,7 +200,7 @@ def test_pounds_are_converted_with_the_rate_of_their_month(wholesaler):
     """The ECB's reference rates of December 2010 and January 2011: a pound was 1.56 and 1.58 dollars."""
     months = wholesaler.query(
         "select date_trunc('month', order_date)::date, round(sum(total_usd) / sum(total_amount), 2)"
-        " from core.fct_orders group by 1 order by 1"
+        " from build.fct_orders group by 1 order by 1"
     )
     assert [float(rate) for _, rate in months] == pytest.approx([1.56, 1.58], abs=0.01)
 
@@ -210,19 +210,19 @@ def test_a_customer_spent_what_they_kept(wholesaler):
     for i in INVOICES:
         if i.customer:
             spent[f"web-{i.customer}"] += i.kind == "sale"
-    shown = dict(wholesaler.query("select customer_id, orders from customers.customer_lifetime_value"))
+    shown = dict(wholesaler.query("select customer_id, orders from build.customer_lifetime_value"))
     assert shown == {customer: orders for customer, orders in spent.items() if orders}
     (ours,), (theirs,) = (
-        wholesaler.query("select sum(spend_usd) from customers.customer_lifetime_value"),
+        wholesaler.query("select sum(spend_usd) from build.customer_lifetime_value"),
         wholesaler.query(
-            "select sum(total_usd) from core.fct_orders where customer_id is not null and not is_cancelled"
+            "select sum(total_usd) from build.fct_orders where customer_id is not null and not is_cancelled"
         ),
     )
     assert ours == theirs
 
 
 def test_two_skus_that_a_blank_tells_apart_are_two(wholesaler):
-    pieces = dict(wholesaler.query("select product_id, count(*) from core.fct_order_items group by 1"))
+    pieces = dict(wholesaler.query("select product_id, count(*) from build.fct_order_items group by 1"))
     assert set(pieces) == set(SKUS)
 
 

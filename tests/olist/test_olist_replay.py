@@ -154,7 +154,7 @@ def copy_csv(connection: psycopg.Connection, table: str, rows: list[dict[str, st
 
 def test_every_order_stands_in_its_published_status(house, olist, replayed) -> None:
     published = Counter(order["order_status"] for order in olist.orders.values())
-    assert dict(house.query("select status, count(*) from core.fct_orders group by 1")) == published
+    assert dict(house.query("select status, count(*) from build.fct_orders group by 1")) == published
 
 
 def test_items_and_freight_agree_to_the_cent_in_every_month(house, olist, replayed) -> None:
@@ -166,7 +166,7 @@ def test_items_and_freight_agree_to_the_cent_in_every_month(house, olist, replay
         month[2] += Decimal(item["freight_value"])
     ours = house.query(
         "select to_char(order_date, 'YYYY-MM'), count(*), sum(items_amount), sum(freight_amount)"
-        " from core.fct_order_items group by 1"
+        " from build.fct_order_items group by 1"
     )
     assert {month: list(rest) for month, *rest in ours} == published
 
@@ -175,7 +175,7 @@ def test_order_totals_are_the_sum_of_their_items(house, olist, replayed) -> None
     published = defaultdict(Decimal)
     for item in olist.items:
         published[f"web-{item['order_id']}"] += Decimal(item["price"]) + Decimal(item["freight_value"])
-    ours = dict(house.query("select order_id, total_amount from core.fct_orders where line_count > 0"))
+    ours = dict(house.query("select order_id, total_amount from build.fct_orders where line_count > 0"))
     assert ours == published
 
 
@@ -186,7 +186,7 @@ def test_payments_agree_to_the_cent_by_type_and_month(house, olist, replayed) ->
         group[0] += 1
         group[1] += Decimal(payment["payment_value"])
     ours = house.query(
-        "select method, to_char(paid_date, 'YYYY-MM'), count(*), sum(amount) from core.fct_payments group by 1, 2"
+        "select method, to_char(paid_date, 'YYYY-MM'), count(*), sum(amount) from build.fct_payments group by 1, 2"
     )
     assert {(method, month): list(rest) for method, month, *rest in ours} == published
 
@@ -195,7 +195,7 @@ def test_reviews_agree_row_by_row_though_one_stands_on_several_orders(house, oli
     published = {(r["review_id"], f"web-{r['order_id']}"): int(r["review_score"]) for r in olist.reviews}
     ours = {
         (review, order): rating
-        for review, order, rating in house.query("select source_review_id, order_id, rating from core.fct_reviews")
+        for review, order, rating in house.query("select source_review_id, order_id, rating from build.fct_reviews")
     }
     assert ours == published
 
@@ -213,7 +213,7 @@ def test_people_who_moved_have_a_history(house, olist, replayed) -> None:
     moved = {f"web-{person}" for person, cities in zips.items() if len(cities) > 1}
     kept = {
         row[0]
-        for row in house.query("select customer_id from core.dim_customers_history group by 1 having count(*) > 1")
+        for row in house.query("select customer_id from build.dim_customers_history group by 1 having count(*) > 1")
     }
     assert kept <= moved
     assert len(kept) >= 0.5 * len(moved)

@@ -43,7 +43,9 @@ def sentiments(house) -> list[tuple[str, int, str]]:
         extract_load.load("reviews")
     api.server.shutdown()
     assert transform.build(["build", "--select", "+fct_reviews", "--exclude-resource-type", "test", "unit_test"]) == []
-    return house.query("select source_review_id, rating, sentiment from core.fct_reviews where review_text is not null")
+    return house.query(
+        "select source_review_id, rating, sentiment from build.fct_reviews where review_text is not null"
+    )
 
 
 @pytest.mark.parametrize("half", ["held out", "looked at"])

@@ -56,8 +56,8 @@ def land(house: House, source: str, table: str, values: str, *parameters: object
 
 def books(house: House) -> list[tuple]:
     return house.query(
-        "select (select sum(total_usd) from core.fct_orders), (select count(*) from raw_shop.customers), "
-        "(select count(*) from raw_reviews.reviews), (select count(*) from core.dim_customers), "
+        "select (select sum(total_usd) from build.fct_orders), (select count(*) from raw_shop.customers), "
+        "(select count(*) from raw_reviews.reviews), (select count(*) from build.dim_customers), "
         "(select sum(accepted_rows) from operations.pipeline_loads), "
         "(select sum(refused_rows) from operations.pipeline_loads)"
     )
@@ -138,7 +138,7 @@ def test_a_person_is_erased_from_raw_to_the_marts_and_the_audit_holds(
     person = people[0]
     email = email_of(lived_in, person)
     (address,) = lived_in.query("select max(address) from raw_shop.customers where customer_id::text = %s", person)[0]
-    masked = lived_in.query("select email from core.dim_customers where customer_id = %s", f"web-{person}")
+    masked = lived_in.query("select email from build.dim_customers where customer_id = %s", f"web-{person}")
     before = dumped(lived_in).lower()
     assert before.count(email) == 7  # raw, both stagings, and twice two records, in raw and in quarantine
     assert forget.forget([f"web-{person}"]) == 0
@@ -153,11 +153,12 @@ def test_a_person_is_erased_from_raw_to_the_marts_and_the_audit_holds(
         for row in lived_in.query(own.format(table), f"web-{person}"):
             assert row == ("forgotten@example.invalid", "forgotten", "forgotten", "forgotten")
     assert address not in str(lived_in.query("select * from raw_shop.customers where customer_id::text = %s", person))
-    reviews = lived_in.query("select title, review_text from core.fct_reviews where customer_id = %s", f"web-{person}")
-    assert reviews == [("forgotten", "forgotten")]
+    for schema in ("build", "core"):
+        theirs = f"select title, review_text from {schema}.fct_reviews where customer_id = %s"
+        assert lived_in.query(theirs, f"web-{person}") == [("forgotten", "forgotten")], schema
     assert "neighbours" in before
     assert "neighbours" not in dumped(lived_in)
-    assert lived_in.query("select email from core.dim_customers where customer_id = %s", f"web-{person}") != masked
+    assert lived_in.query("select email from build.dim_customers where customer_id = %s", f"web-{person}") != masked
     assert books(lived_in) == written, "orders, rows and verdicts stay"
     assert [verdict.line for verdict in audit.audit() if verdict.differences] == []
 

@@ -32,7 +32,11 @@ def reader(lived_in: House) -> Iterator[psycopg.Connection]:
 
 def public_tables() -> list[tuple[str, str]]:
     nodes = transform.manifest()["nodes"].values()
-    return [(node["schema"], node["alias"]) for node in nodes if node["config"].get("access") == "public"]
+    return [
+        (transform.published_schema(node) or node["schema"], node["alias"])
+        for node in nodes
+        if node["config"].get("access") == "public"
+    ]
 
 
 def test_a_reader_reads_every_public_model_and_meets_no_personal_value(
@@ -60,10 +64,39 @@ def test_a_reader_is_refused_every_other_table(lived_in: House, reader: psycopg.
         json.dumps([{"a": schema, "b": table} for schema, table in public_tables()]),
     )
     schemas = {schema for schema, _ in others}
-    assert {"raw", "raw_shop", "staging", "quarantine", "intermediate", "converge", "snapshots"} <= schemas
+    inner = {
+        "raw",
+        "raw_shop",
+        "staging",
+        "quarantine",
+        "intermediate",
+        "build",
+        "view_inputs",
+        "converge",
+        "snapshots",
+    }
+    assert inner <= schemas
     for name in others:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             reader.execute(sql.SQL("select * from {}").format(sql.Identifier(*name)))
+
+
+def test_a_reader_is_shown_no_sample_of_what_is_not_published(lived_in: House, reader: psycopg.Connection) -> None:
+    with psycopg.connect(lived_in.warehouse, autocommit=True) as owner:
+        owner.execute("analyze")
+    sampled = reader.execute("select distinct schemaname from pg_stats where schemaname !~ '^pg_'").fetchall()
+    theirs = {"core", "sales", "customers", "feedback", "operations", "information_schema"}
+    assert {schema for (schema,) in sampled} <= theirs
+    assert ("core",) in sampled
+
+
+def test_a_way_for_readers_to_what_is_being_built_is_closed_at_the_next_run(lived_in: House, command: Command) -> None:
+    with psycopg.connect(lived_in.warehouse, autocommit=True) as owner:
+        owner.execute("grant usage on schema build to public, reporting")
+        owner.execute("revoke usage on schema core from reporting")
+    assert command("dbt", "run", "--select", "dim_dates").returncode == 0
+    may = "select has_schema_privilege('reporting', %s, 'usage')"
+    assert [lived_in.query(may, schema) for schema in ("build", "core")] == [[(False,)], [(True,)]]
 
 
 def test_a_masked_value_counts_and_joins_as_the_value_does(lived_in: House) -> None:
@@ -72,9 +105,9 @@ def test_a_masked_value_counts_and_joins_as_the_value_does(lived_in: House) -> N
         "union all select customer_id, email, full_name from staging.stg_marketplace__buyers)"
     )
     counts = "select count(distinct email), count(distinct full_name) from {} as people"
-    assert lived_in.query(counts.format("core.dim_customers")) == lived_in.query(counts.format(plain))
+    assert lived_in.query(counts.format("build.dim_customers")) == lived_in.query(counts.format(plain))
     assert lived_in.query(
-        "select distinct email ~ '^[0-9a-f]{16}$' from core.dim_customers where email is not null"
+        "select distinct email ~ '^[0-9a-f]{16}$' from build.dim_customers where email is not null"
     ) == [(True,)]
 
 
@@ -91,14 +124,14 @@ def test_the_key_is_in_no_log_and_in_no_file_of_dbts(lived_in: House, server: Se
 
 
 def test_another_key_masks_everything_anew_at_the_next_run(lived_in: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = dict(lived_in.query("select customer_id, email from core.dim_customers where email is not null"))
+    before = dict(lived_in.query("select customer_id, email from build.dim_customers where email is not null"))
     key = os.environ["PII_KEY"]
     masked = ["run", "--select", "dim_customers", "dim_customers_history"]
     for now, same in (("another-key-of-more-than-32-characters", 0), (key, len(before))):
         monkeypatch.setenv("PII_KEY", now)
         settings.cache_clear()
         assert transform.build(masked) == []
-        after = dict(lived_in.query("select customer_id, email from core.dim_customers where email is not null"))
+        after = dict(lived_in.query("select customer_id, email from build.dim_customers where email is not null"))
         assert after.keys() == before.keys()
         assert sum(before[customer] == email for customer, email in after.items()) == same
 

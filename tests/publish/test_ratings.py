@@ -241,5 +241,5 @@ def test_a_key_that_is_not_ours_is_named_and_left(marts, redis_server):
 
 def test_a_mart_that_is_not_built_is_one_clear_message(marts, redis_server):
     marts("drop table feedback.product_ratings")
-    with pytest.raises(StorehouseError, match=r"product_ratings.*not built yet"):
+    with pytest.raises(StorehouseError, match=r"product_ratings.*not published yet"):
         publish.product_ratings()

@@ -275,7 +275,7 @@ def test_a_store_or_a_warehouse_that_is_away_is_trouble_that_may_pass_and_a_miss
         publish.daily_sales()
     configure(SALES_EXPORT_URL=tmp_path)
     marts("drop table sales.agg_daily_sales")
-    with pytest.raises(StorehouseError, match="The mart is not built yet") as missing:
+    with pytest.raises(StorehouseError, match="The mart is not published yet") as missing:
         publish.daily_sales()
     assert not isinstance(missing.value, TransientError)
     configure(WAREHOUSE_PORT=1)

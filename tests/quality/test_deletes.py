@@ -173,10 +173,10 @@ REFUSED = [
 ]
 STATUSES = "select source || '.' || table_name, record_key, status from quarantine.quarantined_records"
 COUNTS = """
-    select (select count(*) from core.fct_orders), (select count(*) from core.fct_order_items),
-        (select count(*) from core.fct_payments), (select count(*) from core.fct_reviews),
-        (select count(*) from core.dim_customers where origin = 'web'),
-        (select count(*) from core.dim_products where not is_deleted)
+    select (select count(*) from build.fct_orders), (select count(*) from build.fct_order_items),
+        (select count(*) from build.fct_payments), (select count(*) from build.fct_reviews),
+        (select count(*) from build.dim_customers where origin = 'web'),
+        (select count(*) from build.dim_products where not is_deleted)
 """
 
 
@@ -208,4 +208,4 @@ def test_what_is_deleted_without_a_time_comes_back_with_a_later_change(house, la
     again = ORDER | {"order_id": "1", "updated_at": WEDNESDAY}
     landed.land("shop.orders", [Record("shop.orders", again)], (TUESDAY, THURSDAY))
     assert transform.build([*MODELS_ALONE, "--select", "+fct_orders"]) == []
-    assert house.query("select order_id from core.fct_orders") == [("web-1",)]
+    assert house.query("select order_id from build.fct_orders") == [("web-1",)]

@@ -150,28 +150,28 @@ def landed(house) -> Landed:
 
 
 def test_every_printable_product_id_is_a_product_of_its_own_and_keeps_its_revenue(house, landed: Landed) -> None:
-    assert {row for (row,) in house.query("select product_id from core.dim_products")} == set(SKUS)
+    assert {row for (row,) in house.query("select product_id from build.dim_products")} == set(SKUS)
     sold = (
-        "select product_id, count(*), sum(total_amount) from core.fct_order_items where order_id = any(%s) group by 1"
+        "select product_id, count(*), sum(total_amount) from build.fct_order_items where order_id = any(%s) group by 1"
     )
     assert sorted(house.query(sold, SOLD)) == sorted((sku, 3, 30) for sku in SKUS)
-    rated = "select product_id, reviews from feedback.product_ratings where product_id = any(%s)"
+    rated = "select product_id, reviews from build.product_ratings where product_id = any(%s)"
     assert sorted(house.query(rated, SKUS)) == sorted((sku, 1) for sku in SKUS)
 
 
 def test_an_id_that_no_index_can_hold_is_refused_in_every_table_and_stops_nothing(house, landed: Landed) -> None:
     expected = sorted(table for table, records in REFUSED.items() for _ in records)
     assert sorted(table for table, _ in house.query(QUARANTINED)) == expected
-    assert house.query("select count(*) from core.fct_orders where length(order_id) > 200") == [(3,)]
+    assert house.query("select count(*) from build.fct_orders where length(order_id) > 200") == [(3,)]
 
 
 def test_a_review_of_blanks_is_not_written_and_outer_blanks_are_no_part_of_a_text(house, landed: Landed) -> None:
     rows = """
-        select review_text, title, language, sentiment from core.fct_reviews
+        select review_text, title, language, sentiment from build.fct_reviews
         where product_id = 'blanks' order by review_id
     """
     assert house.query(rows) == [(None, None, "en", None), ("Good", "Good", "en", "positive")] * len(BLANKS)
-    assert house.query("select reviews, written_reviews from feedback.product_ratings where product_id = 'blanks'") == [
+    assert house.query("select reviews, written_reviews from build.product_ratings where product_id = 'blanks'") == [
         (2 * len(BLANKS), len(BLANKS))
     ]
 
@@ -187,7 +187,7 @@ def landed_again(landed: Landed) -> None:
 
 
 def test_deleting_one_of_two_that_a_blank_tells_apart_leaves_the_other(house, landed_again: None) -> None:
-    assert house.query("select product_id from core.dim_products where is_deleted") == [("47503J ",)]
+    assert house.query("select product_id from build.dim_products where is_deleted") == [("47503J ",)]
 
 
 def test_of_ids_that_no_index_can_hold_each_is_a_record_of_its_own(house, landed_again: None) -> None:

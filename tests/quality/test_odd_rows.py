@@ -107,9 +107,9 @@ def test_no_odd_row_or_column_stops_a_build(house) -> None:
     assert house.query(
         "select currency, source_order_id from staging.stg_shop__orders where order_id = 'web-good'"
     ) == [("USD", "good")]
-    assert house.query("select order_id, line_number from core.fct_order_items where order_id = 'web-good'") == [
+    assert house.query("select order_id, line_number from build.fct_order_items where order_id = 'web-good'") == [
         ("web-good", 1)
     ]
-    assert house.query("select item_count from core.fct_orders where order_id = 'mkt-pieces'") == [(2_200 * 999_999,)]
-    assert house.query("select count(*) from core.fct_orders where order_id = 'mkt-worth'") == [(0,)]
+    assert house.query("select item_count from build.fct_orders where order_id = 'mkt-pieces'") == [(2_200 * 999_999,)]
+    assert house.query("select count(*) from build.fct_orders where order_id = 'mkt-worth'") == [(0,)]
     assert house.query("select count(*) from quarantine.waiting_ages where due_at > '2100-01-01'") == [(0,)]

@@ -41,7 +41,9 @@ DAYS = [
         values ('P-2', 'back', 2.20, 'EUR'), ('P-6', 'six', 6, 'XXX');
     """,
 ]
-PRODUCTS = "select product_id, name, category, price, currency, is_active, is_deleted from core.dim_products order by 1"
+PRODUCTS = (
+    "select product_id, name, category, price, currency, is_active, is_deleted from build.dim_products order by 1"
+)
 
 
 @contextmanager

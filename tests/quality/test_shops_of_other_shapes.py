@@ -76,28 +76,30 @@ def shop(house):
 
 
 def test_a_column_may_have_any_name_that_we_use_ourselves(shop):
-    found = "select order_id, status, currency from core.fct_orders order by 1"
+    found = "select order_id, status, currency from build.fct_orders order by 1"
     assert shop.query(found) == [(f"web-{order}", "delivered", "USD") for order in ("A", "CN", "part", "whole")]
-    assert shop.query("select country from core.dim_customers") == [("DE",)]
+    assert shop.query("select country from build.dim_customers") == [("DE",)]
 
 
 def test_a_count_with_decimals_is_refused_and_never_rounded(shop):
-    found = "select line_number, quantity from core.fct_order_items where order_id = 'web-A'"
+    found = "select line_number, quantity from build.fct_order_items where order_id = 'web-A'"
     assert shop.query(found) == [(1, 2)]
     refused = "select errors[1] from quarantine.quarantined_records order by record_key"
     quantity = "quantity_not_whole (type): The quantity is not a whole number."
     number = "line_number_not_whole (type): The line number is not a whole number."
     assert [row for (row,) in shop.query(refused)] == [quantity, quantity, number]
-    installments = "select source_payment_id, installments from core.fct_payments where source_payment_id in ('1', '3')"
+    installments = (
+        "select source_payment_id, installments from build.fct_payments where source_payment_id in ('1', '3')"
+    )
     assert sorted(shop.query(installments)) == [("1", None), ("3", 3)]
 
 
 def test_an_id_that_is_padded_is_the_id_that_a_reference_names(shop):
-    assert shop.query("select credited_order_id from core.fct_orders where is_credit_note") == [("web-A",)]
-    named = "select refunds_payment_id from core.fct_payments where is_refund order by 1"
+    assert shop.query("select credited_order_id from build.fct_orders where is_credit_note") == [("web-A",)]
+    named = "select refunds_payment_id from build.fct_payments where is_refund order by 1"
     assert shop.query(named) == [("web-1",), ("web-3",)]
 
 
 def test_what_is_given_back_counts_once_though_both_the_payment_and_a_refund_say_it(shop):
-    paid = "select order_id, paid_usd, refunded_usd from core.fct_orders where paid_usd > 0 order by 1"
+    paid = "select order_id, paid_usd, refunded_usd from build.fct_orders where paid_usd > 0 order by 1"
     assert shop.query(paid) == [("web-part", Decimal(100), Decimal(30)), ("web-whole", Decimal(100), Decimal(100))]

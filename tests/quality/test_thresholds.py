@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 from houses import MODELS_ALONE, Command, command
 
-SALES = ("core.fct_orders", "core.fct_order_items", "core.fct_payments", "sales.agg_daily_sales")
+SALES = ("build.fct_orders", "build.fct_order_items", "build.fct_payments", "build.agg_daily_sales")
 MARTS = (
     *SALES,
-    "core.dim_customers",
-    "core.dim_products",
-    "customers.cohort_retention",
-    "customers.customer_lifetime_value",
+    "build.dim_customers",
+    "build.dim_products",
+    "build.cohort_retention",
+    "build.customer_lifetime_value",
+)
+# The same marts, where their readers find them.
+SHOWN = tuple(
+    {"agg_": "sales", "coho": "customers", "cust": "customers"}.get(mart[6:10], "core") + mart[5:] for mart in MARTS
 )
 
 
@@ -76,6 +80,11 @@ def content(home: Command, tables: tuple[str, ...]) -> list[str]:
     return found
 
 
+def hashes(tables: list[str]) -> list[str]:
+    """Without the tables' names."""
+    return [line.partition("|")[2] for line in tables]
+
+
 def value(home: Command, query: str) -> str:
     return home("psql", "-At", given=query).stdout.strip()
 
@@ -90,7 +99,9 @@ def test_too_much_that_is_wrong_stops_the_day_until_the_source_corrects_it(home:
     assert 3 < float(line.split()[-4]) < 5
     assert value(home, STATUS) == "pending"
 
-    before = content(home, SALES)
+    before, shown_before = content(home, SALES), content(home, SHOWN)
+    customers_before = content(home, ("build.dim_customers",))
+    assert hashes(shown_before) == hashes(content(home, MARTS))
     orders_before = value(home, "select count(*) from staging.stg_shop__orders")
     many = home("run", "--days", "1", "--bad-orders", "0.06")
     assert many.returncode == 1
@@ -98,6 +109,15 @@ def test_too_much_that_is_wrong_stops_the_day_until_the_source_corrects_it(home:
         assert words in many.stdout
     assert content(home, SALES) == before
     assert value(home, "select count(*) from staging.stg_shop__orders") > orders_before
+    # Nor is anything else of the day seen: readers have all marts at one bound.
+    assert content(home, ("build.dim_customers",)) != customers_before
+    assert content(home, SHOWN) == shown_before
+    assert (
+        "not published: shop, " in many.stdout
+        and "staging.stg_shop__orders waits for stg_shop__orders, " in many.stdout
+    )
+    assert "not published: feedback" not in many.stdout
+    assert home("published").returncode == 1
 
     again = home("dbt", *MODELS_ALONE)
     assert again.returncode == 1, "what was stopped once is not forgotten"
@@ -107,6 +127,8 @@ def test_too_much_that_is_wrong_stops_the_day_until_the_source_corrects_it(home:
     assert after.returncode == 0, after.stdout
     assert value(home, STATUS) == "resolved"
     assert content(home, MARTS) == wanted
+    assert hashes(content(home, SHOWN)) == hashes(wanted)
+    assert home("published").returncode == 0
     assert home("audit").returncode == 0
 
 

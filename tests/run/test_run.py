@@ -18,7 +18,7 @@ from storehouse.laptop.server import Server
 
 LAYERS = {
     *("raw", "raw_shop", "raw_marketplace", "raw_reviews", "raw_stores", "staging", "quarantine", "intermediate"),
-    *("core", "sales", "customers", "feedback", "operations"),
+    *("build", "core", "sales", "customers", "feedback", "view_inputs", "operations"),
 }
 
 
@@ -68,26 +68,37 @@ def test_the_second_run_lands_the_next_day(home: Command) -> None:
 
 def test_an_audit_of_a_fresh_run_finds_nothing_and_of_a_hand_made_change_names_the_key(home: Command) -> None:
     # The last column would end the script that holds dbt's catalog, if it stood in it as it is.
-    home("psql", given='create schema audit_trail; alter table core.dim_products add "</script><script>alert(1)" text')
+    home("psql", given='create schema audit_trail; alter table build.dim_products add "</script><script>alert(1)" text')
     documented = home("docs")
     assert documented.returncode == 0, documented.stderr
     page = Path(documented.stdout.split()[-1]).read_text()
     assert "</script><script>alert(1)" not in page and "alert(1)" in page and "fct_orders" in page
-    home("psql", given='alter table core.dim_products drop "</script><script>alert(1)"')
+    # Where readers find it, and not where it is built.
+    assert '"relation_name": "\\"storehouse\\".\\"core\\".\\"fct_orders\\""' in page
+    assert '"relation_name": "\\"storehouse\\".\\"build\\"' not in page
+    home("psql", given='alter table build.dim_products drop "</script><script>alert(1)"')
     assert home("audit").returncode == 0
     assert (
         home("psql", "-At", given="select nspname from pg_namespace where nspname like 'audit%'").stdout
         == "audit_trail\n"
     )
     home("psql", given="drop schema audit_trail")
-    home("psql", given="update core.dim_products set name = 'by hand' where product_id = 'P-000007'")
+    for schema, product in (("build", "P-000007"), ("core", "P-000008")):
+        home("psql", given=f"update {schema}.dim_products set name = 'by hand' where product_id = '{product}'")
     spoilt = home("audit", "--select", "dim_products")
     assert spoilt.returncode == 1
     # By a hash of the key and lengths: a log of an audit keeps no value.
     assert f"{md5(b'P-000007').hexdigest()}: name has 7 characters, in raw " in spoilt.stdout
+    assert f"{md5(b'P-000008').hexdigest()}: name has 7 characters, in what is built " in spoilt.stdout
+    assert "2 tables with differences" in spoilt.stdout
     home("dbt", "run", "--select", "+dim_products")
-    mended = home("psql", "-At", given="select count(*) from core.dim_products where name = 'by hand'")
+    by_hand = "select count(*) from {}.dim_products where name = 'by hand'"
+    mended = home("psql", "-At", given=by_hand.format("build"))
     assert mended.stdout.strip() == "1", "a plain run does not look for what was written by hand"
+    (advice,) = [line.split() for line in spoilt.stdout.splitlines() if line.startswith("  dbt build")]
+    assert home(*advice, "--exclude-resource-type", "unit_test", "--exclude", "tag:audit").returncode == 0
+    for schema in ("build", "core"):
+        assert home("psql", "-At", given=by_hand.format(schema)).stdout.strip() == "0", schema
     assert (
         "schema" not in home("psql", "-At", given="select nspname from pg_namespace where nspname like 'audit%'").stdout
     )

@@ -1,5 +1,5 @@
 {# Grain: one row per customer who bought. #}
-{{ config(unique_key='customer_id') }}
+{{ config(unique_key='customer_id', meta={'publish': {'schema': 'view_inputs', 'group': 'shop'}}) }}
 
 {% call converge.touched('customer_id') %}
     select customer_id from {{ converge.changes(ref('int_customer_months__summed')) }}

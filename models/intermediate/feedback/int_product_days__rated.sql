@@ -2,6 +2,7 @@
 {{ config(
     unique_key=['product_id', 'review_date'],
     indexes=[{'columns': ['review_date']}],
+    meta={'publish': {'schema': 'view_inputs', 'group': 'feedback'}},
 ) }}
 
 {% call converge.touched('product_id', 'review_date') %}

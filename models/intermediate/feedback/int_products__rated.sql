@@ -1,5 +1,5 @@
 {# Grain: one row per product that was reviewed. #}
-{{ config(unique_key='product_id') }}
+{{ config(unique_key='product_id', meta={'publish': {'schema': 'view_inputs', 'group': 'feedback'}}) }}
 
 {% call converge.touched('product_id') %}
     select product_id from {{ converge.changes(ref('int_product_days__rated')) }}

@@ -1,5 +1,5 @@
 {# Grain: one row per day, 2000 to 2099. #}
-{{ config(materialized='table') }}
+{{ config(unique_key='date_day') }}
 
 with days as (
 

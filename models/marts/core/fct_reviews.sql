@@ -1,7 +1,10 @@
 {# Grain: one row per review and order; one row for a review that names no order. #}
 {{ config(
     unique_key='review_id',
-    meta={'track': ['product_id', 'review_date', 'language']},
+    meta={
+        'track': ['product_id', 'review_date', 'language'],
+        'publish': {'schema': 'core', 'group': 'feedback'},
+    },
     indexes=[{'columns': ['product_id', 'review_date']}, {'columns': ['review_date']}],
 ) }}
 

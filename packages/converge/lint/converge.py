@@ -40,3 +40,8 @@ def is_touched(*columns: str) -> str:
 def as_list(value: str | list[str]) -> list[str]:
     """One value or a list of them, as a list."""
     return [value] if isinstance(value, str) else list(value)
+
+
+def state_table(name: str) -> str:
+    """A table of the package's state."""
+    return f"converge.{name}"

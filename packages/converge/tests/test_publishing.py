@@ -472,7 +472,7 @@ def test_a_failure_of_what_nothing_published_is_built_from_holds_back_all(publis
     published.write("models/broken.sql", "{{ config(materialized='table') }} select 1 / 0 as n")
     published.land(items=[item("a", 3, 1)])
     assert not published.results("build")["broken"][0]
-    assert state(published)[0] == 1 and "waits for broken to go well" in state(published)[1]
+    assert state(published)[0] == 1 and "wait for broken to go well" in state(published)[1]
     published.dbt("build", "--exclude", "broken")
     assert is_published(published) and state(published) == (2, None)
 
@@ -547,3 +547,73 @@ def test_publishing_before_anything_was_built_says_so(shop: Shop) -> None:
     assert json.dumps(shop.results("build")) and is_published(shop)
     with pytest.raises(psycopg.errors.UndefinedTable):
         shop.query("table main_sales.stg_orders")
+
+
+def test_what_was_skipped_because_of_another_group_holds_nothing_back(published: Shop) -> None:
+    configure(
+        published,
+        **dict.fromkeys([*PUBLISHED, "large_orders"], META),
+        regional="{publish: {schema: more, group: regional}}",
+    )
+    published.write("models/regional.sql", """
+        {{ config(unique_key='region') }}
+        {% call converge.touched('region') %}select region from {{ converge.changes(ref('orders')) }}{% endcall %}
+        select region, 1 / count(*) as n from {{ converge.touched_rows(ref('orders'), 'region') }} as o group by region
+    """)  # fmt: skip
+    published.write("models/onlooker.sql", "{{ config(materialized='view') }} select * from {{ ref('regional') }}")
+    published.dbt("build")
+    published.edit("models/regional.sql", "1 / count(*)", "1 / (count(*) - count(*))")
+    published.land(items=[item("a", 3, 1)])
+    results = published.results("build")
+    assert not results["regional"][0] and not results["onlooker"][0]
+    assert is_published(published) and state(published) == (2, None)
+    bound, held_back = state(published, "regional")
+    assert bound == 1 and held_back.startswith("main_shop.regional waits for regional to go well")
+
+
+def test_what_only_a_hook_names_is_no_part_of_a_group(published: Shop) -> None:
+    published.write("models/gate.sql", """
+        {{ config(unique_key=['order_id', 'line_number'], incremental_strategy='upsert') }}
+        select order_id, line_number, updated_at as _version_at, _load_id, _row
+        from {{ converge.landed(source('landing', 'items')) }} as landed
+    """)  # fmt: skip
+    published.write("models/ungated.sql", "{{ config(materialized='view') }} select * from {{ ref('gate') }}")
+    published.edit(
+        "models/orders.sql", "{{ config(", "{{ config(\n    post_hook=\"select count(*) from {{ ref('gate') }}\","
+    )
+    published.dbt("build")
+    published.land(items=[item("a", 3, 1)])
+    published.dbt("build", "--select", "gate")
+    assert state(published) == (1, None)
+    # But when it fails, it fails like anything that nothing published is built from.
+    published.write("tests/gate_is_closed.sql", "select * from {{ ref('gate') }}")
+    assert not published.results("build")["gate_is_closed"][0]
+    assert "gate_is_closed to go well" in state(published)[1]
+
+
+def test_an_invocation_may_leave_publishing_to_a_later_one(published: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = seen(published)
+    published.land(items=[item("a", 3, 1)])
+    monkeypatch.setenv("CONVERGE_PUBLISH", "later")
+    published.dbt("build")
+    assert seen(published) == before
+    publish(published)
+    assert is_published(published) and state(published) == (2, None)
+    monkeypatch.setenv("CONVERGE_PUBLISH", "never")
+    published.land(items=[item("a", 4, 1)])
+    published.dbt("build")
+    assert not is_published(published) and state(published) == (2, None)
+    monkeypatch.delenv("CONVERGE_PUBLISH")
+    published.dbt("build")
+    assert is_published(published) and state(published) == (3, None)
+
+
+def test_a_run_that_tested_nothing_of_a_group_is_not_the_one_that_is_told(
+    published: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published.write("models/unrelated.sql", "{{ config(materialized='view') }} select 1 as n")
+    published.land(items=[item("a", 3, 1)])
+    for run_id, selection in (("monday's", []), ("tuesday's", ["--select", "unrelated"])):
+        monkeypatch.setenv("CONVERGE_RUN_ID", run_id)
+        published.dbt("build", *selection)
+    assert published.value("select run_id from main_converge.published") == "monday's"

@@ -195,3 +195,12 @@ def test_where_nothing_was_built_nothing_is_invalidated(shop: Shop) -> None:
     shop.execute("drop schema main_converge cascade")
     shop.invalidate("landing.orders")
     assert shop.value("select to_regnamespace('main_converge')") is None
+
+
+def test_a_model_that_reads_nothing_is_built_when_its_code_changes(shop: Shop) -> None:
+    shop.write("models/days.sql", "{{ config(unique_key='n') }} select 1 as n, 'one' as word union all select 2, 'two'")
+    assert shop.run()["days"] == "CREATE 2"
+    assert shop.run()["days"] == "UNCHANGED"
+    shop.edit("models/days.sql", "'two'", "'zwei'")
+    assert shop.run()["days"] == "REBUILD +1 -0"
+    assert shop.query("select * from main_shop.days order by n") == [(1, "one"), (2, "zwei")]

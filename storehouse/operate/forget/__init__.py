@@ -16,6 +16,7 @@ from storehouse.core.errors import StorehouseError
 from storehouse.core.progress import say
 from storehouse.core.transform import DAILY
 from storehouse.laptop import local
+from storehouse.operate import published
 from storehouse.operate.forget import erase, places, proof, sought
 
 
@@ -52,6 +53,11 @@ def forget(customers: list[str]) -> int:
             raise StorehouseError(
                 "Raw is erased, but the build that carries it on failed. Mend it, then run this again:\n  "
                 + "\n  ".join(failures)
+            )
+        if waits := published.held_back():
+            raise StorehouseError(
+                "Raw is erased, but readers still see what was built before. Mend it, then run this again:\n  "
+                + "\n  ".join(waits)
             )
         # Old versions of a row, and samples of it in the planner's statistics, hold the values too.
         for owner, tables in ((raw, landed), (warehouse, places.built())):

@@ -71,15 +71,16 @@ def landed() -> Iterable[Place]:
 
 
 def built() -> Iterable[Place]:
-    """The tagged columns of tables that are built, where the row says whose it is; masked ones hold no value."""
+    """The tagged columns of tables that are built, and of what readers see of them; masked ones hold no value."""
     for node in transform.manifest()["nodes"].values():
         if node["resource_type"] == "model" and node["config"]["materialized"] != "ephemeral":
             for column in node["columns"].values():
                 meta = column["config"]["meta"]
                 if "pii" in meta and not meta.get("masked"):
                     whose = sql.Identifier("customer_id") if "customer_id" in node["columns"] else None
-                    name = (node["schema"], node["alias"])
-                    yield Place(".".join(name), sql.Identifier(*name), column["name"], (), meta["pii"], whose)
+                    for schema in filter(None, (node["schema"], transform.published_schema(node))):
+                        name = (schema, node["alias"])
+                        yield Place(".".join(name), sql.Identifier(*name), column["name"], (), meta["pii"], whose)
 
 
 def refused(place: Place) -> Place:

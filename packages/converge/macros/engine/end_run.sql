@@ -10,7 +10,8 @@
     {%- set ends = env_var('CONVERGE_RUN_ENDS', '') -%}
     {%- if flags.WHICH == 'build' and converge.publications().groups -%}
         {%- do converge.record_tests(results) -%}
-        {%- if ends != 'false' and var('converge_publish_at_run_end', true) -%}{%- do converge.publish() -%}{%- endif -%}
+        {%- set publishes = env_var('CONVERGE_PUBLISH', '') or ('at run end' if var('converge_publish_at_run_end', true) else 'later') -%}
+        {%- if ends != 'false' and publishes == 'at run end' -%}{%- do converge.publish() -%}{%- endif -%}
     {%- endif -%}
     {%- set is_well = ends != 'false' and not results | selectattr('status', 'in', ['error', 'fail', 'runtime error']) | list -%}
     {%- set built = results | map(attribute='node') | selectattr('resource_type', 'in', ['model', 'seed', 'snapshot']) | map(attribute='unique_id') | list -%}

@@ -24,7 +24,7 @@
                 'grants': node.config.grants,
                 'checksum': node.checksum.checksum | string,
             } -%}
-            {%- set publish = (node.config.get('meta') or {}).get('publish') if node.resource_type == 'model' -%}
+            {%- set publish = (node.config.get('meta') or {}).get('publish') if node.resource_type == 'model' and env_var('CONVERGE_PUBLISH', '') != 'never' -%}
             {%- if publish and materialized != 'ephemeral' -%}
                 {%- do converge.stop_if([
                     (publish is not mapping or not publish.get('schema'),

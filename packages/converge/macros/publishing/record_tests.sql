@@ -5,6 +5,7 @@
         (`dbt retry`, a task a model), while the state stays. A failure waits to go well too: of the model, or of a test of
         it. That of a node that no group is built from holds back all until they are next built.
     -#}
+    {%- do converge.follow_inputs() -%}
     {%- set publications = converge.publications() -%}
     {%- set tested = converge.state_table('tested') -%}
     {%- set well, failed = {}, {} -%}
@@ -12,7 +13,8 @@
         {%- set node = result.node -%}
         {%- if result.status in ('success', 'pass', 'warn', 'no-op') -%}
             {%- do well.update({node.unique_id: true}) -%}
-        {%- else -%}
+        {#- What was skipped has not failed: what it waited for has, and says so itself. -#}
+        {%- elif result.status != 'skipped' -%}
             {%- set is_test = node.resource_type in ('test', 'unit_test') -%}
             {%- set about = (node.depends_on.nodes if is_test else []) or [node.unique_id] -%}
             {%- do failed.update({node.unique_id: {'about': about, 'is_elsewhere': not about | select('in', publications.all) | list}}) -%}
@@ -39,14 +41,15 @@
         {%- set is_known = known and known.state == state -%}
         {%- set required = publications.judged[id].required -%}
         {%- set waits_for = [] -%}
-        {%- for one in ((known.waits_for or '').split('\n') if is_known else required) -%}
+        {#- Failures first: they are why the others were not tried. -#}
+        {%- for one, failure in failed.items() if failure.is_elsewhere or failure.about | select('in', publications.judged[id].own) | list -%}
+            {%- do waits_for.append(one) -%}
+        {%- endfor -%}
+        {%- for one in ((known.waits_for or '').split('\n') if is_known else required) if one not in waits_for -%}
             {%- do waits_for.append(one) if one and one not in well and (one in required or id not in well) -%}
         {%- endfor -%}
-        {%- for one, failure in failed.items() if failure.is_elsewhere or failure.about | select('in', publications.judged[id].own) | list -%}
-            {%- do waits_for.append(one) if one not in waits_for -%}
-        {%- endfor -%}
         {#- Another run that has changed it since says itself what it tested. -#}
-        {%- if state and state == now[id] and (id in well or not is_known or waits_for != (known.waits_for or '').split('\n')) -%}
+        {%- if state and state == now[id] and (id in well or not is_known or waits_for | join('\n') != (known.waits_for or '')) -%}
             {%- set values = [] -%}
             {%- for value in [place, state, waits_for | join('\n'), publications.code_version] -%}{%- do values.append(converge.literal(value)) -%}{%- endfor -%}
             {%- do rows.append('(' ~ values | join(', ') ~ ", '" ~ converge.run_id() ~ "', clock_timestamp())") -%}

@@ -21,7 +21,7 @@
     {%- set tested = {} -%}
     {%- for row in run_query('select * from ' ~ converge.state_table('tested') ~ ' order by tested_at').rows -%}{%- do tested.update({row.relation: row}) -%}{%- endfor -%}
 
-    {%- set reasons, last = [], namespace(row={}) -%}
+    {%- set reasons, waits, last = [], {}, namespace(row={}) -%}
     {%- for id in ids -%}
         {%- set place = nodes[id].place -%}
         {%- set row = tested.get(place) -%}
@@ -32,9 +32,12 @@
         {%- elif row.waits_for -%}
             {%- set names = [] -%}
             {%- for one in row.waits_for.split('\n') -%}{%- do names.append(one.split('.')[2]) -%}{%- endfor -%}
-            {%- do reasons.append(place ~ ' waits for ' ~ names[:5] | join(', ') ~ (' and ' ~ (names | length - 5) ~ ' more' if names | length > 5 else '') ~ ' to go well') -%}
+            {%- do waits.setdefault(converge.some_of(names), []).append(place) -%}
         {%- endif -%}
         {%- if row and (not last.row or row.tested_at >= last.row.tested_at) -%}{%- set last.row = row -%}{%- endif -%}
+    {%- endfor -%}
+    {%- for names, places in waits.items() -%}
+        {%- do reasons.append(converge.some_of(places) ~ (' wait' if places | length > 1 else ' waits') ~ ' for ' ~ names ~ ' to go well') -%}
     {%- endfor -%}
     {%- call statement('converge_reads', fetch_result=true) -%}
         with reads (reader, reader_oid, kind, input, input_oid) as (values
