@@ -1,8 +1,8 @@
 {% macro what_stands(group) -%}
     {#-
         Whether a group is whole and tested, as a dict: reasons against it (none when it is), and of the state that stands
-        the bound, run_id and code_version. Whole is a group whose tables have all read their inputs, and the sources among
-        these up to one position.
+        the bound, run_id and code_version, as they are written in SQL. Whole is a group whose tables have all read their
+        inputs, and the sources among these up to one position.
     -#}
     {%- set publications = converge.publications() -%}
     {%- set nodes = publications.nodes -%}
@@ -18,23 +18,19 @@
             {%- do reads.append([nodes[id].place, nodes[id].relation, kind, converge.input_name(relation), relation]) -%}
         {%- endfor -%}
     {%- endfor -%}
-    {%- set tested = {} -%}
-    {%- for row in run_query('select * from ' ~ converge.state_table('tested') ~ ' order by tested_at').rows -%}{%- do tested.update({row.relation: row}) -%}{%- endfor -%}
-
     {%- set reasons, last = [], namespace(row={}) -%}
     {%- for id in ids -%}
-        {%- set place = nodes[id].place -%}
-        {%- set row = tested.get(place) -%}
-        {%- if not states[id] -%}
+        {%- set place, row, state = nodes[id].place, states[id], converge.state_of(id, states) -%}
+        {%- if not state -%}
             {%- do reasons.append(place ~ ' is not built') -%}
-        {%- elif not row or row.state != states[id] -%}
+        {%- elif row.tested != state -%}
             {%- do reasons.append(place ~ ' has changed and was not tested since') -%}
         {%- elif row.waits_for -%}
             {%- set names = [] -%}
-            {%- for one in row.waits_for.split('\n') -%}{%- do names.append(one.split('.')[2]) -%}{%- endfor -%}
+            {%- for one in row.waits_for.split('\n') -%}{%- do names.append(one.split('.')[3 if one.startswith('unit_test.') else 2]) -%}{%- endfor -%}
             {%- do reasons.append(place ~ ' waits for ' ~ names[:5] | join(', ') ~ (' and ' ~ (names | length - 5) ~ ' more' if names | length > 5 else '') ~ ' to go well') -%}
         {%- endif -%}
-        {%- if row and (not last.row or row.tested_at >= last.row.tested_at) -%}{%- set last.row = row -%}{%- endif -%}
+        {%- if row.tested and (not last.row or row.tested_at >= last.row.tested_at) -%}{%- set last.row = row -%}{%- endif -%}
     {%- endfor -%}
     {%- call statement('converge_reads', fetch_result=true) -%}
         with reads (reader, reader_oid, kind, input, input_oid) as (values
@@ -74,8 +70,8 @@
     {%- endif -%}
     {{ return({
         'reasons': reasons,
-        'bound': positions.keys() | list | first if positions,
-        'run_id': last.row.run_id,
-        'code_version': last.row.code_version,
+        'bound': positions.keys() | list | first if positions else 'null',
+        'run_id': last.row.run_id or 'null',
+        'code_version': last.row.code_version or 'null',
     }) }}
 {%- endmacro %}
