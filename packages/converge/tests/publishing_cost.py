@@ -3,8 +3,8 @@
 `PYTHONPATH=. python packages/converge/tests/publishing_cost.py [orders] [days] [changed a day]`
 
 Corner shops on servers of their own get the same loads: one plain, one that publishes its marts, one that can be taken
-back too. Their builds take turns. It prints the median seconds of a day's `dbt build`, those of `converge.publish` alone,
-of going back all days and forward again, and how large the published tables and the undo logs are.
+back too. Their builds take turns. It prints the median seconds of a day's `dbt build`, those of `converge.publish`
+alone, of going back all days and forward again, and how large the published tables and the undo logs are.
 """
 
 import shutil
@@ -18,8 +18,7 @@ from pathlib import Path
 
 from corner_shop import DATABASE, PROJECT, Shop
 from dbt.cli.main import dbtRunner
-from test_publishing import META, PUBLISHED, configure, operate, publish
-from test_undo import keep
+from test_publishing import META, PUBLISHED, configure, keep_undo, operate, publish
 
 from storehouse.laptop.server import Server
 
@@ -46,7 +45,7 @@ def opened(folder: Path, publishes: bool, undo_days: int = 0) -> Iterator[Shop]:
         shop.execute((shop.folder / "landing.sql").read_text())
         if publishes:
             configure(shop, **dict.fromkeys(PUBLISHED, META))
-            keep(shop, undo_days)
+            keep_undo(shop, undo_days)
         yield shop
     finally:
         server.stop()

@@ -3,6 +3,7 @@
         For `dbt run-operation`: takes what readers see of a group back to an earlier publication (a number from the table
         `publications`; by default the one before), in one transaction. It stays so until `republish`.
     -#}
+    {%- do converge.stop_if([(group is not string, "converge.unpublish takes one group: {group: …, to: …}.")]) -%}
     {%- set group = converge.named_groups(group)[0] -%}
     {%- call statement() -%}
         begin;
@@ -12,10 +13,10 @@
     {%- set history = converge.read_history(group, relations) -%}
     {%- set words, earlier = [], [] -%}
     {%- for one in history.kept -%}
-        {%- do words.append(one.publication ~ ' (up to position ' ~ one.bound ~ ', ' ~ one.published_at[:19] ~ ')') -%}
+        {%- do words.append(one.publication ~ ' (up to position ' ~ one.bound ~ ', ' ~ (one.published_at | string)[:19] ~ ')') -%}
         {%- do earlier.append(one.publication) if history.publication is not none and one.publication < history.publication -%}
     {%- endfor -%}
-    {%- set to = to if to is not none else earlier[-1] if earlier else none -%}
+    {%- set to = to | int if to is not none else earlier[-1] if earlier else none -%}
     {%- set kept = 'Kept are: ' ~ words | join(', ') ~ '. A publication is kept for converge_undo_days (' ~ var('converge_undo_days', 0) ~ ' here), until a table or view of its group takes another shape, or until converge.forget_undo.' -%}
     {%- do converge.stop_if([
         (not history.kept, group.name ~ " was never published."),

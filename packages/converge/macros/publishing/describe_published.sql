@@ -2,7 +2,7 @@
     {#-
         What the database says about each published model of a group, by id: its built relation, the published one that
         readers see (`shown`), whether both have the same shape (columns, indexes and checks), and how far the published one
-        has followed (not where `follows` is false: then the built side need not be there). Texts are quoted or JSON: dbt takes a text of digits for a number.
+        has followed (not where `follows` is false: then the built side need not be there).
     -#}
     {%- set nodes = converge.publications().nodes -%}
     {%- set inputs = converge.state_table('inputs') -%}
@@ -62,7 +62,7 @@
                 (
                     select json_agg(lower(privilege_type) || ' ' || coalesce(rolname, 'PUBLIC') order by lower(privilege_type), rolname)::text
                     from aclexplode(relacl) left join pg_roles on pg_roles.oid = grantee
-                    where grantor = current_role::regrole and grantee != grantor
+                    where grantor = quote_ident(current_role)::regrole and grantee != grantor
                 ) as grants
             from pg_class
             where oid in (select built from asked union all select shown from asked)
@@ -75,8 +75,8 @@
             quote_ident(built_space.nspname) || '.' || quote_ident(built.relname) as built,
             quote_ident(space.nspname) || '.' || quote_ident(coalesce(shown.relname, built.relname)) as shown,
             quote_ident(space.nspname) as space,
-            to_json(coalesce(shown.relname, built.relname))::text as name,
-            to_json(built_space.nspname || '.' || built.relname)::text as place,
+            coalesce(shown.relname, built.relname) as name,
+            built_space.nspname || '.' || built.relname as place,
             shown.relkind::text as shown_kind,
             built_now.columns,
             coalesce(shown_now.key, built_now.key) as key,
@@ -113,7 +113,7 @@
     {%- set found = {} -%}
     {%- for row in load_result('converge_published').table.rows -%}
         {%- set relation = row.dict() -%}
-        {%- for field in ['name', 'place', 'columns', 'key', 'grants'] -%}
+        {%- for field in ['columns', 'key', 'grants'] -%}
             {%- do relation.update({field: fromjson(relation[field]) if relation[field] else []}) -%}
         {%- endfor -%}
         {%- do relation.update({'is_current': relation.is_alike and relation.seen_oid == relation.built_oid and relation.seen == relation.version}) -%}

@@ -5,6 +5,7 @@
     -#}
     {%- set inputs, published, kept = converge.state_table('inputs'), converge.state_table('published'), converge.state_table('publications') -%}
     {%- set name = converge.literal(group.name) -%}
+    {%- set told = (standing.bound if standing.bound is not none else 'null') ~ ', ' ~ converge.literal(standing.run_id) ~ ', ' ~ converge.literal(standing.code_version) -%}
     {%- set shape = converge.published_shape(converge.describe_published(group)) if has_new_shape else history.shape -%}
     {%- set is_another = changed or has_new_shape or not history.is_whole -%}
     {%- set is_first = has_new_shape or not history.is_whole or converge.undo_days() == 0 -%}
@@ -23,13 +24,13 @@
         {%- endfor %}
         {%- endif %}
         insert into {{ kept }} (publication, group_name, bound, run_id, code_version, published_at, shape)
-        values ({{ history.next }}, {{ name }}, {{ standing.bound }}, {{ standing.run_id }}, {{ standing.code_version }}, clock_timestamp(), '{{ shape }}');
+        values ({{ history.next }}, {{ name }}, {{ told }}, clock_timestamp(), '{{ shape }}');
         {%- endif %}
         delete from {{ published }} where group_name not in (
             {%- for name in converge.publications().groups -%}{{ converge.literal(name) }}{{ ', ' if not loop.last }}{%- endfor -%}
         );
         insert into {{ published }} (group_name, bound, run_id, code_version, published_at, publication)
-        values ({{ name }}, {{ standing.bound }}, {{ standing.run_id }}, {{ standing.code_version }}, clock_timestamp(), {{ history.next if is_another else history.latest }})
+        values ({{ name }}, {{ told }}, clock_timestamp(), {{ history.next if is_another else history.latest }})
         on conflict (group_name) do update set
             bound = excluded.bound,
             run_id = excluded.run_id,
@@ -41,6 +42,6 @@
             held_back_at = null
     {%- endcall -%}
     {%- do adapter.commit() -%}
-    {%- set up_to = ' up to position ' ~ standing.bound if standing.bound != 'null' else '' -%}
-    {%- do log('published: ' ~ group.name ~ up_to ~ ', of the run ' ~ standing.run_id[1:-1] ~ ' (' ~ (said | join('; ') or 'nothing changed') ~ ')', info=true) -%}
+    {%- set up_to = ' up to position ' ~ standing.bound if standing.bound is not none else '' -%}
+    {%- do log('published: ' ~ group.name ~ up_to ~ ', of the run ' ~ standing.run_id ~ ' (' ~ (said | join('; ') or 'nothing changed') ~ ')', info=true) -%}
 {%- endmacro %}

@@ -8,6 +8,8 @@
     {%- set columns, key = relation.columns, relation.key -%}
     {%- set is_told = relation.is_told and not compares -%}
     {%- set keeps = converge.undo_days() > 0 and history.is_whole -%}
+    {%- do converge.stop_if([(keeps and columns | select('in', ['_publication', '_is_row']) | list,
+        "The undo log of " ~ relation.shown ~ " has columns _publication and _is_row of its own: give the model's other names, or set converge_undo_days to 0.")]) -%}
     {%- set changed = adapter.quote(converge.short_name(relation.place ~ '__changed')) -%}
     {%- set undo = converge.undo_log(converge.publications().nodes[id].published) -%}
     {%- call statement('converge_written', fetch_result=true) -%}

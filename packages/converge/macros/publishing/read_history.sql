@@ -14,15 +14,15 @@
             published.taken_back_at,
             kept.publication,
             kept.bound,
-            to_json(kept.published_at)::text as published_at,
-            to_json(kept.shape)::text as shape
+            kept.published_at,
+            kept.shape
         from (values (" ~ converge.literal(group.name) ~ ")) as asked (group_name)
         left join " ~ converge.state_table('published') ~ " as published using (group_name)
         left join " ~ converge.state_table('publications') ~ " as kept using (group_name)
         order by kept.publication
     ").rows -%}
         {%- do history.update({'publication': row.stands | int if row.stands is not none else none, 'taken_back_at': row.taken_back_at, 'next': row.next | int}) -%}
-        {%- do kept.append({'publication': row.publication | int, 'bound': row.bound, 'published_at': fromjson(row.published_at), 'shape': fromjson(row.shape)}) if row.publication is not none -%}
+        {%- do kept.append({'publication': row.publication | int, 'bound': row.bound, 'published_at': row.published_at, 'shape': row.shape}) if row.publication is not none -%}
     {%- endfor -%}
     {%- set others = kept | map(attribute='shape') | reject('equalto', history.shape) | list -%}
     {%- do history.update({'is_whole': kept != [] and others == [], 'latest': kept[-1].publication if kept}) -%}

@@ -15,9 +15,8 @@
             ) as state,
             tested.state as tested,
             tested.waits_for,
-            -- As literals: dbt takes a text of digits for a number.
-            quote_literal(tested.run_id) as run_id,
-            quote_literal(tested.code_version) as code_version,
+            tested.run_id,
+            tested.code_version,
             tested.tested_at
         from (values
             {%- for id in ids %}

@@ -32,7 +32,7 @@
             union all
             select 'its row level security' from pg_class where oid = {{ oid }} and relrowsecurity
             union all
-            select 'its owner ' || relowner::regrole from pg_class where oid = {{ oid }} and relowner != current_role::regrole
+            select 'its owner ' || relowner::regrole from pg_class where oid = {{ oid }} and relowner != quote_ident(current_role)::regrole
             union all
             select 'its rule ' || rulename from pg_rewrite where ev_class = {{ oid }} and rulename != '_RETURN'
             union all

@@ -1,7 +1,7 @@
 {% macro what_stands(group) -%}
     {#-
         Whether a group is whole and tested, as a dict: reasons against it (none when it is), and of the state that stands
-        the bound, run_id and code_version, as they are written in SQL. Whole is a group whose tables have all read their
+        the bound, run_id and code_version. Whole is a group whose tables have all read their
         inputs, and the sources among these up to one position.
     -#}
     {%- set publications = converge.publications() -%}
@@ -70,8 +70,8 @@
     {%- endif -%}
     {{ return({
         'reasons': reasons,
-        'bound': positions.keys() | list | first if positions else 'null',
-        'run_id': last.row.run_id or 'null',
-        'code_version': last.row.code_version or 'null',
+        'bound': positions.keys() | list | first if positions else none,
+        'run_id': last.row.run_id,
+        'code_version': last.row.code_version,
     }) }}
 {%- endmacro %}
