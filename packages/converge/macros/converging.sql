@@ -32,7 +32,7 @@
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {%- do apply_grants(target, config.get('grants'), should_revoke=mode != 'create') -%}
     {%- do persist_docs(target, model) -%}
-    {%- do converge.note_built(target) -%}
+    {%- do converge.note_built(state) -%}
     {%- do adapter.commit() -%}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
 

@@ -1,13 +1,19 @@
 """Publishing: readers see the last build whose tests passed, of all models at one bound."""
 
+import itertools
 import json
+import multiprocessing
+import os
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import psycopg
 import pytest
 from corner_shop import DATABASE, Refused, Shop, item, order
+from dbt.adapters.postgres.connections import PostgresConnectionManager
 from dbt.cli.main import dbtRunner
 
 pytest_plugins = ["corner_shop_fixtures"]
@@ -80,15 +86,26 @@ def is_published(shop: Shop) -> bool:
     return seen(shop) == {relation: sorted(shop.query(f"table main_shop.{relation}")) for relation in relations}
 
 
-def publish(shop: Shop) -> None:
-    """Run `converge.publish`.
+def keep_undo(shop: Shop, days: float) -> None:
+    """Have publications kept for so many days."""
+    lines = (shop.folder / "dbt_project.yml").read_text().split("\n")
+    kept = [line for line in lines if "converge_undo_days" not in line]
+    shop.write("dbt_project.yml", "\n".join([*kept, f"  converge_undo_days: {days}"]))
+
+
+def operate(shop: Shop, operation: str, **arguments: object) -> None:
+    """Run an operation of the package.
 
     Raises:
         Refused: it failed.
     """
-    done = dbtRunner().invoke(shop.arguments("run-operation", "converge.publish"))
+    done = dbtRunner().invoke(shop.arguments("run-operation", f"converge.{operation}", "--args", json.dumps(arguments)))
     if not done.success:
         raise Refused(str(done.exception or done.result.results[0].message))
+
+
+def publish(shop: Shop) -> None:
+    operate(shop, "publish")
 
 
 def oid(shop: Shop, relation: str) -> int:
@@ -617,3 +634,135 @@ def test_a_run_that_tested_nothing_of_a_group_is_not_the_one_that_is_told(
         monkeypatch.setenv("CONVERGE_RUN_ID", run_id)
         published.dbt("build", *selection)
     assert published.value("select run_id from main_converge.published") == "monday's"
+
+
+def test_what_somebody_wrote_on_the_published_side_is_mended_by_a_comparison(published: Shop) -> None:
+    published.execute(
+        "delete from main_sales.orders where order_id = 'a'; update main_sales.daily_sales set orders = 9"
+    )
+    published.dbt("build")
+    assert not is_published(published)
+    operate(published, "publish", compare=True)
+    assert is_published(published)
+
+
+def test_some_groups_can_be_published_alone(published: Shop) -> None:
+    configure(published, orders=META, large_orders=META, daily_sales="{publish: {schema: sales, group: days}}")
+    published.land(items=[item("a", 3, 1)])
+    published.dbt("build", "--vars", "{converge_publish_at_run_end: false}")
+    operate(published, "publish", groups=["days"])
+    assert state(published, "days") == (2, None) and state(published)[0] == 1
+    with pytest.raises(Refused, match=r"No group is called weeks\. There are: all, days"):
+        operate(published, "publish", groups="weeks")
+
+
+@pytest.mark.parametrize("of", ["ref('regions')", "source('landing', 'items')"])
+def test_a_failed_test_of_an_input_is_waited_for_whatever_is_built_meanwhile(published: Shop, of: str) -> None:
+    published.write("tests/inputs_are_good.sql", f"select 1 from {{{{ {of} }}}} as input where input::text like '%77%'")
+    published.dbt("build")
+    assert is_published(published) and state(published) == (1, None)
+    published.edit("seeds/regions.csv", "US,us", "US,us\n77,eu")
+    published.land(items=[item("a", 3, 77)])
+    assert not published.results("build")["inputs_are_good"][0]
+    published.dbt("build", "--select", "stg_orders+", "stg_items+", "--exclude", "inputs_are_good")
+    assert state(published)[0] == 1 and "waits for inputs_are_good to go well" in state(published)[1]
+    published.write("tests/inputs_are_good.sql", f"select 1 from {{{{ {of} }}}} where false")
+    published.dbt("build")
+    assert is_published(published) and state(published) == (2, None)
+
+
+def test_a_failed_unit_test_is_named(published: Shop) -> None:
+    published.edit("models/_models.yml", "line_number: 1, amount: 10.00", "line_number: 1, amount: 11.00")
+    published.land(items=[item("a", 3, 1)])
+    published.results("build")
+    assert "waits for an_order_is_worth_what_its_lines_that_remain_add_up_to" in state(published)[1]
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ("alter table main_sales.orders enable row level security", "its row level security"),
+        ("create publication mine for table main_sales.orders", "its place in the publication mine"),
+        ("create statistics main_sales.mine on region, amount from main_sales.orders", "its statistics mine"),
+        ("create rule mine as on update to main_sales.orders do instead nothing", "its rule mine"),
+        ("alter table main_sales.orders owner to landlord", "its owner landlord"),
+    ],
+)
+def test_what_would_be_dropped_with_a_table_without_a_word_is_named(published: Shop, made: str, words: str) -> None:
+    published.execute("do $$ begin create role landlord; exception when duplicate_object then null; end $$")
+    published.execute(made)
+    before = seen(published)
+    published.edit("models/orders.sql", "'columns': ['order_date', 'region']", "'columns': ['region']")
+    published.land(items=[item("a", 3, 1)])
+    published.dbt("build")
+    assert f"main_sales.orders with {words}" in state(published)[1] and seen(published) == before
+
+
+def test_a_reader_is_never_cancelled_for_a_change_of_shape(published: Shop) -> None:
+    """A reader and the publisher wait for each other: it is the publisher that lets go."""
+    text = (published.folder / "models/daily_sales.sql").read_text()
+    published.write("models/daily_sales.sql", text.replace("sum(amount) as amount", "sum(amount) as amount, 1 as one"))
+    published.edit("models/orders.sql", "'columns': ['order_date', 'region']", "'columns': ['region']")
+    waits = "select 1 from pg_locks where relation = 'main_sales.daily_sales'::regclass and not granted"
+    with published.connect() as reader, ThreadPoolExecutor() as thread:
+        reader.execute("select count(*) from main_sales.daily_sales")
+        build = thread.submit(published.dbt, "build")
+        while not published.query(waits):
+            assert not build.done()
+        # Longer than PostgreSQL waits before it looks for a deadlock.
+        time.sleep(1.5)
+        reader.execute("select count(*) from main_sales.orders")
+        reader.commit()
+        build.result()
+    assert is_published(published) and state(published) == (1, None)
+
+
+def test_a_view_is_not_replaced_while_a_publisher_is_at_work(published: Shop) -> None:
+    published.land(items=[item("a", 3, 1)])
+    published.dbt("build", "--vars", "{converge_publish_at_run_end: false}")
+    waits = "select 1 from pg_locks where relation = 'main_sales.orders'::regclass and not granted"
+    with published.connect() as other, ThreadPoolExecutor() as thread:
+        other.execute("lock table main_sales.orders in share mode")
+        publisher = thread.submit(publish, published)
+        while not published.query(waits):
+            assert not publisher.done()
+        try:
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                published.execute("set lock_timeout = '300ms'; alter view main_shop.large_orders rename to replaced")
+        finally:
+            other.rollback()
+        publisher.result()
+    assert is_published(published) and state(published) == (2, None)
+
+
+@pytest.mark.parametrize("is_of_another_shape", [False, True])
+def test_a_publisher_may_be_killed_after_any_statement(published: Shop, is_of_another_shape: bool) -> None:
+    published.land(items=[item("a", 3, 1)])
+    if is_of_another_shape:
+        published.edit("models/orders.sql", "'columns': ['order_date', 'region']", "'columns': ['region']")
+    published.dbt("build", "--vars", "{converge_publish_at_run_end: false}")
+    before = seen(published), state(published)
+    adds = PostgresConnectionManager.add_query
+
+    def work(last: int) -> None:
+        numbers = itertools.count(1)
+
+        def add_query(self: PostgresConnectionManager, *arguments: object, **named: object) -> object:
+            added = adds(self, *arguments, **named)
+            if next(numbers) == last:
+                os._exit(9)
+            return added
+
+        PostgresConnectionManager.add_query = add_query
+        publish(published)
+
+    for last in range(1, 100):
+        worker = multiprocessing.get_context("fork").Process(target=work, args=(last,))
+        worker.start()
+        worker.join()
+        assert worker.exitcode == 9
+        if (seen(published), state(published)) != before:
+            break
+    assert last > 10 and is_published(published) and state(published) == (2, None)
+    publish(published)
+    assert is_published(published)

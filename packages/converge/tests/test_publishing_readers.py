@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from corner_shop import Refused, Shop, item, order
 from readers import SEEN
-from test_publishing import META, NO_MONTH_IS_LARGE, PUBLISHED, TOO_MUCH, configure, publish
+from test_publishing import META, NO_MONTH_IS_LARGE, PUBLISHED, TOO_MUCH, configure, keep_undo, operate, publish
 
 pytest_plugins = ["corner_shop_fixtures"]
 
@@ -51,6 +51,7 @@ LANDED = """
 def shop(shop: Shop) -> Iterator[Shop]:
     """The shop with its marts and a view of them published, and a test that a large month fails."""
     configure(shop, **dict.fromkeys(MODELS, META))
+    keep_undo(shop, days=7)
     view = "{{ config(materialized='view') }} select * from {{ ref('orders') }}"
     shop.write("models/every_order.sql", view)
     shop.write("tests/no_month_is_large.sql", NO_MONTH_IS_LARGE)
@@ -125,6 +126,15 @@ def steps(shop: Shop, dice: random.Random) -> Iterator[Callable[[], object]]:
         shop.results("build", *IN_A_TASK_OF_ITS_OWN)
         publish(shop)
 
+    def taken_back() -> None:
+        kept = shop.query("select publication from main_converge.publications")
+        operate(shop, "unpublish", to=dice.choice(kept)[0])
+        shop.results("build")
+        if dice.random() < 0.5:
+            work = lambda: operate(shop, "republish")  # noqa: E731
+            killed(work, lambda: shop.value(publishing), dice.uniform(0, 0.08))
+        operate(shop, "republish")
+
     def two_builds() -> None:
         other = multiprocessing.get_context("fork").Process(target=lambda: shop.results("build"))
         other.start()
@@ -141,6 +151,7 @@ def steps(shop: Shop, dice: random.Random) -> Iterator[Callable[[], object]]:
         "killed build": lambda: killed(lambda: shop.results("build"), lambda: True, dice.uniform(0.1, 2.5)),
         "killed publisher": publisher_killed,
         "publisher tried again": publisher_tried_again,
+        "taken back": taken_back,
         "two builds at once": two_builds,
     }
     while True:
@@ -177,7 +188,7 @@ def test_no_reader_sees_builds_mixed_or_what_was_not_tested(shop: Shop, tmp_path
             except Refused as refused:
                 pytest.fail(f"SEED={seed}: {refused}")
             count += 1
-            if count >= 9 and len(shown.read_text().splitlines()) >= wanted:
+            if count >= 10 and len(shown.read_text().splitlines()) >= wanted:
                 break
         land(shop, dice, large=False)
         shop.dbt("build")

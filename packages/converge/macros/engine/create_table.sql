@@ -22,7 +22,7 @@
     {%- endcall -%}
     {%- set rows = load_result('converge_build').table.rows[0][0] -%}
     {%- do create_indexes(building) -%}
-    {%- call statement('converge_swap') -%}
+    {%- call statement('converge_state_written', fetch_result=true) -%}
         analyze {{ building }};
         drop table if exists {{ changes }};
         create table {{ changes }} as select {{ plan.track | join(', ') }}, 0::bigint as _version from {{ building }} limit 0;

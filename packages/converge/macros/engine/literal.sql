@@ -1,3 +1,4 @@
 {% macro literal(value) -%}
-    {{ return(dbt.string_literal(dbt.escape_single_quotes(value | string))) }}
+    {#- Not by dbt's own macros: they look their dispatch up every time, which was a quarter of what publishing took. -#}
+    {{ return("'" ~ value | string | replace("'", "''") ~ "'") }}
 {%- endmacro %}

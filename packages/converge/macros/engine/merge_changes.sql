@@ -75,7 +75,7 @@
 
     {%- set counted = load_result('converge_new').table.rows[0] -%}
     {%- set version = (state | selectattr('kind', 'equalto', 'self') | first).seen + (1 if counted.written + counted.gone else 0) -%}
-    {%- call statement('converge_write') -%}
+    {%- call statement('converge_state_written', fetch_result=true) -%}
         {% if counted.written + counted.gone -%}
         insert into {{ changes }} ({{ plan.track | join(', ') }}, _version)
         select {{ converge.each(plan.track, 'old.{}', ', ') }}, {{ version }}

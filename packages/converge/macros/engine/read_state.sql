@@ -44,6 +44,7 @@
             case when now_at.kind = 'landed' and seen.bound > now_at.bound then seen.bound else now_at.bound end as bound,
             seen.input_oid::bigint as seen_oid,
             seen.bound as seen,
+            target.oid::bigint as target_oid,
             target.relkind::text as target_kind
         from now_at
         left join target on true

@@ -1,7 +1,7 @@
 {% macro write_state(target, state, version) -%}
     {#-
         How far each input is read, by the table's oid: a table that was dropped and created again has no state.
-        The table's own row has its version, and the oid of its log.
+        The table's own row has its version, and the oid of its log. The last statement gives both (see `note_built`).
     -#}
     {%- set inputs = converge.state_table('inputs') -%}
     {%- set oid = "'" ~ target.include(database=false) ~ "'::regclass::oid" -%}
@@ -15,4 +15,5 @@
     {%- endif -%}
     {{ ',' if not loop.last }}
     {%- endfor %};
+    select {{ oid }} || '/{{ version }}' as state;
 {%- endmacro %}

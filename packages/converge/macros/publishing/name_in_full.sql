@@ -1,13 +1,14 @@
 {% macro name_in_full(is_on) -%}
     {#-
-        Between `true` and `false` PostgreSQL writes every name with its schema, so that a view's definition reads the same
-        whoever asks, and means the same wherever it is run. Keys are compared outside: their operators may be anywhere.
+        A statement. Between `true` and `false`, or the end of the transaction, PostgreSQL writes every name with its schema,
+        so that a view's definition reads the same whoever asks, and means the same wherever it is run. Keys are compared
+        outside: their operators may be anywhere.
     -#}
-    {%- call statement() -%}
-        {% if is_on -%}
-        select set_config('converge.search_path', current_setting('search_path'), true), set_config('search_path', '', true)
-        {%- else -%}
-        select set_config('search_path', current_setting('converge.search_path'), true)
-        {%- endif %}
-    {%- endcall -%}
+    {% if is_on -%}
+    select
+        set_config('converge.search_path', coalesce(nullif(current_setting('search_path'), ''), current_setting('converge.search_path', true)), true),
+        set_config('search_path', '', true);
+    {%- else -%}
+    select set_config('search_path', current_setting('converge.search_path'), true);
+    {%- endif %}
 {%- endmacro %}

@@ -1,11 +1,11 @@
-{% macro note_built(target) -%}
+{% macro note_built(state) -%}
     {#- Notes the state in which this run leaves a table, while the table's lock is held: its tests will be about that. -#}
     {%- set publications = converge.publications() -%}
     {%- if model.unique_id in publications.judged -%}
-        {%- set state = run_query(
-            "select relation || '/' || bound as state from " ~ converge.state_table('inputs')
-            ~ " where relation = to_regclass(" ~ converge.literal(target.include(database=false)) ~ ") and input = '(self)'"
-        ).rows[0].state -%}
-        {%- do publications.built.update({model.unique_id: state}) -%}
+        {%- set written = load_result('converge_state_written') -%}
+        {%- set own = state | selectattr('kind', 'equalto', 'self') | first -%}
+        {%- do publications.built.update({
+            model.unique_id: written.table.rows[0].state if written else (own.target_oid | int) ~ '/' ~ (own.seen | int),
+        }) -%}
     {%- endif -%}
 {%- endmacro %}

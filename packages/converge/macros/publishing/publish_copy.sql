@@ -1,6 +1,6 @@
 {% macro publish_copy(relation, name) -%}
     {#- A new table in the published schema with all that the built one has: rows, key, indexes, checks, comments. Returns its rows. -#}
-    {%- set columns = relation.columns.split('\n') | join(', ') -%}
+    {%- set columns = relation.columns | join(', ') -%}
     {%- call statement('converge_copied', fetch_result=true) -%}
         create table {{ name }} (like {{ relation.built }} including all);
         {% if relation.options -%}

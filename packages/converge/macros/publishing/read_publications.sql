@@ -20,7 +20,7 @@
                 'parents': node.depends_on.nodes | default([], true),
                 'relation': relation,
                 'place': converge.input_name(relation),
-                'key': converge.as_list(node.config.unique_key),
+                'log': converge.changes_relation(relation) if materialized == 'converging',
                 'grants': node.config.grants,
                 'checksum': node.checksum.checksum | string,
             } -%}
@@ -78,7 +78,17 @@
             {%- do converge.bases(id, nodes, bases) if nodes[id].materialized == 'view' -%}
             {%- set required = [id] -%}
             {%- for part in own -%}{%- do required.extend(tests.get(part, [])) -%}{%- endfor -%}
-            {%- do judged.update({id: {'is_view': nodes[id].materialized == 'view', 'own': own.keys() | list, 'bases': bases.keys() | list, 'required': required | unique | list}}) -%}
+            {%- set of_inputs = [] -%}
+            {%- for input in converge.read_by(id, nodes) if input not in nodes or nodes[input].materialized not in ('converging', 'view') -%}
+                {%- do of_inputs.extend(tests.get(input, [])) -%}
+            {%- endfor -%}
+            {%- do judged.update({id: {
+                'is_view': nodes[id].materialized == 'view',
+                'own': own.keys() | list,
+                'bases': bases.keys() | list,
+                'required': required | unique | list,
+                'of_inputs': of_inputs | unique | reject('in', required) | list,
+            }}) -%}
             {%- do checksums.append(nodes[id].checksum) -%}
         {%- endfor -%}
     {%- endfor -%}

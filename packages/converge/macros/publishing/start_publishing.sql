@@ -2,8 +2,8 @@
     {#- Makes the tables that publishing needs, if the project publishes, and notes what every relation holds as the run begins. -#}
     {%- set publications = converge.publications() -%}
     {%- if publications.groups -%}
-        {%- set tested, published = converge.state_table('tested'), converge.state_table('published') -%}
-        {%- if not run_query("select to_regclass('" ~ published ~ "')").rows[0][0] -%}
+        {%- set tested, published, kept = converge.state_table('tested'), converge.state_table('published'), converge.state_table('publications') -%}
+        {%- if not run_query("select to_regclass('" ~ kept ~ "')").rows[0][0] -%}
             {%- do converge.begin() -%}
             {%- do converge.take_lock('converge.start_run', 'the state of converge') -%}
             {%- call statement() -%}
@@ -25,12 +25,28 @@
                     held_back text,
                     held_back_at timestamptz
                 );
+                alter table {{ published }}
+                    add column if not exists publication bigint,
+                    add column if not exists taken_back_at timestamptz;
                 comment on table {{ published }} is 'A row per group: up to which position of the ledger readers see it, and what holds back the next one.';
+                create table if not exists {{ kept }} (
+                    publication bigint primary key,
+                    group_name text not null,
+                    bound bigint,
+                    run_id text,
+                    code_version text,
+                    published_at timestamptz not null,
+                    -- What the published relations were then, and must be still: see `published_shape`.
+                    shape text not null
+                );
+                comment on table {{ kept }} is 'A row per publication to which a group can be taken back, and the one that stands.';
             {%- endcall -%}
             {%- do adapter.commit() -%}
         {%- endif -%}
         {%- do converge.begin() -%}
-        {%- do publications.began.update(converge.relation_states(publications.judged.keys() | list)) -%}
+        {%- for id, row in converge.relation_states(publications.judged.keys() | list).items() -%}
+            {%- do publications.began.update({id: row.state}) -%}
+        {%- endfor -%}
         {%- do adapter.commit() -%}
     {%- endif -%}
 {%- endmacro %}

@@ -1,8 +1,8 @@
 {% macro what_stands(group) -%}
     {#-
         Whether a group is whole and tested, as a dict: reasons against it (none when it is), and of the state that stands
-        the bound, run_id and code_version. Whole is a group whose tables have all read their inputs, and the sources among
-        these up to one position.
+        the bound, run_id and code_version. Whole is a group whose tables have all read their
+        inputs, and the sources among these up to one position.
     -#}
     {%- set publications = converge.publications() -%}
     {%- set nodes = publications.nodes -%}
@@ -18,23 +18,19 @@
             {%- do reads.append([nodes[id].place, nodes[id].relation, kind, converge.input_name(relation), relation]) -%}
         {%- endfor -%}
     {%- endfor -%}
-    {%- set tested = {} -%}
-    {%- for row in run_query('select * from ' ~ converge.state_table('tested') ~ ' order by tested_at').rows -%}{%- do tested.update({row.relation: row}) -%}{%- endfor -%}
-
     {%- set reasons, waits, last = [], {}, namespace(row={}) -%}
     {%- for id in ids -%}
-        {%- set place = nodes[id].place -%}
-        {%- set row = tested.get(place) -%}
-        {%- if not states[id] -%}
+        {%- set place, row, state = nodes[id].place, states[id], converge.state_of(id, states) -%}
+        {%- if not state -%}
             {%- do reasons.append(place ~ ' is not built') -%}
-        {%- elif not row or row.state != states[id] -%}
+        {%- elif row.tested != state -%}
             {%- do reasons.append(place ~ ' has changed and was not tested since') -%}
         {%- elif row.waits_for -%}
             {%- set names = [] -%}
-            {%- for one in row.waits_for.split('\n') -%}{%- do names.append(one.split('.')[2]) -%}{%- endfor -%}
+            {%- for one in row.waits_for.split('\n') -%}{%- do names.append(one.split('.')[3 if one.startswith('unit_test.') else 2]) -%}{%- endfor -%}
             {%- do waits.setdefault(converge.some_of(names), []).append(place) -%}
         {%- endif -%}
-        {%- if row and (not last.row or row.tested_at >= last.row.tested_at) -%}{%- set last.row = row -%}{%- endif -%}
+        {%- if row.tested and (not last.row or row.tested_at >= last.row.tested_at) -%}{%- set last.row = row -%}{%- endif -%}
     {%- endfor -%}
     {%- for names, places in waits.items() -%}
         {%- do reasons.append(converge.some_of(places) ~ (' wait' if places | length > 1 else ' waits') ~ ' for ' ~ names ~ ' to go well') -%}
@@ -77,7 +73,7 @@
     {%- endif -%}
     {{ return({
         'reasons': reasons,
-        'bound': positions.keys() | list | first if positions,
+        'bound': positions.keys() | list | first if positions else none,
         'run_id': last.row.run_id,
         'code_version': last.row.code_version,
     }) }}
