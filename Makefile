@@ -19,8 +19,8 @@ endif
 # What is given (`make audit SELECT=x`) stands in the environment of the recipes, where the shell takes it as it is:
 # `$(SELECT)` in a recipe would be read as part of the shell's script. As it is, to make too: it would put in the place of
 # `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.
-$(foreach name,ARGS AS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR FROM HISTORIES \
-	HISTORY_SEED KILLS KILL_SEED META READ SELECT SIZE SOURCE STOREHOUSE_HOME TABLE UNTIL VARS,\
+$(foreach name,ARGS AS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR FROM GROUP HISTORIES \
+	HISTORY_SEED KILLS KILL_SEED META READ SELECT SIZE SOURCE STOREHOUSE_HOME TABLE TO UNTIL VARS,\
 	$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 # An option that was given:
 option = $(if $(value $(1)),--$(2)="$$$(1)")
@@ -56,10 +56,20 @@ reconcile: $(PACKAGES)
 snapshot: $(PACKAGES)
 	@$(if $(value SOURCE),,$(error Which? make snapshot SOURCE=billing))$(call given,ARGS) $(BIN)/python -m extract_load "$$SOURCE" --snapshot $(call option,TABLE,tables) "$${words[@]}"
 
-## published  which build readers see, group by group, and what holds back the next
+## published  which build readers see, group by group, what holds back the next, and which they can be taken to
 .PHONY: published
 published: $(INSTALLED)
 	@$(BIN)/python -m storehouse published
+
+## unpublish  take what readers see of GROUP= back to an earlier build: TO=a number that `make published` lists (the one before)
+.PHONY: unpublish
+unpublish: $(PACKAGES)
+	@$(if $(value GROUP),,$(error Which? make unpublish GROUP=shop))$(BIN)/python -m storehouse unpublish $(call option,TO,to) -- "$$GROUP"
+
+## republish  take GROUP= forward again, and on to what has been built since
+.PHONY: republish
+republish: $(PACKAGES)
+	@$(if $(value GROUP),,$(error Which? make republish GROUP=shop))$(BIN)/python -m storehouse republish -- "$$GROUP"
 
 ## publish    ratings to Redis (REDIS_URL), daily sales as Parquet (SALES_EXPORT_URL): what changed
 .PHONY: publish

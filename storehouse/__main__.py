@@ -50,7 +50,14 @@ def main() -> int:
     docs.add_argument("folder", nargs="?", type=Path, help="where to (target/)")
     commands.add_parser("psql", help="open the warehouse, or run the SQL on standard input", add_help=False)
     commands.add_parser("summary", help="print the summary of the last run")
-    commands.add_parser("published", help="say which build readers see, and what holds back the next")
+    commands.add_parser("published", help="say which build readers see, what holds back the next, which can be gone to")
+    unpublish = commands.add_parser(
+        "unpublish", help="take readers of a group of marts back to an earlier build"
+    )
+    unpublish.add_argument("group", help="shop or feedback")
+    unpublish.add_argument("--to", type=int, help="a number that `published` lists (the one before)")
+    republish = commands.add_parser("republish", help="take them forward again, and on to what has been built since")
+    republish.add_argument("group", help="shop or feedback")
     arguments, rest = parser.parse_known_args()
     if rest and arguments.command not in ("psql", "dbt"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
@@ -158,6 +165,18 @@ def _published(_: argparse.Namespace, __: list[str]) -> int:
     return published.main()
 
 
+def _unpublish(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse.operate import published
+
+    return published.unpublish(arguments.group, arguments.to)
+
+
+def _republish(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse.operate import published
+
+    return published.republish(arguments.group)
+
+
 OFFLINE = {"parse", "deps", "clean", "ls", "list", "--help", "--version"}
 COMMANDS = {
     "start": _start,
@@ -172,6 +191,8 @@ COMMANDS = {
     "psql": _psql,
     "summary": _summary,
     "published": _published,
+    "unpublish": _unpublish,
+    "republish": _republish,
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What readers see: of each group of marts, which build stands published, and what holds back the next."""
+"""What readers see: which build of each group of marts, what holds back the next, and which can be gone to."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -86,8 +86,48 @@ def publish(names: Sequence[str]) -> list[Group]:
     return [group for group in groups() if group.name in names]
 
 
+def unpublish(group: str, to: int | None) -> int:
+    """Take what readers see of a group back to an earlier publication (the one before), and print what stands then.
+
+    Raises:
+        StorehouseError: there is no such group, or no such publication is kept: those that are.
+    """
+    transform.operate("converge.unpublish", group=group, to=to)
+    print("\n".join(lines(groups())))
+    print(f"Forward again, and on to what has been built since: make republish GROUP={group}")
+    return 0
+
+
+def republish(group: str) -> int:
+    """Take a group forward again, publish what has been built since, and print what stands then.
+
+    Raises:
+        StorehouseError: there is no such group.
+    """
+    transform.operate("converge.republish", group=group)
+    return main()
+
+
 def main() -> int:
-    """Print what stands; the exit code is 1 when a group is held back."""
+    """Print what stands, and which publications can be gone to; the exit code is 1 when a group is held back."""
     found = groups()
-    print("\n".join(lines(found)) or "Nothing is published yet: make run")
+    print("\n".join([*lines(found), *_kept()]) or "Nothing is published yet: make run")
     return 1 if any(group.held_back for group in found) else 0
+
+
+def _kept() -> list[str]:
+    """The publications that a group can be taken back to, or forward, newest first, a line each."""
+    with open_warehouse("transform") as warehouse, warehouse.speaking():
+        if one_value(warehouse, "select to_regclass('converge.publications') is null"):
+            return []
+        rows = warehouse.execute(
+            "select kept.group_name, kept.publication, kept.bound, kept.published_at, kept.run_id, kept.code_version, "
+            "kept.publication = published.publication "
+            "from converge.publications as kept join converge.published as published using (group_name) "
+            "order by kept.group_name, kept.publication desc"
+        ).fetchall()
+    return [
+        f"  {name:<14}{number:>6}  position {bound:,}, {at:%Y-%m-%d %H:%M} UTC, {run_id}, code {code}"
+        f"{'  <- readers see it' if stands else ''}"
+        for name, number, bound, at, run_id, code, stands in rows
+    ]

@@ -101,6 +101,38 @@ def test_marts_of_an_earlier_version_are_taken_over_where_they_stand(house: Hous
     assert [verdict.line for verdict in audit.audit("fct_orders dim_dates") if verdict.differences] == []
 
 
+def test_readers_are_taken_back_to_an_earlier_build_and_forward_again(
+    house: House, capsys: pytest.CaptureFixture
+) -> None:
+    def seen() -> list[tuple]:
+        totals = "select {} from {}".format
+        return house.query(
+            totals("'orders', count(*), sum(total_usd)", "core.fct_orders union all ")
+            + totals("'days', sum(orders), sum(sales_usd)", "sales.agg_daily_sales union all ")
+            + totals("'customers', count(*), sum(spend_usd)", "customers.customer_lifetime_value")
+        )
+
+    assert transform.build(DAILY) == []
+    before = seen()
+    land_a_day()
+    assert transform.build(DAILY) == []
+    assert seen() != before
+    assert published.unpublish("shop", None) == 0
+    assert seen() == before
+    assert "make republish GROUP=shop" in capsys.readouterr().out
+    land_a_day()
+    assert transform.build(DAILY) == []
+    assert seen() == before and "was taken back to publication" in published.held_back(["shop"])[0]
+    assert published.held_back(["feedback"]) == []
+    assert published.republish("shop") == 0
+    assert "<- readers see it" in capsys.readouterr().out
+    assert [verdict.line for verdict in audit.audit("fct_orders agg_daily_sales") if verdict.differences] == []
+    with pytest.raises(StorehouseError, match=r"No group is called sales\. There are: "):
+        published.unpublish("sales", None)
+    with pytest.raises(StorehouseError, match=r"Publication 0 of shop is not kept\. Kept are: "):
+        published.unpublish("shop", 0)
+
+
 def test_what_is_held_back_is_told_in_words_and_is_no_difference_for_the_audit(
     house: House, capsys: pytest.CaptureFixture
 ) -> None:

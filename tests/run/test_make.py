@@ -57,6 +57,9 @@ def test_nothing_given_is_no_option(run) -> None:
     assert run("audit") == ["-m", "storehouse", "audit"]
     assert run("snapshot", "SOURCE=bank") == ["-m", "extract_load", "bank", "--snapshot"]
     assert "make snapshot SOURCE=billing" in run("snapshot")[0]
+    assert run("unpublish", "GROUP=shop") == ["-m", "storehouse", "unpublish", "--", "shop"]
+    assert run("unpublish", "GROUP=shop", "TO=17") == ["-m", "storehouse", "unpublish", "--to=17", "--", "shop"]
+    assert "make republish GROUP=shop" in run("republish")[0]
     assert run("discover", "SOURCE=BANK_URL") == ["-m", "extract_load", "discover", "--", "BANK_URL"]
 
 

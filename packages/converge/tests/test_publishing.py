@@ -675,7 +675,7 @@ def test_a_failed_unit_test_is_named(published: Shop) -> None:
     published.edit("models/_models.yml", "line_number: 1, amount: 10.00", "line_number: 1, amount: 11.00")
     published.land(items=[item("a", 3, 1)])
     published.results("build")
-    assert "waits for an_order_is_worth_what_its_lines_that_remain_add_up_to" in state(published)[1]
+    assert "for an_order_is_worth_what_its_lines_that_remain_add_up_to to go well" in state(published)[1]
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,8 @@ def forget(customers: list[str]) -> int:
                 "Raw is erased, but readers still see what was built before. Mend it, then run this again:\n  "
                 + "\n  ".join(waits)
             )
+        # Rows that publications replaced, which readers could be taken back to.
+        transform.operate("converge.forget_undo")
         # Old versions of a row, and samples of it in the planner's statistics, hold the values too.
         for owner, tables in ((raw, landed), (warehouse, places.built())):
             for table in {place.name: place.table for place in tables}.values():
