@@ -51,9 +51,7 @@ def main() -> int:
     commands.add_parser("psql", help="open the warehouse, or run the SQL on standard input", add_help=False)
     commands.add_parser("summary", help="print the summary of the last run")
     commands.add_parser("published", help="say which build readers see, what holds back the next, which can be gone to")
-    unpublish = commands.add_parser(
-        "unpublish", help="take readers of a group of marts back to an earlier build"
-    )
+    unpublish = commands.add_parser("unpublish", help="take readers of a group of marts back to an earlier build")
     unpublish.add_argument("group", help="shop or feedback")
     unpublish.add_argument("--to", type=int, help="a number that `published` lists (the one before)")
     republish = commands.add_parser("republish", help="take them forward again, and on to what has been built since")
