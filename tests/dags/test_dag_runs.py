@@ -179,7 +179,7 @@ def test_readers_see_what_a_run_built_and_tested_of_all_marts_of_its_group(
     ]
     log = airflow.log("shop_elt", first_runs["shop_elt"], "publish_marts")
     assert "published: shop: position " in log
-    assert "published: feedback: position " in airflow.log("shop_elt", first_runs["shop_elt"], "report")
+    assert "published: shop: position " in airflow.log("shop_elt", first_runs["shop_elt"], "report")
     ((orders, days, customers),) = airflow.query(
         "storehouse",
         "select (select count(*) from core.fct_orders where customer_id is not null"
