@@ -167,6 +167,28 @@ def test_who_wants_to_know_is_told_of_a_run_that_is_late_and_goes_on(airflow: Ai
     assert shop_run in told["message"] and "runbook.md#a-run-is-late" in told["message"], told
 
 
+def test_readers_see_what_a_run_built_and_tested_of_all_marts_of_its_group(
+    airflow: Airflow, first_runs: dict[str, str]
+) -> None:
+    stands = airflow.query(
+        "storehouse", "select group_name, run_id, held_back from operations.published_marts order by 1"
+    )
+    assert stands == [
+        ("feedback", f"feedback_elt {first_runs['feedback_elt']} 0", None),
+        ("shop", f"shop_elt {first_runs['shop_elt']} 0", None),
+    ]
+    log = airflow.log("shop_elt", first_runs["shop_elt"], "publish_marts")
+    assert "published: shop: position " in log
+    assert "published: shop: position " in airflow.log("shop_elt", first_runs["shop_elt"], "report")
+    ((orders, days, customers),) = airflow.query(
+        "storehouse",
+        "select (select count(*) from core.fct_orders where customer_id is not null"
+        " and not is_cancelled and not is_credit_note), "
+        "(select sum(orders) from sales.agg_daily_sales), (select sum(orders) from customers.customer_lifetime_value)",
+    )
+    assert orders == customers > 0 and days > 0
+
+
 def test_a_run_by_hand_lands_and_builds_what_it_is_asked_for(airflow: Airflow, shop_run: str) -> None:
     def tables() -> list[list[tuple]]:
         names = ("build.fct_orders", "build.fct_payments", "core.fct_orders")
@@ -200,28 +222,6 @@ def test_a_run_by_hand_lands_and_builds_what_it_is_asked_for(airflow: Airflow, s
         "storehouse", "select held_back from operations.published_marts where group_name = 'shop'"
     )
     assert "build.agg_daily_sales has not read all of build.fct_orders" in why
-
-
-def test_readers_see_what_a_run_built_and_tested_of_all_marts_of_its_group(
-    airflow: Airflow, first_runs: dict[str, str]
-) -> None:
-    stands = airflow.query(
-        "storehouse", "select group_name, run_id, held_back from operations.published_marts order by 1"
-    )
-    assert stands == [
-        ("feedback", f"feedback_elt {first_runs['feedback_elt']} 0", None),
-        ("shop", f"shop_elt {first_runs['shop_elt']} 0", None),
-    ]
-    log = airflow.log("shop_elt", first_runs["shop_elt"], "publish_marts")
-    assert "published: shop: position " in log
-    assert "published: feedback: position " in airflow.log("shop_elt", first_runs["shop_elt"], "report")
-    ((orders, days, customers),) = airflow.query(
-        "storehouse",
-        "select (select count(*) from core.fct_orders where customer_id is not null"
-        " and not is_cancelled and not is_credit_note), "
-        "(select sum(orders) from sales.agg_daily_sales), (select sum(orders) from customers.customer_lifetime_value)",
-    )
-    assert orders == customers > 0 and days > 0
 
 
 @pytest.fixture(scope="module")

@@ -197,4 +197,5 @@ def test_of_ids_that_no_index_can_hold_each_is_a_record_of_its_own(house, landed
 
 
 def test_the_audit_finds_nothing(house, landed_again: None) -> None:
-    assert [verdict.line for verdict in audit.audit() if verdict.differences or verdict.note] == []
+    found = [verdict for verdict in audit.audit() if not verdict.waits]  # the last build had no tests: it is held back
+    assert [verdict.line for verdict in found if verdict.differences or verdict.note] == []
