@@ -567,7 +567,9 @@ def test_publishing_before_anything_was_built_says_so(shop: Shop) -> None:
 
 
 def test_what_somebody_wrote_on_the_published_side_is_mended_by_a_comparison(published: Shop) -> None:
-    published.execute("delete from main_sales.orders where order_id = 'c'; update main_sales.daily_sales set orders = 9")
+    published.execute(
+        "delete from main_sales.orders where order_id = 'c'; update main_sales.daily_sales set orders = 9"
+    )
     published.land(items=[item("a", 3, 1)])
     published.dbt("build")
     assert not is_published(published)
