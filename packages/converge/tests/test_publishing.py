@@ -638,10 +638,13 @@ def test_a_run_that_tested_nothing_of_a_group_is_not_the_one_that_is_told(
 
 def test_what_somebody_wrote_on_the_published_side_is_mended_by_a_comparison(published: Shop) -> None:
     published.execute(
-        "delete from main_sales.orders where order_id = 'a'; update main_sales.daily_sales set orders = 9"
+        "delete from main_sales.orders where order_id = 'c'; update main_sales.daily_sales set orders = 9"
     )
+    published.land(items=[item("a", 3, 1)])
     published.dbt("build")
     assert not is_published(published)
+    published.land(items=[item("a", 4, 1)])
+    published.dbt("build", "--vars", "{converge_publish_at_run_end: false}")
     operate(published, "publish", compare=True)
     assert is_published(published)
 

@@ -218,6 +218,19 @@ def test_the_rows_that_were_replaced_can_be_forgotten(shop: Shop, is_taken_back:
     assert seen(shop) == before
 
 
+def test_a_state_that_knew_nothing_of_undo_is_brought_up(shop: Shop) -> None:
+    shop.execute("""
+        drop table main_converge.publications;
+        alter table main_converge.published drop column publication, drop column taken_back_at
+    """)
+    shop.dbt("build")
+    assert stands(shop) == (1, 1, None)
+    before = seen(shop)
+    day(shop, 2)
+    operate(shop, "unpublish")
+    assert seen(shop) == before
+
+
 def test_a_word_that_is_wrong_is_refused(shop: Shop) -> None:
     with pytest.raises(Refused, match=r"No group is called sales\. There are: all"):
         operate(shop, "unpublish", group="sales")
