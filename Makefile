@@ -66,7 +66,7 @@ published: $(INSTALLED)
 unpublish: $(PACKAGES)
 	@$(if $(value GROUP),,$(error Which? make unpublish GROUP=shop))$(BIN)/python -m storehouse unpublish $(call option,TO,to) -- "$$GROUP"
 
-## republish  take GROUP= forward again, and on to what has been built since
+## republish  end that: on to what is built of GROUP=, if it is tested
 .PHONY: republish
 republish: $(PACKAGES)
 	@$(if $(value GROUP),,$(error Which? make republish GROUP=shop))$(BIN)/python -m storehouse republish -- "$$GROUP"

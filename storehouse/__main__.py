@@ -54,7 +54,7 @@ def main() -> int:
     unpublish = commands.add_parser("unpublish", help="take readers of a group of marts back to an earlier build")
     unpublish.add_argument("group", help="shop or feedback")
     unpublish.add_argument("--to", type=int, help="a number that `published` lists (the one before)")
-    republish = commands.add_parser("republish", help="take them forward again, and on to what has been built since")
+    republish = commands.add_parser("republish", help="end that: on to what is built")
     republish.add_argument("group", help="shop or feedback")
     arguments, rest = parser.parse_known_args()
     if rest and arguments.command not in ("psql", "dbt"):

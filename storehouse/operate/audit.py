@@ -154,10 +154,17 @@ def _compare_published(warehouse: psycopg.Connection, models: list[Model]) -> li
         if model.published_schema and model.group in groups:
             shown = model._replace(schema=model.published_schema)
             verdict = _compare(warehouse, shown, model.schema, "what is built")
-            if verdict.differences and model.group in waits:
-                verdict = verdict._replace(note=waits[model.group], waits=True)
+            if verdict.differences and _behind_build(warehouse, shown):
+                note = waits.get(str(model.group), "not published yet: dbt run-operation converge.publish")
+                verdict = verdict._replace(note=note, waits=True)
             verdicts.append(verdict)
     return verdicts
+
+
+def _behind_build(warehouse: psycopg.Connection, shown: Model) -> bool:
+    """Whether the publisher would find changes of what is built: if not, a difference is no change that waits."""
+    query = "select coalesce(bool_or(is_behind), false) from converge.lag where relation = %s"
+    return one_value(warehouse, query, [f"{shown.schema}.{shown.table}"])
 
 
 def _compare(
@@ -300,7 +307,10 @@ def main(select: str | None, *, from_source: bool = False) -> int:
     print(f"\n{len(verdicts)} tables, {sum(v.rows for v in verdicts):,} rows, {len(wrong)} tables with differences.")
     if wrong:
         print("A table that differs was written by hand, or its model broke a rule of converge. Put it right with:")
-        print(f"  dbt build --full-refresh --select {' '.join(dict.fromkeys(v.model.name for v in wrong))}")
+        if built := [f"{v.model.name}+" for v in wrong if v.model.schema != v.model.published_schema]:
+            print(f"  dbt build --full-refresh --select {' '.join(built)}")
+        if len(built) < len(wrong):
+            print("  dbt run-operation converge.publish --args '{compare: true}'")
     if missed:
         print(
             f"Raw differs from its source in {missed} tables: loads have missed changes. Land them with: make reconcile"

@@ -94,18 +94,22 @@ def unpublish(group: str, to: int | None) -> int:
     """
     transform.operate("converge.unpublish", group=group, to=to)
     print("\n".join(lines(groups())))
-    print(f"Forward again, and on to what has been built since: make republish GROUP={group}")
+    print(f"Readers in Redis and of Parquet files: make publish. On to what is built: make republish GROUP={group}")
     return 0
 
 
 def republish(group: str) -> int:
-    """Take a group forward again, publish what has been built since, and print what stands then.
+    """End what `unpublish` began: publish what is built, and print what stands then; 1 when it is held back.
 
     Raises:
         StorehouseError: there is no such group.
     """
     transform.operate("converge.republish", group=group)
-    return main()
+    print("\n".join([*lines(groups()), *_kept()]))
+    if held_back([group]):
+        return 1
+    print("Readers in Redis and of Parquet files: make publish")
+    return 0
 
 
 def main() -> int:
@@ -121,8 +125,8 @@ def _kept() -> list[str]:
         if one_value(warehouse, "select to_regclass('converge.publications') is null"):
             return []
         rows = warehouse.execute(
-            "select kept.group_name, kept.publication, kept.bound, kept.published_at, kept.run_id, kept.code_version, "
-            "kept.publication = published.publication "
+            "select kept.group_name, kept.publication, coalesce(kept.bound, 0), kept.published_at, kept.run_id, "
+            "kept.code_version, kept.publication = published.publication "
             "from converge.publications as kept join converge.published as published using (group_name) "
             "order by kept.group_name, kept.publication desc"
         ).fetchall()

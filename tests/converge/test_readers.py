@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from houses import House, build_house
-from readers import AGREE, SEEN
+from mart_readers import AGREE, SEEN
 
 import demo
 import extract_load
@@ -62,7 +62,7 @@ def land() -> None:
 @contextmanager
 def reading(house: House, side: str, lines: Path) -> Iterator[None]:
     """Readers at work, who write what they see."""
-    command = [sys.executable, str(Path(__file__).parent / "readers.py"), house.warehouse, side]
+    command = [sys.executable, str(Path(__file__).parent / "mart_readers.py"), house.warehouse, side]
     with lines.open("w") as file:
         readers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file)
         try:

@@ -648,7 +648,10 @@ def test_rows_that_live_again_because_deleted_at_is_gone_are_told_once(shop, run
     load("products")
     shop.execute_in_shop("alter table products drop column deleted_at")
     said = run("shop", "--tables", "products").stdout
-    assert "the column deleted_at is gone at the source; load 3 on, 1 row that it marked as deleted lives again" in said
+    assert (
+        "the column deleted_at is gone at the source; from load 3 on, 1 row that it marked as deleted lives again"
+        in said
+    )
     assert "lives again" not in run("shop", "--tables", "products").stdout
 
 

@@ -25,6 +25,8 @@
         {%- endif %}
         insert into {{ kept }} (publication, group_name, bound, run_id, code_version, published_at, shape)
         values ({{ history.next }}, {{ name }}, {{ told }}, clock_timestamp(), '{{ shape }}');
+        {%- else %}
+        update {{ kept }} set (bound, run_id, code_version) = ({{ told }}) where publication = {{ history.latest }};
         {%- endif %}
         delete from {{ published }} where group_name not in (
             {%- for name in converge.publications().groups -%}{{ converge.literal(name) }}{{ ', ' if not loop.last }}{%- endfor -%}

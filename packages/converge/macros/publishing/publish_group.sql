@@ -16,14 +16,10 @@
     {%- set standing = converge.what_stands(group) -%}
     {%- set relations = converge.describe_published(group) -%}
     {%- set history = converge.read_history(group, relations) -%}
-    {%- if goes_forward and history.taken_back_at -%}
-        {%- do converge.move_publication(group, history, history.latest, relations) -%}
-        {%- set relations = converge.describe_published(group) -%}
-    {%- elif history.taken_back_at -%}
-        {%- do standing.reasons.append(converge.taken_back_words(history.publication)) -%}
-    {%- endif -%}
-    {%- if standing.reasons -%}
-        {{ return(converge.hold_back(group, standing.reasons | join('; '))) }}
+    {#- Readers are not shown again what they were taken back from, unless what is built now takes its place at once. -#}
+    {%- set stays_back = [converge.taken_back_words(history.publication)] if history.taken_back_at else [] -%}
+    {%- if standing.reasons or (stays_back and not goes_forward) -%}
+        {{ return(converge.hold_back(group, (standing.reasons + stays_back) | join('; '))) }}
     {%- endif -%}
 
     {%- set said, changed, new_tables, views, definitions = [], [], [], [], {} -%}
@@ -31,6 +27,10 @@
         {{ converge.name_in_full(false) }}
         savepoint converge
     {%- endcall -%}
+    {%- if stays_back -%}
+        {%- do converge.move_publication(group, history, history.latest, relations) -%}
+        {%- set relations = converge.describe_published(group) -%}
+    {%- endif -%}
     {%- for id in group.published if id not in group.views -%}
         {%- set relation = relations[id] -%}
         {%- do converge.stop_if([(relation.shown_kind not in (none, 'r'), relation.shown ~ " is no table, so " ~ nodes[id].name ~ " cannot be published there. Drop it, or publish into another schema.")]) -%}
@@ -59,7 +59,7 @@
         {%- set in_the_way = converge.switch_shapes(new_tables, views, relations, definitions) -%}
         {%- if in_the_way -%}
             {%- call statement() -%}rollback to savepoint converge{%- endcall -%}
-            {{ return(converge.hold_back(group, 'its shape changed and in the way is ' ~ in_the_way ~ ': drop or change that')) }}
+            {{ return(converge.hold_back(group, (['its shape changed and in the way is ' ~ in_the_way ~ ': drop or change that'] + stays_back) | join('; '))) }}
         {%- endif -%}
         {%- do converge.check_views(views, relations) -%}
     {%- endif -%}

@@ -1,5 +1,7 @@
 {% macro start_publishing() -%}
     {#- Makes the tables that publishing needs, if the project publishes, and notes what every relation holds as the run begins. -#}
+    {%- set asked = env_var('CONVERGE_PUBLISH', '') -%}
+    {%- do converge.stop_if([(asked not in ('', 'at run end', 'later', 'never'), "CONVERGE_PUBLISH is " ~ asked ~ ". It must be `at run end`, `later` or `never`, or not set.")]) -%}
     {%- set publications = converge.publications() -%}
     {%- if publications.groups -%}
         {%- set tested, published, kept = converge.state_table('tested'), converge.state_table('published'), converge.state_table('publications') -%}

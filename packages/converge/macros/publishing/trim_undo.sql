@@ -20,6 +20,8 @@
             log text;
             oldest bigint;
         begin
+            -- Nobody is to be taken back meanwhile to what is forgotten here.
+            lock table {{ published }} in share row exclusive mode;
             if exists (select 1 from {{ published }} where taken_back_at is not null) then
                 return;
             end if;

@@ -1,4 +1,4 @@
-"""Readers of the marts, a process of their own: `readers.py <conninfo> shown|built`.
+"""Readers of the marts, a process of their own: `mart_readers.py <conninfo> shown|built`.
 
 Each line on standard output is one transaction, as JSON: what it saw (`SEEN`), or the error it got. They read until
 standard input ends. `built` reads the same marts where they are built: what readers would see if nothing was published.
