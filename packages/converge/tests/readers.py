@@ -5,6 +5,7 @@ They read until standard input ends.
 """
 
 import json
+import os
 import random
 import sys
 import threading
@@ -50,8 +51,8 @@ def read(conninfo: str, schema: str, how: object, is_over: threading.Event) -> N
                 said = {"seen": [int(value) for value in how(connection, queries)]}
             except psycopg.Error as error:
                 said = {"error": type(error).__name__}
-            sys.stdout.write(json.dumps({"how": how.__name__} | said) + "\n")
-            sys.stdout.flush()
+            # In one piece: the other threads write too.
+            os.write(1, f"{json.dumps({'how': how.__name__} | said)}\n".encode())
 
 
 if __name__ == "__main__":
