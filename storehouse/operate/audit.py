@@ -24,6 +24,7 @@ from storehouse.operate import published
 # The target of this name in profiles.yml: its schemas have this prefix, and are dropped at the end.
 SCRATCH = "audit"
 EXAMPLES = 5
+BY_HAND = ".venv/bin/python -m storehouse dbt"
 ROUNDS = 5
 
 
@@ -308,9 +309,11 @@ def main(select: str | None, *, from_source: bool = False) -> int:
     if wrong:
         print("A table that differs was written by hand, or its model broke a rule of converge. Put it right with:")
         if built := [f"{v.model.name}+" for v in wrong if v.model.schema != v.model.published_schema]:
-            print(f"  dbt build --full-refresh --select {' '.join(built)}")
+            print(f"  {BY_HAND} build --full-refresh --select {' '.join(built)}")
         if len(built) < len(wrong):
-            print("  dbt run-operation converge.publish --args '{compare: true}'")
+            print(f"  {BY_HAND} run-operation converge.publish --args '{{compare: true}}'")
+    if any(verdict.differences and verdict.waits for verdict in verdicts):
+        print("Of a table that waits to be published, a row that was written by hand is not told from one that waits.")
     if missed:
         print(
             f"Raw differs from its source in {missed} tables: loads have missed changes. Land them with: make reconcile"

@@ -36,7 +36,8 @@ class Group(NamedTuple):
     def waits(self) -> str:
         """Why the next build is not published, and since when."""
         at = f"{self.held_back_at:%Y-%m-%d %H:%M} UTC" if self.held_back_at else ""
-        return f"not published: {self.name}, {at}: {self.held_back}. Its readers keep what they have."
+        why = str(self.held_back).replace("converge.republish", f"make republish GROUP={self.name}")
+        return f"not published: {self.name}, {at}: {why}. Its readers keep what they have."
 
 
 def lines(groups: Sequence[Group]) -> list[str]:
@@ -107,6 +108,7 @@ def republish(group: str) -> int:
     transform.operate("converge.republish", group=group)
     print("\n".join([*lines(groups()), *_kept()]))
     if held_back([group]):
+        print("Not republished: its readers stay where they were taken back to.")
         return 1
     print("Readers in Redis and of Parquet files: make publish")
     return 0

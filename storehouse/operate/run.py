@@ -48,6 +48,8 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
     print(f"{'Failed' if failures else 'Done'} in {time.monotonic() - began:.0f} s.")
     for failure in failures:
         print(f"  {failure}")
+    if failures:
+        print("What to do: docs/runbook.md")
     return 1 if failures else 0
 
 

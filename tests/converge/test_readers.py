@@ -12,16 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 from houses import House, build_house
-from mart_readers import AGREE, SEEN
 
 import demo
 import extract_load
+from packages.converge.tests.readers import reading
 from storehouse.core import transform
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import PROJECT
@@ -30,6 +30,37 @@ from storehouse.operate import audit, published
 
 READERS = int(os.environ.get("READERS", "300"))
 GROUPS = ["feedback", "shop"]
+SEEN = {
+    "shop_position": "select position from operations.published_marts where group_name = 'shop'",
+    "feedback_position": "select position from operations.published_marts where group_name = 'feedback'",
+    "orders": "select count(*) from {core}.fct_orders",
+    "sales": "select sum(total_usd) from {core}.fct_orders where not is_cancelled",
+    "days_orders": "select sum(orders) from {sales}.agg_daily_sales",
+    "days_sales": "select sum(sales_usd) from {sales}.agg_daily_sales",
+    # A customer with credit notes only never bought.
+    "buyers_sales": """
+        select sum(spend) from (
+            select sum(total_usd) as spend from {core}.fct_orders where customer_id is not null and not is_cancelled
+            group by customer_id having sum(case when is_credit_note then 0 else 1 end) > 0
+        ) as buyers
+    """,
+    "customers_sales": "select sum(spend_usd) from {customers}.customer_lifetime_value",
+    "cohorts_sales": "select sum(spend_usd) from {customers}.cohort_retention",
+    "reviews": "select count(*) from {core}.fct_reviews",
+    "days_reviews": "select sum(reviews) from {feedback}.agg_daily_reviews",
+    "reviews_of_products": "select count(*) from {core}.fct_reviews where product_id is not null",
+    "products_reviews": "select sum(reviews) from {feedback}.product_ratings",
+}
+# What must be the same in every transaction.
+AGREE = [
+    ("orders", "days_orders"),
+    ("sales", "days_sales"),
+    ("buyers_sales", "customers_sales"),
+    ("customers_sales", "cohorts_sales"),
+    ("reviews", "days_reviews"),
+    ("reviews_of_products", "products_reviews"),
+]
+MARTS = ("core", "sales", "customers", "feedback")
 WRONG_DAYS = """
 create function public.miscount() returns trigger language plpgsql as $$ begin new.orders := new.orders + 1; return new; end $$;
 create trigger miscount before insert on build.agg_daily_sales for each row execute function public.miscount();
@@ -57,19 +88,6 @@ def house(server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def land() -> None:
     for source in extract_load.SOURCES:
         extract_load.load(source)
-
-
-@contextmanager
-def reading(house: House, side: str, lines: Path) -> Iterator[None]:
-    """Readers at work, who write what they see."""
-    command = [sys.executable, str(Path(__file__).parent / "mart_readers.py"), house.warehouse, side]
-    with lines.open("w") as file:
-        readers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file)
-        try:
-            yield
-        finally:
-            readers.communicate()
-            assert readers.returncode == 0
 
 
 class History:
@@ -170,6 +188,11 @@ class History:
         process.wait()
 
 
+def queries(schemas: dict[str, str]) -> list[str]:
+    """What readers ask, where the marts stand in these schemas."""
+    return [f"select coalesce(({query.format(**schemas)}), 0)" for query in SEEN.values()]
+
+
 def mixed(line: dict) -> bool:
     """Marts of different builds, or of one that a test refused: they do not agree. Or there is no mart for a moment."""
     if "error" in line:
@@ -183,7 +206,8 @@ def test_no_reader_sees_builds_mixed_or_what_was_not_good(house: House, tmp_path
     history = History(house, random.Random(seed))
     shown, built = tmp_path / "shown.jsonl", tmp_path / "built.jsonl"
     count = 0
-    with reading(house, "shown", shown), reading(house, "built", built):
+    of_shown, of_built = queries({mart: mart for mart in MARTS}), queries(dict.fromkeys(MARTS, "build"))
+    with reading(house.warehouse, of_shown, shown, each=1), reading(house.warehouse, of_built, built, each=1):
         for step in history.steps():
             demo.advance(days=1)
             land()

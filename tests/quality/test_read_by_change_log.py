@@ -48,7 +48,7 @@ PRODUCTS = (
 
 @contextmanager
 def as_declared(project: Path, house: House, warehouse: str) -> Iterator[None]:
-    """Within it, loads and builds use this project and this database of the house's server as their warehouse."""
+    """Loads and builds in this block use the given project, and the given database as their warehouse."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transform, "PROJECT", project)
         patch.setattr(tables, "STAGING", project / "models" / "staging")

@@ -1,38 +1,45 @@
-"""Readers of the corner shop's marts, a process of their own: `readers.py <conninfo> <schema>`.
+"""Readers of marts, a process of their own: `readers.py`, whose standard input begins with a line of what they read.
 
-Each line on standard output is one transaction, as JSON: how it read, and what it saw (`SEEN`) or the error it got.
-They read until standard input ends.
+Each line on standard output is one transaction, as JSON: how it read, and what it saw (a text for each query) or the
+error it got. They read until standard input ends.
 """
 
 import json
 import os
 import random
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 
-SEEN = {
-    "bound": "select max(bound) from main_converge.published",
-    "orders": "select count(*) from {}.orders",
-    "amount": "select coalesce(sum(amount), 0) from {}.orders",
-    "daily_orders": "select coalesce(sum(orders), 0) from {}.daily_sales",
-    "daily_amount": "select coalesce(sum(amount), 0) from {}.daily_sales",
-    "monthly_amount": "select coalesce(sum(amount), 0) from {}.monthly_sales",
-    "amount_of_view": "select coalesce(sum(amount), 0) from {}.every_order",
-}
+
+@contextmanager
+def reading(conninfo: str, queries: list[str], lines: Path, each: int = 2) -> Iterator[None]:
+    """Readers at work: so many of `each` way of reading, who ask these queries together and write what they see."""
+    with lines.open("w") as file:
+        readers = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=file, text=True)
+        try:
+            readers.stdin.write(json.dumps([conninfo, queries, each]) + "\n")
+            readers.stdin.flush()
+            yield
+        finally:
+            readers.communicate()
+            assert readers.returncode == 0
 
 
 def read_slowly(connection: psycopg.Connection, queries: list[str]) -> list[object]:
     """One transaction in repeatable read, with time between its queries for a publisher to come."""
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read")
-        values = []
+        seen = {}
         for query in random.sample(queries, len(queries)):
-            values.append((query, connection.execute(query).fetchone()[0]))
+            seen[query] = connection.execute(query).fetchone()[0]
             time.sleep(random.uniform(0, 0.02))
-        seen = dict(values)
         return [seen[query] for query in queries]
 
 
@@ -42,27 +49,31 @@ def read_at_once(connection: psycopg.Connection, queries: list[str]) -> list[obj
     return list(connection.execute(f"select {', '.join(f'({query})' for query in queries)}").fetchone())
 
 
-def read(conninfo: str, schema: str, how: object, is_over: threading.Event) -> None:
+def read(conninfo: str, queries: list[str], how: object, is_over: threading.Event) -> None:
     """Read again and again."""
-    queries = [query.format(schema) for query in SEEN.values()]
     with psycopg.connect(conninfo, autocommit=True) as connection:
         while not is_over.is_set():
             try:
-                said = {"seen": [int(value) for value in how(connection, queries)]}
+                said = {"seen": [str(value) for value in how(connection, queries)]}
             except psycopg.Error as error:
-                said = {"error": type(error).__name__}
+                said = {"error": f"{type(error).__name__}: {error}"}
             # In one piece: the other threads write too.
             os.write(1, f"{json.dumps({'how': how.__name__} | said)}\n".encode())
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Read until standard input ends."""
+    conninfo, queries, each = json.loads(sys.stdin.readline())
     over = threading.Event()
-    threads = [
-        threading.Thread(target=read, args=(*sys.argv[1:3], how, over)) for how in (read_slowly, read_at_once) * 2
-    ]
+    ways = (read_slowly, read_at_once) * each
+    threads = [threading.Thread(target=read, args=(conninfo, queries, how, over)) for how in ways]
     for thread in threads:
         thread.start()
     sys.stdin.read()
     over.set()
     for thread in threads:
         thread.join()
+
+
+if __name__ == "__main__":
+    main()

@@ -180,7 +180,7 @@ def test_what_changed_outside_a_build_is_not_published(published: Shop) -> None:
         (["stg_orders", "stg_items", "orders"], "main_shop.daily_sales has not read all of main_shop.orders"),
         (
             ["stg_orders", "stg_items", "orders", "daily_sales", "monthly_sales"],
-            "main_shop.large_orders waits for large_orders to go well",
+            "main_shop.large_orders waits for the model's own build to go well",
         ),
     ],
 )
@@ -585,7 +585,7 @@ def test_what_was_skipped_because_of_another_group_holds_nothing_back(published:
     assert not results["regional"][0] and not results["onlooker"][0]
     assert is_published(published) and state(published) == (2, None)
     bound, held_back = state(published, "regional")
-    assert bound == 1 and held_back.startswith("main_shop.regional waits for regional to go well")
+    assert bound == 1 and held_back.startswith("main_shop.regional waits for the model's own build to go well")
 
 
 def test_what_only_a_hook_names_is_no_part_of_a_group(published: Shop) -> None:

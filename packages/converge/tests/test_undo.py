@@ -193,6 +193,22 @@ def test_publications_are_forgotten_after_their_days(shop: Shop) -> None:
         operate(shop, "unpublish")
 
 
+def test_what_a_comparison_only_mends_is_not_gone_back_to(shop: Shop) -> None:
+    before = seen(shop)
+    day(shop, 2)
+    shop.execute("update main_sales.orders set amount = 0")
+    operate(shop, "publish", compare=True)
+    assert seen(shop) == built(shop) and kept(shop) == [1, 2]
+    operate(shop, "unpublish")
+    assert seen(shop) == before
+    operate(shop, "republish")
+    assert seen(shop) == built(shop)
+    told = "select published_at from main_converge.published"
+    before = shop.query(told)
+    operate(shop, "republish")
+    assert shop.query(told) == before, "nothing was taken back"
+
+
 def test_nothing_is_kept_by_default(shop: Shop) -> None:
     keep_undo(shop, days=0)
     day(shop, 2)
@@ -219,6 +235,19 @@ def test_the_rows_that_were_replaced_can_be_forgotten(shop: Shop, is_taken_back:
     day(shop, 6)
     operate(shop, "unpublish")
     assert seen(shop) == before
+
+
+def test_the_change_log_of_a_table_in_a_schema_undo_is_no_undo_log(shop: Shop) -> None:
+    shop.execute("""
+        create table main_converge.undo__orders__x ();
+        insert into main_converge.inputs (relation, input, input_oid, bound)
+        values ('main_shop.regions'::regclass, '(self)', 'main_converge.undo__orders__x'::regclass, 1)
+    """)
+    day(shop, 2)
+    operate(shop, "forget_undo")
+    assert shop.query("select relname from pg_class where relname like 'undo%' and relkind = 'r'") == [
+        ("undo__orders__x",)
+    ]
 
 
 def test_a_state_that_knew_nothing_of_undo_is_brought_up(shop: Shop) -> None:

@@ -16,12 +16,7 @@
         declare
             log text;
         begin
-            for log in
-                select oid::regclass from pg_class
-                where relnamespace = to_regnamespace({{ converge.literal(kept.include(identifier=false)) }}) and relname like 'undo\_\_%' and relkind = 'r'
-            loop
-                execute 'drop table ' || log;
-            end loop;
+            {{ converge.drop_undo_logs() }}
         end
         $converge$;
         delete from {{ kept }} where publication not in (select publication from {{ published }} where publication is not null);

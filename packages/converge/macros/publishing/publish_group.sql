@@ -41,7 +41,7 @@
             {%- do new_tables.append(id) -%}
         {%- elif compares or not relation.is_current -%}
             {%- set counts = converge.publish_rows(id, relation, compares, history) -%}
-            {%- do changed.append(id) if counts[0] + counts[1] -%}
+            {%- do changed.append(id) if counts[0] + counts[1] and not relation.is_current -%}
             {%- do said.append(relation.name ~ ' +' ~ counts[0] ~ ' -' ~ counts[1]) -%}
         {%- endif -%}
     {%- endfor -%}

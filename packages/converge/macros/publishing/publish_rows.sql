@@ -3,11 +3,12 @@
         Makes a published table what the built one is: of the keys that changed since, or of all where the log does not tell
         (or `compares`), the rows that differ are deleted, then inserted. Returns how many were written and deleted.
         The table's undo log gets what `move_publication` needs to take this back: for each key, under the number of the
-        publication, the row as it was (`_is_row`), or the key alone if there was none.
+        publication, the row as it was (`_is_row`), or the key alone if there was none. What is only mended, because nothing was
+        built since, is not kept: nobody wants that back.
     -#}
     {%- set columns, key = relation.columns, relation.key -%}
     {%- set is_told = relation.is_told and not compares -%}
-    {%- set keeps = converge.undo_days() > 0 and history.is_whole -%}
+    {%- set keeps = converge.undo_days() > 0 and history.is_whole and not relation.is_current -%}
     {%- do converge.stop_if([(keeps and columns | select('in', ['_publication', '_is_row']) | list,
         "The undo log of " ~ relation.shown ~ " has columns _publication and _is_row of its own: give the model's other names, or set converge_undo_days to 0.")]) -%}
     {%- set changed = adapter.quote(converge.short_name(relation.place ~ '__changed')) -%}

@@ -6,7 +6,7 @@
     -#}
     {%- set publications = converge.publications() -%}
     {%- set published, kept = converge.state_table('published'), converge.state_table('publications') -%}
-    {%- set logs, names = [], ["''"] -%}
+    {%- set logs, names = [], [] -%}
     {%- for group in publications.groups.values() if converge.undo_days() -%}
         {%- for id in group.published if id not in group.views -%}
             {%- set log = converge.undo_log(publications.nodes[id].published) -%}
@@ -33,14 +33,7 @@
                     where next.group_name = old.group_name and next.publication > old.publication
                         and next.published_at < now() - {{ converge.undo_days() }} * interval '1 day'
                 );
-            for log in
-                select oid::regclass from pg_class
-                where
-                    relnamespace = to_regnamespace({{ converge.literal(kept.include(identifier=false)) }})
-                    and relname like 'undo\_\_%' and relkind = 'r' and relname not in ({{ names | join(', ') }})
-            loop
-                execute 'drop table ' || log;
-            end loop;
+            {{ converge.drop_undo_logs(names) }}
             {%- if logs %}
             for log, oldest in
                 select name, min(publication)

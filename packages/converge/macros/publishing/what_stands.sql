@@ -1,8 +1,8 @@
 {% macro what_stands(group) -%}
     {#-
         Whether a group is whole and tested, as a dict: reasons against it (none when it is), and of the state that stands
-        the bound, run_id and code_version. Whole is a group whose tables have all read their
-        inputs, and the sources among these up to one position.
+        the bound, run_id and code_version. Whole is a group whose tables have all read their inputs, and the sources among
+        these up to one position.
     -#}
     {%- set publications = converge.publications() -%}
     {%- set nodes = publications.nodes -%}
@@ -27,7 +27,7 @@
             {%- do reasons.append(place ~ ' has changed and was not tested since') -%}
         {%- elif row.waits_for -%}
             {%- set names = [] -%}
-            {%- for one in row.waits_for.split('\n') -%}{%- do names.append(one.split('.')[3 if one.startswith('unit_test.') else 2]) -%}{%- endfor -%}
+            {%- for one in row.waits_for.split('\n') -%}{%- do names.append("the model's own build" if one == id else one.split('.')[3 if one.startswith('unit_test.') else 2]) -%}{%- endfor -%}
             {%- do waits.setdefault(converge.some_of(names), []).append(place) -%}
         {%- endif -%}
         {%- if row.tested and (not last.row or row.tested_at >= last.row.tested_at) -%}{%- set last.row = row -%}{%- endif -%}
