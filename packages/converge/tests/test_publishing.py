@@ -546,16 +546,24 @@ def test_a_wrong_configuration_stops_the_run_at_its_start(shop: Shop, meta: dict
         shop.dbt("build", "--select", "orders")
 
 
-def test_a_published_place_that_something_else_has_is_refused(published: Shop) -> None:
+def test_a_published_place_that_something_else_has_holds_its_group_back_and_no_other(published: Shop) -> None:
     published.execute("drop table main_sales.monthly_sales; create view main_sales.monthly_sales as select 1 as n")
-    with pytest.raises(Refused, match=r"main_sales\.monthly_sales is no table"):
-        published.dbt("build")
+    configure(published, monthly_sales=META, daily_sales="{publish: {schema: sales, group: days}}")
+    published.land(items=[item("a", 3, 1)])
+    published.dbt("build")
+    bound, held_back = state(published)
+    assert bound == 1 and held_back.startswith("main_sales.monthly_sales is no table: drop it, or publish monthly_sale")
+    assert state(published, "days") == (2, None)
 
 
-def test_a_view_that_reads_around_ref_is_refused(published: Shop) -> None:
+def test_a_view_that_reads_around_ref_holds_its_group_back(published: Shop) -> None:
+    before = seen(published)
     published.write("models/large_orders.sql", LARGE_ORDERS + " and order_id in (select order_id from landing.orders)")
-    with pytest.raises(Refused, match=r"The view main_shop.large_orders stands on landing.orders, of which no publ"):
-        published.dbt("build")
+    published.land(items=[item("a", 3, 1)])
+    published.dbt("build")
+    bound, held_back = state(published)
+    assert bound == 1 and held_back.startswith("the view main_shop.large_orders stands on landing.orders, of which no")
+    assert seen(published) == before
 
 
 def test_publishing_before_anything_was_built_says_so(shop: Shop) -> None:
@@ -623,6 +631,13 @@ def test_an_invocation_may_leave_publishing_to_a_later_one(published: Shop, monk
     monkeypatch.delenv("CONVERGE_PUBLISH")
     published.dbt("build")
     assert is_published(published) and state(published) == (3, None)
+
+
+def test_where_nothing_was_ever_published_models_can_say_so(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONVERGE_PUBLISH", "never")
+    shop.write("models/told.sql", "{{ config(materialized='view') }} select * from main_converge.published")
+    shop.dbt("build")
+    assert shop.query("table main_shop.told") == []
 
 
 def test_a_run_that_tested_nothing_of_a_group_is_not_the_one_that_is_told(

@@ -18,8 +18,12 @@
     {%- set history = converge.read_history(group, relations) -%}
     {#- Readers are not shown again what they were taken back from, unless what is built now takes its place at once. -#}
     {%- set stays_back = [converge.taken_back_words(history.publication)] if history.taken_back_at else [] -%}
-    {%- if standing.reasons or (stays_back and not goes_forward) -%}
-        {{ return(converge.hold_back(group, (standing.reasons + stays_back) | join('; '))) }}
+    {%- set reasons = standing.reasons + [] -%}
+    {%- for id in group.published if relations[id].shown_kind not in (none, 'v' if id in group.views else 'r') -%}
+        {%- do reasons.append(relations[id].shown ~ ' is no ' ~ ('view' if id in group.views else 'table') ~ ': drop it, or publish ' ~ nodes[id].name ~ ' into another schema') -%}
+    {%- endfor -%}
+    {%- if reasons or (stays_back and not goes_forward) -%}
+        {{ return(converge.hold_back(group, (reasons + stays_back) | join('; '))) }}
     {%- endif -%}
 
     {%- set said, changed, new_tables, views, definitions = [], [], [], [], {} -%}
@@ -33,7 +37,6 @@
     {%- endif -%}
     {%- for id in group.published if id not in group.views -%}
         {%- set relation = relations[id] -%}
-        {%- do converge.stop_if([(relation.shown_kind not in (none, 'r'), relation.shown ~ " is no table, so " ~ nodes[id].name ~ " cannot be published there. Drop it, or publish into another schema.")]) -%}
         {%- if relation.shown_oid is none -%}
             {%- do said.append(relation.name ~ ' ' ~ converge.publish_copy(relation, relation.shown)) -%}
         {%- elif not relation.is_alike -%}
@@ -47,7 +50,6 @@
     {%- endfor -%}
     {%- for id in group.views -%}
         {%- set relation = relations[id] -%}
-        {%- do converge.stop_if([(relation.shown_kind not in (none, 'v'), relation.shown ~ " is no view, so " ~ nodes[id].name ~ " cannot be published there. Drop it, or publish into another schema.")]) -%}
         {%- do definitions.update({id: converge.published_definition(relation.definition, relations)}) -%}
         {%- set is_replaced = converge.read_by(id, nodes) | select('in', new_tables + views) | list -%}
         {%- if is_replaced or relation.shown_definition != definitions[id] or relation.shown_options != relation.options -%}
@@ -57,11 +59,11 @@
     {%- endfor -%}
     {%- if new_tables + views -%}
         {%- set in_the_way = converge.switch_shapes(new_tables, views, relations, definitions) -%}
-        {%- if in_the_way -%}
+        {%- set reasons = ['its shape changed and in the way is ' ~ in_the_way ~ ': drop or change that'] if in_the_way else converge.check_views(views, relations) -%}
+        {%- if reasons -%}
             {%- call statement() -%}rollback to savepoint converge{%- endcall -%}
-            {{ return(converge.hold_back(group, (['its shape changed and in the way is ' ~ in_the_way ~ ': drop or change that'] + stays_back) | join('; '))) }}
+            {{ return(converge.hold_back(group, (reasons + stays_back) | join('; '))) }}
         {%- endif -%}
-        {%- do converge.check_views(views, relations) -%}
     {%- endif -%}
 
     {%- set is_new = relations.values() | selectattr('shown_oid', 'none') | list -%}

@@ -1,9 +1,12 @@
 {% macro start_publishing() -%}
-    {#- Makes the tables that publishing needs, if the project publishes, and notes what every relation holds as the run begins. -#}
+    {#-
+        Makes the tables that publishing needs, if the project publishes, and notes what every relation holds as the run begins.
+        Models may read these tables, so they are there too when this run does not publish.
+    -#}
     {%- set asked = env_var('CONVERGE_PUBLISH', '') -%}
     {%- do converge.stop_if([(asked not in ('', 'at run end', 'later', 'never'), "CONVERGE_PUBLISH is " ~ asked ~ ". It must be `at run end`, `later` or `never`, or not set.")]) -%}
     {%- set publications = converge.publications() -%}
-    {%- if publications.groups -%}
+    {%- if publications.groups or asked == 'never' -%}
         {%- set tested, published, kept = converge.state_table('tested'), converge.state_table('published'), converge.state_table('publications') -%}
         {%- if not run_query("select to_regclass('" ~ kept ~ "')").rows[0][0] -%}
             {%- do converge.begin() -%}
@@ -45,6 +48,8 @@
             {%- endcall -%}
             {%- do adapter.commit() -%}
         {%- endif -%}
+    {%- endif -%}
+    {%- if publications.groups -%}
         {%- do converge.begin() -%}
         {%- for id, row in converge.relation_states(publications.judged.keys() | list).items() -%}
             {%- do publications.began.update({id: row.state}) -%}
