@@ -20,7 +20,7 @@ endif
 # `$(SELECT)` in a recipe would be read as part of the shell's script. As it is, to make too: it would put in the place of
 # `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.
 $(foreach name,ARGS AS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR FROM GROUP HISTORIES \
-	HISTORY_SEED KILLS KILL_SEED META READ SELECT SIZE SOURCE STOREHOUSE_HOME TABLE TO UNTIL VARS,\
+	HISTORY_SEED KILLS KILL_SEED META PORT READ SELECT SIZE SOURCE STOREHOUSE_HOME TABLE TO UNTIL VARS,\
 	$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 # An option that was given:
 option = $(if $(value $(1)),--$(2)="$$$(1)")
@@ -70,6 +70,11 @@ unpublish: $(PACKAGES)
 .PHONY: republish
 republish: $(PACKAGES)
 	@$(if $(value GROUP),,$(error Which? make republish GROUP=shop))$(BIN)/python -m storehouse republish -- "$$GROUP"
+
+## metrics    answer Prometheus on PORT= (9184), until interrupted; without a server: .venv/bin/python -m storehouse metrics
+.PHONY: metrics
+metrics: $(INSTALLED)
+	@$(BIN)/python -m storehouse metrics --serve "$${PORT:-9184}"
 
 ## publish    ratings to Redis (REDIS_URL), daily sales as Parquet (SALES_EXPORT_URL): what changed
 .PHONY: publish

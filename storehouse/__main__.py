@@ -12,6 +12,7 @@ import psycopg
 from storehouse.core import databases
 from storehouse.core.errors import StorehouseError, said_by
 from storehouse.core.settings import PROJECT, settings
+from storehouse.core.shown import shown
 from storehouse.laptop import local
 from storehouse.laptop.server import binaries
 
@@ -56,6 +57,10 @@ def main() -> int:
     unpublish.add_argument("--to", type=int, help="a number that `published` lists (the one before)")
     republish = commands.add_parser("republish", help="end that: on to what is built")
     republish.add_argument("group", help="shop or feedback")
+    metrics = commands.add_parser("metrics", help="print what the pipeline knows of itself, in Prometheus' text format")
+    metrics.add_argument("--serve", type=int, metavar="PORT", help="answer Prometheus on this port, until interrupted")
+    metrics.add_argument("--host", default="127.0.0.1", help="and on this address (127.0.0.1)")
+    metrics.add_argument("--push", action="store_true", help="push them to PUSHGATEWAY_URL")
     arguments, rest = parser.parse_known_args()
     if rest and arguments.command not in ("psql", "dbt"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
@@ -109,6 +114,22 @@ def _rates(arguments: argparse.Namespace, _: list[str]) -> int:
     from storehouse.operate import rates
 
     print(rates.refresh(arguments.currencies))
+    return 0
+
+
+def _metrics(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse.operate import metrics
+
+    if arguments.serve is not None:
+        metrics.serve(arguments.serve, arguments.host)
+    elif arguments.push:
+        url = settings().pushgateway_url
+        if not url:
+            raise StorehouseError("PUSHGATEWAY_URL is not set: where to push, such as http://pushgateway:9091")
+        metrics.push(url)
+        print(f"The metrics stand at {shown(url)}")
+    else:
+        print(metrics.text(), end="")
     return 0
 
 
@@ -191,6 +212,7 @@ COMMANDS = {
     "published": _published,
     "unpublish": _unpublish,
     "republish": _republish,
+    "metrics": _metrics,
 }
 
 if __name__ == "__main__":

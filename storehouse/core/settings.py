@@ -123,6 +123,8 @@ class Settings(BaseSettings):
     large_dbt_threads: int = Field(default=8, ge=1, le=256, description="of the large build")
     notify_url: str | None = Field(default=None, description="where notices go, as Apprise reads it")
     runbook_url: str = "docs/runbook.md"
+    pushgateway_url: str | None = Field(default=None, description="where a run's metrics are pushed: http://host:9091")
+    airflow_url: str | None = Field(default=None, description="of Airflow's API, whose health is among the metrics")
     http_retries: int = Field(default=5, ge=1, le=100, description="tries of one request, the first included")
 
     @field_validator("warehouse_host")
@@ -132,7 +134,9 @@ class Settings(BaseSettings):
             raise ValueError("it must be the name of a host, without port, user and password: they have variables too")
         return host
 
-    @field_validator("shop_database_url", "marketplace_url", "reviews_url", "redis_url")
+    @field_validator(
+        *("shop_database_url", "marketplace_url", "reviews_url", "redis_url", "pushgateway_url", "airflow_url")
+    )
     @classmethod
     def _has_a_host(cls, url: str | None) -> str | None:
         # Libraries would read it in different ways, take part of the password for the host, and quote it in errors.

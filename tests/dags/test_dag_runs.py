@@ -8,14 +8,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import httpx
+import psutil
 import psycopg
 import pytest
 from airflow_scene import Airflow, Notices, environment, run, running_airflow, start_the_demo, web_hook
+from prometheus_client.parser import text_string_to_metric_families
+from real_redis import wait_until
+
+from storehouse.operate import metrics
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LARGE_LOAD_ROWS = 3000
@@ -358,6 +363,26 @@ def end_the_waits(airflow: Airflow, run_id: str, **states: str) -> None:
     for source, state in states.items():
         path = waits[source].removesuffix("]").replace("[", "/")
         airflow.call("PATCH", f"dags/shop_elt/dagRuns/{run_id}/taskInstances/{path}", new_state=state)
+
+
+def test_a_scheduler_that_hangs_is_seen_from_outside(
+    airflow: Airflow, home: Path, configure: Callable[..., None]
+) -> None:
+    configure(STOREHOUSE_HOME=home, AIRFLOW_URL=airflow.url)
+
+    def healthy() -> dict[str, float]:
+        time.sleep(1)
+        families = {family.name: family.samples for family in text_string_to_metric_families(metrics.text())}
+        return {sample.labels["component"]: sample.value for sample in families["storehouse_airflow_healthy"]}
+
+    parts = ["api", "dag_processor", "metadatabase", "scheduler", "triggerer"]
+    assert healthy() == dict.fromkeys(parts, 1)
+    processes = psutil.Process(airflow.process.pid).children()
+    (scheduler,) = [process for process in processes if "scheduler" in process.cmdline()]
+    scheduler.suspend()
+    wait_until(lambda: healthy() == dict.fromkeys(parts, 1) | {"scheduler": 0}, 120)
+    scheduler.resume()
+    wait_until(lambda: healthy() == dict.fromkeys(parts, 1), 120)
 
 
 def test_ctrl_c_stops_airflow_and_leaves_the_rest_running(airflow: Airflow) -> None:

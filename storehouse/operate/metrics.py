@@ -1,0 +1,190 @@
+"""What the pipeline knows of itself, as Prometheus reads it: over HTTP, or pushed once to a gateway.
+
+All figures are asked for when they are read, of `operations` and as the role that reports: nothing is kept here. Where
+the warehouse can't be asked, `storehouse_up` is 0 and it has no other figure: old ones would look like good ones.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from typing import LiteralString, NamedTuple
+
+import httpx
+import psycopg
+from prometheus_client import CollectorRegistry, exposition
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from storehouse.core.databases import open_warehouse
+from storehouse.core.errors import StorehouseError, said_by
+from storehouse.core.queries import as_sql
+from storehouse.core.settings import settings
+from storehouse.core.shown import shown
+
+HEALTH = "api/v2/monitor/health"  # of Airflow's API; asks for no user
+PATIENCE = 10  # seconds, of each question: as long as Prometheus itself waits for an answer, by default
+
+logger = logging.getLogger(__name__)
+
+
+class Figures(NamedTuple):
+    """A query, whose last columns are these metrics: kind, name and what it says; those before are their labels."""
+
+    query: LiteralString
+    labels: list[str]
+    metrics: list[tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str]]
+
+
+FIGURES = [
+    Figures(
+        "select source, table_name, sum(landed_rows), sum(refused_rows), extract(epoch from max(finished_at)) "
+        "from operations.pipeline_loads group by source, table_name",
+        ["source", "table"],
+        [
+            (CounterMetricFamily, "storehouse_landed_rows", "Rows that were landed, of all loads."),
+            (CounterMetricFamily, "storehouse_refused_rows", "Rows that were refused, of all loads."),
+            (GaugeMetricFamily, "storehouse_last_load_timestamp_seconds", "When the last load of the table ended."),
+        ],
+    ),
+    Figures(
+        "select distinct on (source, table_name) source, table_name, score from operations.data_quality_daily "
+        "where volume_verdict not in ('incomplete', 'not_judged') order by source, table_name, day desc",
+        ["source", "table"],
+        [(GaugeMetricFamily, "storehouse_quality_score", "Of the table's last complete day, of 100.")],
+    ),
+    Figures(
+        "select source, table_name, hours_behind, warn_hours, hours_silent, error_hours "
+        "from operations.source_freshness where error_hours is not null",
+        ["source", "table"],
+        [
+            (
+                GaugeMetricFamily,
+                "storehouse_behind_hours",
+                "For how long the table has had nothing new, and others had.",
+            ),
+            (GaugeMetricFamily, "storehouse_behind_limit_hours", "After how many hours of that a test warns."),
+            (GaugeMetricFamily, "storehouse_silent_hours", "For how long it was read without anything new."),
+            (GaugeMetricFamily, "storehouse_silent_limit_hours", "After how many hours of that the run fails."),
+        ],
+    ),
+    Figures(
+        "select group_name, position, extract(epoch from published_at), held_back is not null "
+        "from operations.published_marts",
+        ["group"],
+        [
+            (GaugeMetricFamily, "storehouse_published_position", "Up to which load readers know their sources."),
+            (
+                GaugeMetricFamily,
+                "storehouse_published_timestamp_seconds",
+                "When the marts were published or confirmed.",
+            ),
+            (GaugeMetricFamily, "storehouse_held_back", "1 while the last build of the group is not published."),
+        ],
+    ),
+]
+
+
+class Warehouse(Collector):
+    """The warehouse's figures, and Airflow's health if `AIRFLOW_URL` is set; asked by one reader at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics as they are now."""
+        with self._lock:
+            try:
+                found, is_up = list(_of_the_warehouse()), 1
+            except (StorehouseError, psycopg.Error) as error:
+                said = said_by(error) if isinstance(error, psycopg.Error) else str(error)
+                logger.warning("the warehouse can't be asked: %s", said)
+                found, is_up = [], 0
+            yield GaugeMetricFamily("storehouse_up", "1 if the warehouse could be asked.", value=is_up)
+            yield from found
+            if url := settings().airflow_url:
+                yield _of_airflow(url)
+
+
+def registry() -> CollectorRegistry:
+    """A registry of these figures alone."""
+    made = CollectorRegistry()
+    made.register(Warehouse())
+    return made
+
+
+def text() -> str:
+    """All figures in Prometheus' text format."""
+    return exposition.generate_latest(registry()).decode()
+
+
+def serve(port: int, host: str) -> None:
+    """Answer Prometheus at `/metrics`, until interrupted.
+
+    Raises:
+        StorehouseError: the port can't be listened at.
+    """
+    settings().warehouse_conninfo("reporting")
+    try:
+        server, thread = exposition.start_http_server(port, host, registry())
+    except OSError as error:
+        raise StorehouseError(f"{host}:{port} can't be listened at: {error.strerror}. Another one: PORT=") from None
+    print(f"Metrics for Prometheus: http://{host}:{server.server_port}/metrics (docs/monitoring.md); Ctrl-C ends it")
+    try:
+        thread.join()
+    finally:
+        server.shutdown()
+
+
+def push(url: str) -> None:
+    """Replace what the Pushgateway at `url` has of us by what is now.
+
+    Raises:
+        StorehouseError: it did not take it.
+    """
+    place, headers = f"{url.rstrip('/')}/metrics/job/storehouse", {"Content-Type": exposition.CONTENT_TYPE_LATEST}
+    try:
+        httpx.put(place, content=text(), headers=headers, timeout=PATIENCE).raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        said = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else type(error).__name__
+        # What the error itself says may quote the URL.
+        raise StorehouseError(
+            f"the Pushgateway at {shown(url)} did not take the metrics: {said}. Check PUSHGATEWAY_URL."
+        ) from None
+
+
+def push_if_wanted() -> None:
+    """The same where `PUSHGATEWAY_URL` says, if it is set. A gateway that is away fails no run: it is logged."""
+    if url := settings().pushgateway_url:
+        try:
+            push(url)
+        except StorehouseError as error:
+            logger.warning("%s", error)
+
+
+def _of_the_warehouse() -> Iterator[Metric]:
+    with open_warehouse("reporting") as warehouse, warehouse.speaking():
+        warehouse.execute(as_sql(f"set statement_timeout to '{PATIENCE}s'"))
+        for figures in FIGURES:
+            families = [kind(name, says, labels=figures.labels) for kind, name, says in figures.metrics]
+            for row in warehouse.execute(figures.query):
+                labels = [str(label) for label in row[: len(figures.labels)]]
+                for family, value in zip(families, row[len(figures.labels) :], strict=True):
+                    if value is not None:
+                        family.add_metric(labels, float(value))
+            yield from families
+
+
+def _of_airflow(url: str) -> Metric:
+    """Health as Airflow's API tells it. Where that does not answer, its own is 0 and nothing is known of the others."""
+    family = GaugeMetricFamily("storehouse_airflow_healthy", "1 if it is.", labels=["component"])
+    try:
+        components = httpx.get(f"{url.rstrip('/')}/{HEALTH}", timeout=PATIENCE).raise_for_status().json()
+        states = {name: state["status"] for name, state in components.items() if state and state["status"]}
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError, AttributeError) as error:
+        logger.warning("Airflow's API at %s can't be asked: %s", shown(url), type(error).__name__)
+        states = {"api": "away"}
+    else:
+        states["api"] = "healthy"
+    for component, state in sorted(states.items()):
+        family.add_metric([component], float(state == "healthy"))
+    return family
