@@ -19,8 +19,8 @@ endif
 # What is given (`make audit SELECT=x`) stands in the environment of the recipes, where the shell takes it as it is:
 # `$(SELECT)` in a recipe would be read as part of the shell's script. As it is, to make too: it would put in the place of
 # `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.
-$(foreach name,ARGS AS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR FROM GROUP HISTORIES \
-	HISTORY_SEED KILLS KILL_SEED META PORT READ SELECT SIZE SOURCE STOREHOUSE_HOME TABLE TO UNTIL VARS,\
+$(foreach name,ARGS AS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR FORCE FROM FULL GROUP HISTORIES \
+	HISTORY_SEED INTO KILLS KILL_SEED META PORT READ SELECT SIZE SOURCE STOREHOUSE_HOME TABLE TO UNTIL VARS,\
 	$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 # An option that was given:
 option = $(if $(value $(1)),--$(2)="$$$(1)")
@@ -130,6 +130,16 @@ test-backfill: $(PACKAGES)
 .PHONY: audit
 audit: $(PACKAGES)
 	@$(BIN)/python -m storehouse audit $(call option,SELECT,select) $(call option,FROM,from)
+
+## backup     back the whole server up and verify it: in full the first time and each week (FULL=1), else what changed; TO=folder
+.PHONY: backup
+backup: $(INSTALLED)
+	@$(BIN)/python -m storehouse backup $(call option,TO,to) $(if $(value FULL),--full)
+
+## restore    restore the back-up FROM=, verified, INTO=a new home; FORCE=1: in place of this one, which is kept aside. Without FROM: list them
+.PHONY: restore
+restore: $(INSTALLED)
+	@$(BIN)/python -m storehouse restore $(call option,FROM,from) $(call option,INTO,into) $(if $(value FORCE),--force)
 
 ## rates      monthly exchange rates of the ECB into seeds/exchange_rates.csv; CURRENCIES="SEK PLN" adds some
 .PHONY: rates

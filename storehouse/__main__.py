@@ -43,6 +43,13 @@ def main() -> int:
     )
     forget = commands.add_parser("forget", help="erase a person from raw and all that is built of it, and prove it")
     forget.add_argument("customer", nargs="+", help="their customer_id: web-…, mkt-…")
+    backup = commands.add_parser("backup", help="back the whole server up: in full the first time, then what changed")
+    backup.add_argument("--to", type=Path, help="the folder of back-ups (backups/ in the home)")
+    backup.add_argument("--full", action="store_true", help="in full")
+    restore = commands.add_parser("restore", help="restore a back-up; without --from, list them")
+    restore.add_argument("--from", dest="from_", type=Path, help="the folder of a back-up")
+    restore.add_argument("--into", type=Path, help="another home folder than this one")
+    restore.add_argument("--force", action="store_true", help="in the place of what is there, which is kept aside")
     rates = commands.add_parser("rates", help="monthly exchange rates of the ECB into seeds/exchange_rates.csv")
     rates.add_argument("currencies", nargs="*", help="more of them than the seed has: SEK PLN")
     commands.add_parser("env", help="print the warehouse's place as shell exports, for dbt and psql by hand")
@@ -108,6 +115,18 @@ def _forget(arguments: argparse.Namespace, _: list[str]) -> int:
     from storehouse.operate import forget
 
     return forget.forget(arguments.customer)
+
+
+def _backup(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse.operate import backup
+
+    return backup.main(arguments.to, is_full=arguments.full)
+
+
+def _restore(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse.operate import restore
+
+    return restore.main(arguments.from_, arguments.into, is_forced=arguments.force)
 
 
 def _rates(arguments: argparse.Namespace, _: list[str]) -> int:
@@ -203,6 +222,8 @@ COMMANDS = {
     "run": _run,
     "audit": _audit,
     "forget": _forget,
+    "backup": _backup,
+    "restore": _restore,
     "rates": _rates,
     "env": _env,
     "dbt": _dbt,

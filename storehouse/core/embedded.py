@@ -16,6 +16,8 @@ from storehouse.core.errors import StorehouseError, TransientError
 
 SUPERUSER = "postgres"
 AUTH = "scram-sha-256"
+# In a home folder: what a restore has yet to rename.
+RESTORE_STEPS = "restore_steps.json"
 # A rule of pg_hba.conf that lets in without a password, up to that word. Homes made before there was one have them.
 TRUST = re.compile(r"^([^#\n]*)\btrust\b", re.MULTILINE)
 

@@ -69,6 +69,14 @@ class Settings(BaseSettings):
     reporting_password: str = ""
     forget_user: str | None = Field(default=None, description="who erases in raw, when that is not WAREHOUSE_USER")
     forget_password: str = ""
+    backup_user: str | None = Field(default=None, description="who backs the server up: a role that may replicate")
+    backup_password: str = ""
+    backup_full_days: float = Field(
+        default=7, ge=0, le=TEN_YEARS / 60 / 24, description="after how long a back-up is a full one again"
+    )
+    backup_chains: int = Field(
+        default=2, ge=1, le=MILLION, description="full back-ups that are kept, with all that build on them"
+    )
     pii_key: SecretStr | None = None
 
     shop_database_url: str | None = None
@@ -295,7 +303,9 @@ class Settings(BaseSettings):
             )
         return kept_secret(self.home / "pii_key")
 
-    def warehouse_conninfo(self, duty: Literal["extract", "transform", "reporting", "forget"] = "transform") -> str:
+    def warehouse_conninfo(
+        self, duty: Literal["extract", "transform", "reporting", "forget", "backup"] = "transform"
+    ) -> str:
         """A libpq connection string to the warehouse, as the role of a duty: deploy/roles.sql makes one for each."""
         place = self.warehouse_environment()
         user, password = {
@@ -303,6 +313,7 @@ class Settings(BaseSettings):
             "transform": (None, ""),
             "reporting": (self.reporting_user, self.reporting_password),
             "forget": (self.forget_user, self.forget_password),
+            "backup": (self.backup_user, self.backup_password),
         }[duty]
         if user is None:
             user, password = self.warehouse_user, self._warehouse_password()

@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from storehouse.core.embedded import AUTH, SUPERUSER, TRUST, EmbeddedServer
+from storehouse.core.embedded import AUTH, RESTORE_STEPS, SUPERUSER, TRUST, EmbeddedServer
 from storehouse.core.errors import StorehouseError
 from storehouse.core.kept_secret import kept_secret
 from storehouse.core.settings import settings
@@ -32,6 +32,8 @@ OPTIONS = {
     "checkpoint_timeout": "15min",
     "max_connections": "200",
     "wal_level": "logical",
+    # For back-ups of what changed: `make backup`.
+    "summarize_wal": "on",
     "jit": "off",
     "autovacuum_naptime": "5s",
     "scram_iterations": "4096",
@@ -104,6 +106,8 @@ class Server(EmbeddedServer):
         """Make the data folder if there is none, start the server if it is not running, and return it."""
         if self.is_running:
             return self
+        if (self.folder.parent / RESTORE_STEPS).exists():
+            raise StorehouseError(f"A restore into {self.folder.parent} was interrupted. End it with: make restore")
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         if not (self.data / "PG_VERSION").exists():

@@ -1,0 +1,386 @@
+"""Back-ups of a whole PostgreSQL server: a full one, then only what changed since, by PostgreSQL's own programs.
+
+A back-up of the embedded server also has what a restored warehouse needs of the home folder beside it: the superuser's
+password, the key that masks personal data, the files of the demo's stores and Airflow's keys.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from storehouse.core.errors import StorehouseError
+from storehouse.core.progress import say
+from storehouse.core.queries import one_row
+from storehouse.core.settings import settings
+from storehouse.laptop.server import Server, binaries, not_root, server_of_this_home
+
+# What the home has beside the server's data. Logs, exports and what dbt writes are made anew.
+BESIDE = ("postgres/password", "pii_key", "demo/stores", "airflow/airflow.cfg")
+ABOUT = "backup.json"
+# A folder that is being made or removed: no back-up.
+PART = ".part"
+SINCE_17 = 170_000
+_SERVER = """
+    select
+        current_setting('server_version_num')::int,
+        (select system_identifier::text from pg_control_system()),
+        (select timeline_id from pg_control_checkpoint()),
+        current_setting('summarize_wal', true),
+        (select sum(pg_database_size(oid))::bigint from pg_database),
+        (select string_agg(datname, ', ' order by datname) from pg_database where datallowconn and not datistemplate)
+"""
+
+
+class _Source(NamedTuple):
+    """The server that is backed up. `size` is in bytes."""
+
+    version: int
+    system: str
+    timeline: int
+    summarizes: str | None
+    size: int
+    databases: str
+
+    @property
+    def major(self) -> int:
+        return self.version // 10_000
+
+
+@dataclass(frozen=True)
+class About:
+    """What a back-up says of itself. `base` is the name of the one that it holds the changes since; None: it is full."""
+
+    base: str | None
+    began_at: str
+    version: int
+    system: str
+    timeline: int
+    databases: str
+    is_embedded: bool
+
+
+class Backup(NamedTuple):
+    """A back-up that is whole: a folder with `data`, `home` and what it says of itself."""
+
+    folder: Path
+    about: About
+
+    @property
+    def data(self) -> Path:
+        """The server's data: whole, or of an incremental one the blocks that changed."""
+        return self.folder / "data"
+
+    @property
+    def home(self) -> Path:
+        """The files of the home folder."""
+        return self.folder / "home"
+
+    @property
+    def kind(self) -> str:
+        """In one word, as in its name."""
+        return "incremental" if self.about.base else "full"
+
+    @property
+    def line(self) -> str:
+        """Which, of when, and how large."""
+        began = datetime.fromisoformat(self.about.began_at)
+        return f"{self.folder}  {began:%Y-%m-%d %H:%M:%S} UTC, {self.kind}, {in_mb(size_of(self.folder))}"
+
+
+def main(to: Path | None, *, is_full: bool) -> int:
+    """Back the server up, verify the result, remove what is too old, and print what was made and how to restore it.
+
+    Args:
+        to: the folder of back-ups; `backups` in the home.
+        is_full: all of it, though an incremental back-up would do.
+
+    Raises:
+        StorehouseError: it failed. What was there is as it was.
+    """
+    began = time.monotonic()
+    folder = folder_of(to)
+    with told(), _alone(folder) as lock:
+        conninfo, is_embedded = _place()
+        source = _look(conninfo)
+        base = None if is_full else _base(folder, source)
+        say("backup", f"{'what changed since ' + base.folder.name if base else 'full'}: {source.databases}")
+        try:
+            made = _make(folder, source, conninfo, base, is_embedded, lock)
+        except StorehouseError as error:
+            if not base or not any(word in str(error) for word in ("summar", "incremental", "timeline", "manifest")):
+                raise
+            say("backup", f"no incremental one is possible: {error} So a full one is made.")
+            made = _make(folder, source, conninfo, None, is_embedded, lock)
+        _retire(folder)
+    chain = chain_of(made)
+    print(f"{made.line}, {time.monotonic() - began:.0f} s, verified")
+    print(
+        f"It needs {len(chain) - 1} before it, back to {chain[0].folder.name}." if made.about.base else "It is whole."
+    )
+    if is_embedded:
+        print(
+            f"Restore it beside this home: make restore FROM={made.folder} INTO=a new folder; or in its place: ", end=""
+        )
+        print(f"make stop, then make restore FROM={made.folder} FORCE=1")
+    else:
+        print("Restore it on your own server: docs/backup.md. PII_KEY is not in it: keep it with your passwords.")
+    return 0
+
+
+def folder_of(to: Path | None) -> Path:
+    """The folder of back-ups: the one that is given, or the home's."""
+    return (to or settings().home / "backups").resolve()
+
+
+def backups(folder: Path) -> list[Backup]:
+    """The back-ups of a folder that are whole, oldest first."""
+    found = []
+    for file in sorted(folder.glob(f"*/{ABOUT}")):
+        if not file.parent.name.endswith(PART):
+            found.append(read(file.parent))
+    return found
+
+
+def read(folder: Path) -> Backup:
+    """The back-up in a folder.
+
+    Raises:
+        StorehouseError: there is none, or it does not say what it is.
+    """
+    try:
+        return Backup(folder, About(**json.loads((folder / ABOUT).read_text())))
+    except (OSError, ValueError, TypeError):
+        raise StorehouseError(
+            f"{folder} is no back-up, or not a whole one: it has no {ABOUT} that can be read. "
+            "`make restore` without FROM lists those that are."
+        ) from None
+
+
+def chain_of(backup: Backup) -> list[Backup]:
+    """The back-ups that it needs to be restored, a full one first, itself last.
+
+    Raises:
+        StorehouseError: one of them is missing.
+    """
+    chain = [backup]
+    while base := chain[0].about.base:
+        chain.insert(0, read(backup.folder.with_name(base)))
+    return chain
+
+
+def verify(chain: list[Backup]) -> None:
+    """Read all files of these back-ups and compare them with their checksums, and what belongs together.
+
+    Raises:
+        StorehouseError: one is damaged, or they do not belong together.
+    """
+    for backup in chain:
+        _verify_files(backup)
+    _verify_links(chain)
+
+
+def program(name: str, *arguments: object, password: str | None = None, holding: int | None = None) -> None:
+    """Run one of PostgreSQL's programs to its end.
+
+    Args:
+        name: such as `pg_basebackup`.
+        *arguments: of the program. No secret: every user of the machine can read them.
+        password: of the connection.
+        holding: a file that it keeps open, with its lock, should this process be killed.
+
+    Raises:
+        StorehouseError: it failed; what it said.
+    """
+    done = subprocess.run(
+        [*not_root(), str(binaries() / name), *map(str, arguments)],
+        env=os.environ | {"LC_ALL": "C"} | ({"PGPASSWORD": password} if password else {}),
+        pass_fds=[] if holding is None else [holding],
+        capture_output=True,
+        text=True,
+        cwd="/",
+    )
+    if done.returncode:
+        lines = [line.partition("error: ")[2] or line for line in done.stderr.splitlines() if "error: " in line]
+        said = "; ".join(lines[:3]) or " ".join(done.stderr.splitlines()[-2:]) or f"exit code {done.returncode}"
+        raise StorehouseError(f"{name}: {said.strip().rstrip('.')}.")
+
+
+def our_major() -> int:
+    """The major version of PostgreSQL's programs here."""
+    said = subprocess.run([binaries() / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    return int(said.split()[-1].split(".")[0])
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below it."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def in_mb(size: int) -> str:
+    """Bytes, as a person reads them."""
+    return f"{size / 1e6:,.1f} MB"
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Within, an error about a file or a disk is one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise StorehouseError(f"{error.filename or 'A file'}: {error.strerror or error}.") from error
+
+
+def _verify_files(backup: Backup) -> None:
+    # Only a program of the same version can read the log that a back-up has with it.
+    foreign = [] if backup.about.version // 10_000 == our_major() else ["--no-parse-wal"]
+    program("pg_verifybackup", "--quiet", *foreign, backup.data)
+
+
+def _verify_links(chain: list[Backup]) -> None:
+    if len(chain) > 1:
+        program("pg_combinebackup", "--dry-run", "-o", chain[-1].folder / "dry", *(one.data for one in chain))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[int]:
+    """Within, no other process backs up into this folder, and nothing of a killed one is left."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StorehouseError(f"Another back-up into {folder} is at work. Wait until it has ended.") from None
+        for left in folder.glob(f"*{PART}"):
+            shutil.rmtree(left)
+        yield lock.fileno()
+
+
+def _place() -> tuple[str, bool]:
+    """Where the server is, and whether it is the embedded one, which is started if it does not run."""
+    if not settings().is_embedded:
+        return settings().warehouse_conninfo("backup"), False
+    server = server_of_this_home()
+    if not server.is_running and not (server.data / "PG_VERSION").exists():
+        raise StorehouseError(f"There is nothing to back up in {settings().home} yet: make run")
+    return server.start().conninfo(), True
+
+
+def _look(conninfo: str) -> _Source:
+    with psycopg.connect(conninfo) as connection:
+        return _Source(*one_row(connection, _SERVER))
+
+
+def _base(folder: Path, source: _Source) -> Backup | None:
+    """The last back-up, if the next one can be what changed since; else None, and why is said."""
+    found = backups(folder)
+    if not found:
+        return None
+    last = found[-1]
+    try:
+        chain = chain_of(last)
+        began = datetime.fromisoformat(chain[0].about.began_at)
+        days = settings().backup_full_days
+        if source.version < SINCE_17 or source.major != our_major():
+            why = f"PostgreSQL {source.major} has no incremental back-ups that the programs here can verify"
+        elif source.summarizes != "on":
+            why = "summarize_wal is off: set it to on (the embedded server: make stop, then make start)"
+        elif (last.about.system, last.about.timeline) != (source.system, source.timeline):
+            why = "the last back-up is of another server, or this one was restored since"
+        elif datetime.now(UTC) - began >= timedelta(days=days):
+            why = f"the last full one is older than {days:g} days (BACKUP_FULL_DAYS)"
+        else:
+            verify(chain)
+            return last
+    except StorehouseError as error:
+        why = f"the last one can't be built on: {error}"
+    say("backup", f"a full one, because {why.rstrip('.')}")
+    return None
+
+
+def _make(folder: Path, source: _Source, conninfo: str, base: Backup | None, is_embedded: bool, lock: int) -> Backup:
+    """Make a back-up under another name, verify it, and give it its own in one step."""
+    if not base and shutil.disk_usage(folder).free < source.size:
+        raise StorehouseError(
+            f"A full back-up may need {in_mb(source.size)}, and {in_mb(shutil.disk_usage(folder).free)} are free in "
+            f"{folder}. Make room, or name another folder with TO=."
+        )
+    began = datetime.now(UTC)
+    about = About(
+        base.folder.name if base else None,
+        began.isoformat(timespec="seconds"),
+        source.version,
+        source.system,
+        source.timeline,
+        source.databases,
+        is_embedded,
+    )
+    name = f"{began:%Y%m%dT%H%M%S}.{began.microsecond // 1000:03}Z"
+    whole = folder / f"{name}-{'incremental' if base else 'full'}"
+    part = whole.with_name(whole.name + PART)
+    part.mkdir(mode=0o700)
+    try:
+        place = conninfo_to_dict(conninfo)
+        password = place.pop("password", None)
+        where = make_conninfo("", **place)
+        since = ["--incremental", base.data / "backup_manifest"] if base else []
+        how = ["-X", "stream", "--checkpoint=fast", "--no-password", *since]
+        try:
+            program("pg_basebackup", "-d", where, "-D", part / "data", *how, password=password, holding=lock)
+        except StorehouseError as error:
+            if "permission denied" not in str(error):
+                raise
+            raise StorehouseError(
+                f"{error} Name a role in BACKUP_USER and BACKUP_PASSWORD that may. As a superuser: "
+                "create role backup login replication; grant pg_monitor to backup (docs/backup.md)"
+            ) from None
+        if is_embedded:
+            _copy_beside(settings().home, part / "home")
+        made = Backup(part, about)
+        _verify_files(made)
+        if base:
+            _verify_links([*chain_of(base), made])
+        (part / ABOUT).write_text(json.dumps(asdict(about), indent=2) + "\n")
+        part.rename(whole)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return Backup(whole, about)
+
+
+def _copy_beside(home: Path, to: Path) -> None:
+    for name in BESIDE:
+        file, copy = home / name, to / name
+        copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if file.is_dir():
+            shutil.copytree(file, copy)
+        else:
+            with suppress(FileNotFoundError):
+                shutil.copy2(file, copy)
+
+
+def _retire(folder: Path) -> None:
+    """Remove all but the newest chains; of a chain the last one first, so that what is left can be restored."""
+    found = backups(folder)
+    full = [backup for backup in found if not backup.about.base]
+    kept = {backup.folder.name for backup in full[-settings().backup_chains :]}
+    for backup in reversed(found):
+        try:
+            first = chain_of(backup)[0].folder.name
+        except StorehouseError:
+            continue  # It can't be restored, and may be of use to who looks into it.
+        if first not in kept:
+            gone = backup.folder.rename(backup.folder.with_name(backup.folder.name + PART))
+            shutil.rmtree(gone)
+            say("backup", f"removed {backup.folder.name}: {len(kept)} newer full ones are kept (BACKUP_CHAINS)")
