@@ -20,7 +20,7 @@ endif
 # `$(SELECT)` in a recipe would be read as part of the shell's script. As it is, to make too: it would put in the place of
 # `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.
 $(foreach name,ARGS AS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR FORCE FROM FULL GROUP HISTORIES \
-	HISTORY_SEED INTO KILLS KILL_SEED META PORT READ SELECT SIZE SOURCE STOREHOUSE_HOME TABLE TO UNTIL VARS,\
+	HISTORY_SEED INTO JSON KEY KILLS KILL_SEED META MODEL ORDER PORT READ SELECT SIZE SOURCE STOREHOUSE_HOME TABLE TO UNTIL VARS,\
 	$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 # An option that was given:
 option = $(if $(value $(1)),--$(2)="$$$(1)")
@@ -145,6 +145,11 @@ restore: $(INSTALLED)
 .PHONY: rates
 rates: $(INSTALLED)
 	@$(call given,CURRENCIES) $(BIN)/python -m storehouse rates "$${words[@]}"
+
+## trace      what became of ORDER= or CUSTOMER=, or of KEY= of the mart MODEL=: landed versions, refusals, each layer, readers. JSON=1
+.PHONY: trace
+trace: $(PACKAGES)
+	@$(if $(or $(value ORDER),$(value CUSTOMER),$(value KEY)),,$(error Which? make trace ORDER=web-123))$(call given,KEY) $(BIN)/python -m storehouse trace $(if $(value CUSTOMER),--model=dim_customers) $(call option,MODEL,model) $(if $(value JSON),--json) -- $(if $(value ORDER),"$$ORDER") $(if $(value CUSTOMER),"$$CUSTOMER") "$${words[@]}"
 
 ## forget     erase a person everywhere and prove it: CUSTOMER=web-123. At the source first (docs/privacy.md)
 .PHONY: forget

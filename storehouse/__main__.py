@@ -50,6 +50,10 @@ def main() -> int:
     restore.add_argument("--from", dest="from_", type=Path, help="the folder of a back-up")
     restore.add_argument("--into", type=Path, help="another home folder than this one")
     restore.add_argument("--force", action="store_true", help="in the place of what is there, which is kept aside")
+    trace = commands.add_parser("trace", help="what became of a key of a mart, from its landed versions to its readers")
+    trace.add_argument("key", nargs="+", help="the values of its columns")
+    trace.add_argument("--model", default="fct_orders", help="the mart (fct_orders)")
+    trace.add_argument("--json", action="store_true", help="for programs")
     rates = commands.add_parser("rates", help="monthly exchange rates of the ECB into seeds/exchange_rates.csv")
     rates.add_argument("currencies", nargs="*", help="more of them than the seed has: SEK PLN")
     commands.add_parser("env", help="print the warehouse's place as shell exports, for dbt and psql by hand")
@@ -127,6 +131,12 @@ def _restore(arguments: argparse.Namespace, _: list[str]) -> int:
     from storehouse.operate import restore
 
     return restore.main(arguments.from_, arguments.into, is_forced=arguments.force)
+
+
+def _trace(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse.operate import trace
+
+    return trace.main(arguments.model, arguments.key, is_json=arguments.json)
 
 
 def _rates(arguments: argparse.Namespace, _: list[str]) -> int:
@@ -224,6 +234,7 @@ COMMANDS = {
     "forget": _forget,
     "backup": _backup,
     "restore": _restore,
+    "trace": _trace,
     "rates": _rates,
     "env": _env,
     "dbt": _dbt,

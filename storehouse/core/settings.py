@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     backup_user: str | None = Field(default=None, description="who backs the server up: a role that may replicate")
     backup_password: str = ""
     backup_full_days: float = Field(
-        default=7, ge=0, le=TEN_YEARS / 60 / 24, description="after how long a back-up is a full one again"
+        default=7, gt=0, le=TEN_YEARS / 60 / 24, description="after how long a back-up is a full one again"
     )
     backup_chains: int = Field(
         default=2, ge=1, le=MILLION, description="full back-ups that are kept, with all that build on them"

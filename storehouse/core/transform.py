@@ -104,6 +104,20 @@ def operate(macro: str, **arguments: object) -> None:
         raise as_error(f"{macro} failed: {_first_words(said)}")
 
 
+def compiled(text: str) -> str:
+    """The SQL that dbt makes of a query with Jinja. No text of a person's may be in it: Jinja would run it.
+
+    Raises:
+        StorehouseError: dbt could not compile it.
+    """
+    # dbt prints it: it must not get into the output of our command.
+    with redirect_stdout(io.StringIO()):
+        done = _invoke(["compile", "--inline", text], [])
+    if not done.success:
+        raise as_error(f"dbt could not compile a query: {_first_words(str(done.exception or done.result))}")
+    return done.result.results[0].node.compiled_code
+
+
 def document(folder: Path) -> Path:
     """Write dbt's documentation as one HTML file that needs no network; returns the file.
 

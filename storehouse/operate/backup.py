@@ -24,7 +24,7 @@ from storehouse.core.errors import StorehouseError
 from storehouse.core.progress import say
 from storehouse.core.queries import one_row
 from storehouse.core.settings import settings
-from storehouse.laptop.server import Server, binaries, not_root, server_of_this_home
+from storehouse.laptop.server import binaries, not_root, server_of_this_home
 
 # What the home has beside the server's data. Logs, exports and what dbt writes are made anew.
 BESIDE = ("postgres/password", "pii_key", "demo/stores", "airflow/airflow.cfg")
@@ -60,7 +60,7 @@ class _Source(NamedTuple):
 
 @dataclass(frozen=True)
 class About:
-    """What a back-up says of itself. `base` is the name of the one that it holds the changes since; None: it is full."""
+    """What a back-up says of itself. `base` is the name of the one whose changes it holds; None: it is full."""
 
     base: str | None
     began_at: str
@@ -332,7 +332,7 @@ def _make(folder: Path, source: _Source, conninfo: str, base: Backup | None, is_
     part.mkdir(mode=0o700)
     try:
         place = conninfo_to_dict(conninfo)
-        password = place.pop("password", None)
+        password = str(place.pop("password", None) or "")
         where = make_conninfo("", **place)
         since = ["--incremental", base.data / "backup_manifest"] if base else []
         how = ["-X", "stream", "--checkpoint=fast", "--no-password", *since]

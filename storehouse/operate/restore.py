@@ -81,13 +81,9 @@ def _restore(backup: Backup, home: Path, is_forced: bool) -> None:
             shutil.copytree(backup.home, beside, dirs_exist_ok=True)
         databases = _start_once(Server(beside / "postgres", options={"restore_command": "false"}))
         aside = home / f"replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        steps = []
-        for piece in PIECES:
-            if (beside / piece).exists():
-                steps += [(home / piece, aside / piece)] if (home / piece).exists() else []
-                steps += [(beside / piece, home / piece)]
+        pieces = [piece for piece in PIECES if (beside / piece).exists()]
         written = home / f"{RESTORE_STEPS}{PART}"
-        written.write_text(json.dumps([[str(path.relative_to(home)) for path in step] for step in steps]))
+        written.write_text(json.dumps({"aside": aside.name, "pieces": pieces}))
         written.rename(home / RESTORE_STEPS)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
@@ -149,13 +145,16 @@ def _start_once(server: Server) -> str:
 
 
 def _take_steps(home: Path) -> None:
-    """Rename as the list says, as far as it is not done, and remove the list."""
-    for step in json.loads((home / RESTORE_STEPS).read_text()):
-        before, after = (home / path for path in step)
-        # Two steps of a piece: what is there goes, what comes takes its place. One that is done has no `before` any more,
-        # or, of the first, an `after`.
-        if before.exists() and not after.exists():
-            after.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            before.rename(after)
+    """Put each piece that still waits in its place, after what stands there is put aside, and remove the list."""
+    steps = json.loads((home / RESTORE_STEPS).read_text())
+    for piece in steps["pieces"]:
+        waits, place, aside = home / f"restoring{PART}" / piece, home / piece, home / steps["aside"] / piece
+        if waits.exists():
+            # A key that a command has made meanwhile is nobody's.
+            if place.exists() and not aside.exists():
+                aside.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                place.rename(aside)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            waits.rename(place)
     (home / RESTORE_STEPS).unlink()
     shutil.rmtree(home / f"restoring{PART}", ignore_errors=True)

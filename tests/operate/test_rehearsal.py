@@ -9,7 +9,6 @@ import psycopg
 import pytest
 from houses import Command, command
 from parsed import lend
-from real_redis import wait_until
 
 from storehouse.core.settings import PROJECT
 from storehouse.laptop.server import Server

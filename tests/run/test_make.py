@@ -63,6 +63,26 @@ def test_nothing_given_is_no_option(run) -> None:
     assert run("discover", "SOURCE=BANK_URL") == ["-m", "extract_load", "discover", "--", "BANK_URL"]
 
 
+def test_a_key_is_words_and_an_order_is_one(run) -> None:
+    trace = ["-m", "storehouse", "trace"]
+    assert run("trace", f"ORDER={NASTY}") == [*trace, "--", NASTY]
+    assert run("trace", f"CUSTOMER={OF_MAKE}", "JSON=1") == [*trace, "--model=dim_customers", "--json", "--", OF_MAKE]
+    assert run("trace", "KEY=web-1 'a b';touch gone", "MODEL=fct_order_items") == [
+        *trace, "--model=fct_order_items", "--", "web-1", "a b;touch", "gone",
+    ]  # fmt: skip
+    assert "make trace ORDER=web-123" in run("trace")[0]
+
+
+def test_back_ups_are_asked_for_as_they_are(run) -> None:
+    assert run("backup") == ["-m", "storehouse", "backup"]
+    assert run("backup", f"TO={NASTY}", "FULL=1") == ["-m", "storehouse", "backup", f"--to={NASTY}", "--full"]
+    restore = ["-m", "storehouse", "restore"]
+    assert run("restore") == restore
+    assert run("restore", "FROM=a b", f"INTO={OF_MAKE}", "FORCE=1") == [
+        *restore, "--from=a b", f"--into={OF_MAKE}", "--force",
+    ]  # fmt: skip
+
+
 def test_customers_are_words_with_quotes_as_in_a_shell(run) -> None:
     forget = ["-m", "storehouse", "forget", "--"]
     assert run("forget", "CUSTOMER=web-1 mkt-2") == [*forget, "web-1", "mkt-2"]

@@ -1,9 +1,15 @@
 """Edits: code, seeds, columns and parents change, and a table becomes what it would be if it were new."""
 
+import re
+import subprocess
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
-from corner_shop import Refused, Shop, item, order
+from corner_shop import DATABASE, Refused, Shop, item, order
+from dbt.cli.main import dbtRunner
+
+from storehouse.laptop.server import binaries
 
 pytest_plugins = ["corner_shop_fixtures"]
 
@@ -204,3 +210,38 @@ def test_a_model_that_reads_nothing_is_built_when_its_code_changes(shop: Shop) -
     shop.edit("models/days.sql", "'two'", "'zwei'")
     assert shop.run()["days"] == "REBUILD +1 -0"
     assert shop.query("select * from main_shop.days order by n") == [(1, "one"), (2, "zwei")]
+
+
+def dump_and_restore(shop: Shop, folder: Path) -> None:
+    """Put in the database's place what `pg_dump` says of it, restored by `pg_restore`."""
+    dump = folder / "dump"
+    subprocess.run([binaries() / "pg_dump", "-Fc", "-f", dump, shop.server.conninfo(DATABASE)], check=True)
+    shop.administer(f"drop database {DATABASE} with (force)")
+    shop.administer(f"create database {DATABASE}")
+    # Tables get other oids than they had.
+    shop.execute("create table first (n int); drop table first")
+    restored = [binaries() / "pg_restore", "--exit-on-error", "-d", shop.server.conninfo(DATABASE), dump]
+    subprocess.run(restored, check=True)
+
+
+def test_a_database_that_was_made_from_a_dump_is_built_anew_once_and_the_run_says_so(
+    shop: Shop, tmp_path, capfd
+) -> None:
+    def said() -> str:
+        words = [word for word in shop.arguments("run") if word != "--quiet"]
+        done = dbtRunner().invoke(words)
+        assert done.success
+        return capfd.readouterr().out
+
+    shop.run()
+    assert "made from a dump" not in said()
+    dump_and_restore(shop, tmp_path)
+    shop.land(orders=[order("dumped", country="US")], items=[item("dumped", amount=7)])
+    first = said()
+    assert first.count("made from a dump") == 1
+    for model in ("stg_orders", "stg_items", "orders", "daily_sales", "monthly_sales"):
+        assert re.search(rf"main_shop\.{model} \.* ?\[CREATE \d", first), first
+    assert shop.differences() == {} and shop.value("select amount from main_shop.orders where order_id = 'dumped'") == 7
+    shop.land(orders=[order("later")])
+    second = said()
+    assert "made from a dump" not in second and "[INCREMENTAL +1 -0" in second and "[CREATE" not in second
