@@ -42,6 +42,10 @@ def main() -> int:
     )
     forget = commands.add_parser("forget", help="erase a person from raw and all that is built of it, and prove it")
     forget.add_argument("customer", nargs="+", help="their customer_id: web-…, mkt-…")
+    alerts = commands.add_parser(
+        "alerts", help="say what is amiss now, whom it hurts, and where the runbook tells more"
+    )
+    alerts.add_argument("--send", action="store_true", help="first tell people what opened and ended, as a run does")
     rates = commands.add_parser("rates", help="monthly exchange rates of the ECB into seeds/exchange_rates.csv")
     rates.add_argument("currencies", nargs="*", help="more of them than the seed has: SEK PLN")
     commands.add_parser("env", help="print the warehouse's place as shell exports, for dbt and psql by hand")
@@ -97,6 +101,14 @@ def _audit(arguments: argparse.Namespace, _: list[str]) -> int:
     from storehouse.operate import audit
 
     return audit.main(arguments.select, from_source=arguments.from_ == "source")
+
+
+def _alerts(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse.operate import alerts
+
+    if settings().is_embedded and not settings().server.is_running:
+        local.start()
+    return alerts.main(is_sent=arguments.send)
 
 
 def _forget(arguments: argparse.Namespace, _: list[str]) -> int:
@@ -181,6 +193,7 @@ COMMANDS = {
     "stop": _stop,
     "run": _run,
     "audit": _audit,
+    "alerts": _alerts,
     "forget": _forget,
     "rates": _rates,
     "env": _env,

@@ -122,6 +122,7 @@ class Settings(BaseSettings):
     )
     large_dbt_threads: int = Field(default=8, ge=1, le=256, description="of the large build")
     notify_url: str | None = Field(default=None, description="where notices go, as Apprise reads it")
+    notify_critical_url: str | None = Field(default=None, description="where critical alerts go besides")
     runbook_url: str = "docs/runbook.md"
     http_retries: int = Field(default=5, ge=1, le=100, description="tries of one request, the first included")
 
