@@ -20,7 +20,7 @@ endif
 # `$(SELECT)` in a recipe would be read as part of the shell's script. As it is, to make too: it would put in the place of
 # `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.
 $(foreach name,ARGS AS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR FORCE FROM FULL GROUP HISTORIES \
-	HISTORY_SEED INTO JSON KEY KILLS KILL_SEED META MODEL ORDER PORT READ SELECT SIZE SOURCE STOREHOUSE_HOME TABLE TO UNTIL VARS,\
+	HISTORY_SEED INTO JSON KEY KILLS KILL_SEED META MODEL ORDER PORT READ SELECT SEND SIZE SOURCE STOREHOUSE_HOME TABLE TO UNTIL VARS,\
 	$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 # An option that was given:
 option = $(if $(value $(1)),--$(2)="$$$(1)")
@@ -140,6 +140,11 @@ backup: $(INSTALLED)
 .PHONY: restore
 restore: $(INSTALLED)
 	@$(BIN)/python -m storehouse restore $(call option,FROM,from) $(call option,INTO,into) $(if $(value FORCE),--force)
+
+## alerts     what is amiss now, since when, whom it hurts, and where the runbook tells more; SEND=yes tells people first, as a run does
+.PHONY: alerts
+alerts: $(INSTALLED)
+	@$(BIN)/python -m storehouse alerts $(if $(value SEND),--send)
 
 ## rates      monthly exchange rates of the ECB into seeds/exchange_rates.csv; CURRENCIES="SEK PLN" adds some
 .PHONY: rates

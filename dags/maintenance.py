@@ -18,6 +18,7 @@ from storehouse.core.settings import PROJECT, settings
 from storehouse.core.shown import first_line, shown
 from storehouse.core.stores import AWAY, open_store
 from storehouse.orchestrate.defaults import DAG_DEFAULTS, MAINTENANCE_POOL, every, no_vain_retries
+from storehouse.orchestrate.notices import urls_of_notices
 
 
 @dag(**DAG_DEFAULTS, schedule=every("0 3 * * 0"), tags=["maintenance"], doc_md=__doc__)
@@ -26,10 +27,12 @@ def maintenance() -> None:
 
     @task(pool=MAINTENANCE_POOL, execution_timeout=timedelta(hours=8))
     def audit() -> None:
+        from storehouse.operate import alerts
         from storehouse.operate.audit import audit
 
         with no_vain_retries():
             verdicts = audit()
+        alerts.try_to_send(urls_of_notices())
         print(*(verdict.line for verdict in verdicts), sep="\n")
         # A mart that waits for its next run is behind, not wrong: the verdict has a note.
         if wrong := [verdict.line for verdict in verdicts if verdict.differences and not verdict.note]:

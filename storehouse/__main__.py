@@ -54,6 +54,10 @@ def main() -> int:
     trace.add_argument("key", nargs="+", help="the values of its columns")
     trace.add_argument("--model", default="fct_orders", help="the mart (fct_orders)")
     trace.add_argument("--json", action="store_true", help="for programs")
+    alerts = commands.add_parser(
+        "alerts", help="say what is amiss now, whom it hurts, and where the runbook tells more"
+    )
+    alerts.add_argument("--send", action="store_true", help="first tell people what opened and ended, as a run does")
     rates = commands.add_parser("rates", help="monthly exchange rates of the ECB into seeds/exchange_rates.csv")
     rates.add_argument("currencies", nargs="*", help="more of them than the seed has: SEK PLN")
     commands.add_parser("env", help="print the warehouse's place as shell exports, for dbt and psql by hand")
@@ -113,6 +117,14 @@ def _audit(arguments: argparse.Namespace, _: list[str]) -> int:
     from storehouse.operate import audit
 
     return audit.main(arguments.select, from_source=arguments.from_ == "source")
+
+
+def _alerts(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse.operate import alerts
+
+    if settings().is_embedded and not settings().server.is_running:
+        local.start()
+    return alerts.main(is_sent=arguments.send)
 
 
 def _forget(arguments: argparse.Namespace, _: list[str]) -> int:
@@ -231,6 +243,7 @@ COMMANDS = {
     "stop": _stop,
     "run": _run,
     "audit": _audit,
+    "alerts": _alerts,
     "forget": _forget,
     "backup": _backup,
     "restore": _restore,

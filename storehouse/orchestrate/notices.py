@@ -6,18 +6,22 @@ several with spaces between. Without either nothing is sent. A service that is d
 
 import asyncio
 import logging
-import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk import Variable
+from airflow.sdk import Connection, Variable
 from airflow.sdk.definitions.deadline import BaseDeadlineReference
-from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout, TaskDeferralTimeout
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowNotFoundException,
+    AirflowTaskTimeout,
+    TaskDeferralTimeout,
+)
 
 from storehouse.core.errors import without_rows
+from storehouse.core.notify import deliver
 from storehouse.core.settings import settings
-from storehouse.core.shown import HIDDEN, without_secrets
+from storehouse.core.shown import without_secrets
 from storehouse.core.task_names import DBT
 
 CONNECTION = "storehouse_notices"
@@ -36,17 +40,6 @@ ENTRIES = {
 }
 
 logger = logging.getLogger(__name__)
-
-
-class _WithoutUrls(logging.Filter):
-    """For Apprise's logger: any part of a service's URL may be a token, so none is logged."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = re.sub(r"://.*", f"://{HIDDEN}", without_secrets(record.getMessage())), None
-        return True
-
-
-logging.getLogger("apprise").addFilter(_WithoutUrls())
 
 
 class Told(AirflowFailException):
@@ -116,20 +109,22 @@ async def late(context: Any, after: str) -> None:
 
 def send(title: str, lines: list[str]) -> bool:
     """Send a notice. Errors are logged and not raised. Returns True if there is anyone to send it to."""
-    try:
-        if not (urls := _urls()):
-            return False
-        import apprise
+    if urls := urls_of_notices():
+        deliver(urls, title, lines)
+    return bool(urls)
 
-        service = apprise.Apprise()
-        # As text: the service must not take what an error quotes for markup.
-        body = {"body": "\n".join(lines), "body_format": apprise.NotifyFormat.TEXT}
-        if not service.add([*urls]) or not service.notify(title=title, **body):
-            logger.warning("The notice did not reach every service: %s", title)
+
+def urls_of_notices() -> list[str]:
+    """Where notices go: `NOTIFY_URL`, or the connection's password. None where neither is, or Airflow does not say."""
+    if url := settings().notify_url:
+        return url.split()
+    try:
+        return str(Connection.get(CONNECTION).password or "").split()
+    except AirflowNotFoundException:
+        return []
     except Exception as error:
-        # Without the error's message: all of a service's URL is secret, even its host.
-        logger.warning("The notice was not delivered (%s): %s", type(error).__name__, title)
-    return True
+        logger.warning("The connection %s can't be read (%s)", CONNECTION, type(error).__name__)
+        return []
 
 
 def _tell_failure(of: Any, what: str, lines: list[str]) -> None:
@@ -165,18 +160,6 @@ def _where(context: Any, entry: str) -> list[str]:
         f"Log: {context['ti'].log_url}",
         f"Runbook: {settings().runbook_url}#{entry}",
     ]
-
-
-def _urls() -> Sequence[str]:
-    if url := settings().notify_url:
-        return url.split()
-    from airflow.sdk import Connection
-    from airflow.sdk.exceptions import AirflowNotFoundException
-
-    try:
-        return (Connection.get(CONNECTION).password or "").split()
-    except AirflowNotFoundException:
-        return []
 
 
 def _interval(context: Any) -> str:

@@ -1,4 +1,4 @@
-"""The last task of a run: it prints the summary, pushes metrics, and fails if the run is not whole."""
+"""The last task of a run: it prints the summary, tells people of alerts and pushes metrics, and fails if the run is not whole."""
 
 from typing import Any
 
@@ -9,18 +9,19 @@ from one_build import results
 from storehouse.core.databases import connect_warehouse
 from storehouse.core.queries import one_value
 from storehouse.core.task_names import BUILD, DBT, LARGE_BUILD, TESTS
-from storehouse.operate import metrics
+from storehouse.operate import alerts, metrics
 from storehouse.operate.summary import summarise
 from storehouse.orchestrate import notices
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def report(ti: Any = None, dag_run: Any = None) -> None:
-    """Print the run's summary; fail if a task failed, or if a load that landed was not built."""
+    """Print the run's summary and send alerts; fail if a task failed, or if a load that landed was not built."""
     counts = ti.xcom_pull([BUILD, LARGE_BUILD, TESTS], key="tests")
     tests = max(filter(None, counts), key=lambda count: count["at"], default={})
     print(summarise(f"{dag_run.dag_id} {dag_run.run_id}", tests))
     metrics.push_if_wanted()
+    alerts.try_to_send(notices.urls_of_notices())
     states = _states(ti)
     # A skipped task is fine unless the build had selected its node. Every build that ends well must be tested.
     unbuilt = results.unbuilt(lambda: connect_warehouse("transform"), dag_run.dag_id, dag_run.run_id)

@@ -314,6 +314,16 @@ def test_after_the_fix_a_failed_run_is_completed(airflow: Airflow, failed_run: s
     assert notices("shop_elt failed") == told
 
 
+def test_the_reports_of_runs_have_told_once_that_the_marts_were_held_back_and_once_that_they_are_not(
+    airflow: Airflow, failed_run: str
+) -> None:
+    """After the fix: the marts were held back from the run of a selection on."""
+    said = [f"{notice['title']}\n{notice['message']}" for notice in Notices.received]
+    for words in ("warning: marts held back, shop", "ended: marts held back, shop"):
+        (message,) = [message for message in said if words in message]
+        assert "The marts of shop are not published: " in message, message
+
+
 def notices(title: str) -> list[dict]:
     """Those with a title that begins so."""
     return [notice for notice in Notices.received if notice["title"].startswith(title)]

@@ -45,3 +45,8 @@ def as_list(value: str | list[str]) -> list[str]:
 def state_table(name: str) -> str:
     """A table of the package's state."""
     return f"converge.{name}"
+
+
+def taken_back_words(publication: object) -> str:
+    """Why a group is held back that was taken back to a publication."""
+    return f"it was taken back to publication {publication}"

@@ -1,0 +1,318 @@
+{#
+    Grain: one row per kind of alert and what it is about, while its measure is over a limit of the seed alert_thresholds.
+    A view: it costs nothing until it is asked. What readers see is read where they see it, so it is built before the first
+    publication too, and then says nothing of ratings and unknown customers.
+    A new kind is a select here, its limits in the seed, and its entry in docs/runbook.md.
+#}
+{{ config(materialized='view') }}
+
+{% set shown_orders, shown_customers = shown_to_readers('fct_orders'), shown_to_readers('dim_customers') %}
+{% set shown_ratings = shown_to_readers('product_ratings') %}
+
+with limits as (
+
+    select * from {{ ref('alert_thresholds') }}
+
+),
+
+clocks as (
+
+    -- The wall clock says something only where sources go with it: a load of the last month read up to about the time at
+    -- which it ran. A replay, a backfill and the demo shop have times of their own.
+    select
+        {{ wall_clock() }} as asked_at,
+        max(ledger.finished_at) as last_finished_at,
+        min(ledger.finished_at) as first_finished_at,
+        coalesce(max(case
+            when
+                ledger.interval_until between {{ dbt.dateadd('day', -2, 'ledger.started_at') }}
+                and {{ dbt.dateadd('day', 2, 'ledger.started_at') }}
+                then ledger.started_at
+        end) >= {{ dbt.dateadd('day', -30, 'max(ledger.started_at)') }}, false) as has_meaning
+    from {{ ref('stg_ledger__loads') }} as ledger
+
+),
+
+judged_days as (
+
+    select
+        'volume_low' as kind,
+        source || '.' || table_name as table_label,
+        day,
+        100 * share_of_expected as measure,
+        landed_rows || ' rows changed on ' || day || ', ' || round(100 * share_of_expected) || ' % of the ' || round(expected_rows)
+        || ' that the same weekdays before had.' as words
+    from {{ ref('table_volumes_daily') }}
+    where verdict in ('ok', 'warn')
+    union all
+    select
+        'quality_low' as kind,
+        source || '.' || table_name as table_label,
+        day,
+        score as measure,
+        'the quality score of ' || day || ' is ' || score || ' of 100: of ' || landed_rows || ' rows ' || refused_rows
+        || ' were refused and ' || waiting_rows || ' wait for their order; volume ' || volume_verdict || ', freshness '
+        || freshness_verdict || ', columns out of line ' || columns_out_of_line || '.' as words
+    from {{ ref('data_quality_daily') }}
+    where volume_verdict != 'incomplete'
+
+),
+
+days as (
+
+    select
+        judged_days.*,
+        max(case when judged_days.measure < limits.limit_value then 1 else 0 end) as is_over
+    from judged_days
+    left join limits
+        on
+            judged_days.kind = limits.kind
+            and limits.comparison = 'below'
+    group by judged_days.kind, judged_days.table_label, judged_days.day, judged_days.measure, judged_days.words
+
+),
+
+stretches as (
+
+    -- The last day of a table counts, and the days before it that were over the limit too.
+    select
+        days.*,
+        max(days.day) over (partition by days.kind, days.table_label) as last_day,
+        max(case when days.is_over = 0 then days.day end) over (partition by days.kind, days.table_label) as last_good_day,
+        min(days.day) over (partition by days.kind, days.table_label) as first_day
+    from days
+
+),
+
+last_profiled_days as (
+
+    select
+        source,
+        table_name,
+        max(day) as day
+    from {{ ref('table_volumes_daily') }}
+    where
+        verdict not in ('incomplete', 'not_judged')
+        and accepted_rows > 0
+    group by source, table_name
+
+),
+
+audited as (
+
+    select
+        relation,
+        rows,
+        differences,
+        audited_at,
+        row_number() over (partition by relation order by audited_at desc) as audits_ago
+    from {{ operations_state('audit_log') }}
+
+),
+
+audits as (
+
+    select max(audited_at) as last_audited_at from audited
+
+),
+
+conditions as (
+
+    select
+        kind,
+        table_label as about,
+        'platform' as group_name,
+        table_label as concerns,
+        measure,
+        {{ utc_midnight("case when last_good_day is null then first_day else " ~ dbt.dateadd('day', 1, 'last_good_day') ~ " end") }} as since,
+        table_label || ': ' || words as words
+    from stretches
+    where day = last_day
+
+    union all
+
+    select
+        'column_outlier' as kind,
+        statistics.source || '.' || statistics.table_name || '.' || statistics.column_name || ' ' || statistics.statistic as about,
+        'platform' as group_name,
+        statistics.source || '.' || statistics.table_name as concerns,
+        -- A statistic that never varied has no z-score.
+        coalesce(abs(statistics.z_score), 999) as measure,
+        {{ utc_midnight('statistics.day') }} as since,
+        statistics.source || '.' || statistics.table_name || '.' || statistics.column_name || ': its ' || statistics.statistic || ' was '
+        || cast(round(statistics.value, 2) as varchar) || ' on ' || statistics.day || ', and ' || cast(round(statistics.expected, 2) as varchar)
+        || ' on average in the 28 days before' || coalesce(' (z-score ' || statistics.z_score || ').', ', without ever varying.') as words
+    from {{ ref('column_statistics_daily') }} as statistics
+    inner join last_profiled_days
+        on
+            statistics.source = last_profiled_days.source
+            and statistics.table_name = last_profiled_days.table_name
+            and statistics.day = last_profiled_days.day
+    where statistics.verdict = 'warn'
+
+    union all
+
+    select
+        'source_late' as kind,
+        source || '.' || table_name as about,
+        'platform' as group_name,
+        source || '.' || table_name as concerns,
+        case verdict when 'error' then 2 else 1 end as measure,
+        newest_change_at as since,
+        words
+    from {{ ref('source_freshness') }}
+    where verdict in ('warn', 'error')
+
+    union all
+
+    select
+        case when held_back like '{{ converge.taken_back_words('%') }}' then 'marts_taken_back' else 'marts_held_back' end as kind,
+        group_name as about,
+        case group_name when 'feedback' then 'feedback' else 'core' end as group_name,
+        group_name as concerns,
+        {{ dbt.datediff('held_back_at', wall_clock(), 'hour') }} as measure,
+        held_back_at as since,
+        'The marts of ' || group_name || ' are not published: ' || held_back || '. Readers keep the build of '
+        || coalesce(to_char(published_at, 'YYYY-MM-DD HH24:MI'), 'nothing yet') || '.' as words
+    from {{ ref('published_marts') }}
+    where held_back is not null
+
+    union all
+
+    select
+        'audit_difference' as kind,
+        relation as about,
+        'platform' as group_name,
+        relation as concerns,
+        differences as measure,
+        audited_at as since,
+        relation || ': ' || differences || ' of ' || rows || ' rows differ from a rebuild, says its last audit.' as words
+    from audited
+    where
+        audits_ago = 1
+        and differences > 0
+
+    union all
+
+    select
+        'audit_old' as kind,
+        'warehouse' as about,
+        'platform' as group_name,
+        cast(null as varchar) as concerns,
+        {{ dbt.datediff('coalesce(audits.last_audited_at, clocks.first_finished_at)', 'clocks.asked_at', 'day') }} as measure,
+        coalesce(audits.last_audited_at, clocks.first_finished_at) as since,
+        'The last audit was ' || coalesce('on ' || to_char(audits.last_audited_at, 'YYYY-MM-DD'), 'never')
+        || ': nobody has compared the tables with raw since.' as words
+    from audits
+    cross join clocks
+    where
+        clocks.has_meaning
+        and clocks.first_finished_at is not null
+
+    union all
+
+    select
+        'run_missing' as kind,
+        loaded.source as about,
+        'platform' as group_name,
+        cast(null as varchar) as concerns,
+        {{ dbt.datediff('max(loaded.finished_at)', 'max(clocks.asked_at)', 'hour') }} as measure,
+        max(loaded.finished_at) as since,
+        'Nothing of ' || loaded.source || ' was loaded and built since ' || to_char(max(loaded.finished_at), 'YYYY-MM-DD HH24:MI')
+        || ' UTC.' as words
+    from {{ ref('int_tables__last_loaded') }} as loaded
+    cross join clocks
+    where clocks.has_meaning
+    group by loaded.source
+
+    union all
+
+    select
+        'wal_held' as kind,
+        cast(slots.slot_name as varchar) as about,
+        'platform' as group_name,
+        cast(null as varchar) as concerns,
+        slots.held_mb as measure,
+        cast(null as timestamptz) as since,
+        'The replication slot ' || slots.slot_name || case when slots.active then ', which is in use,' else ', which nobody uses,' end
+        || ' keeps ' || cast(round(slots.held_mb) as varchar) || ' MB of WAL on the disk of the warehouse''s server.' as words
+    from {{ replication_slots() }} as slots
+
+    {% if shown_orders and shown_customers %}
+    union all
+
+    select
+        'unknown_customers' as kind,
+        'core.fct_orders' as about,
+        'core' as group_name,
+        'core.fct_orders' as concerns,
+        100.0 * of_unknown / nullif(orders, 0) as measure,
+        {{ utc_midnight(dbt.dateadd('day', -6, 'last_day')) }} as since,
+        of_unknown || ' of the ' || orders || ' orders of the week until ' || last_day
+        || ' that name a customer name one that core.dim_customers does not have.' as words
+    from (
+        -- Of the readers' marts; by the index on the day, so that it costs a week and not a history.
+        select
+            max(orders.order_date) as last_day,
+            count(orders.customer_id) as orders,
+            sum(case when orders.customer_id is not null and customers.customer_id is null then 1 else 0 end) as of_unknown
+        from {{ shown_orders }} as orders
+        left join {{ shown_customers }} as customers
+            on orders.customer_id = customers.customer_id
+        where orders.order_date > (select {{ dbt.dateadd('day', -7, 'max(newest.order_date)') }} from {{ shown_orders }} as newest)
+    ) as last_week
+    {% endif %}
+
+    {% if shown_ratings %}
+    union all
+
+    select
+        'rating_drop' as kind,
+        product_id as about,
+        'feedback' as group_name,
+        'feedback.product_ratings' as concerns,
+        -rating_change as measure,
+        {{ utc_midnight('as_of_date') }} as since,
+        'Product ' || product_id || ': ' || cast(average_rating_30_days as varchar) || ' stars on average in the 30 days until ' || as_of_date
+        || ' (' || reviews_30_days || ' reviews), ' || cast(average_rating_30_days_before as varchar) || ' in the 30 before.' as words
+    from {{ shown_ratings }}
+    where has_dropped
+    {% endif %}
+
+    {# Here burn of SLOs: a select from slo_status, a row per group whose error budget burns too fast. #}
+
+),
+
+over_limits as (
+
+    select
+        conditions.*,
+        limits.severity,
+        limits.limit_value,
+        row_number() over (
+            partition by conditions.kind, conditions.about
+            order by case limits.severity when 'critical' then 1 else 2 end
+        ) as severity_order
+    from conditions
+    inner join limits
+        on
+            conditions.kind = limits.kind
+            and (
+                (limits.comparison = 'below' and conditions.measure < limits.limit_value)
+                or (limits.comparison = 'from' and conditions.measure >= limits.limit_value)
+            )
+
+)
+
+select
+    cast(kind as varchar) as kind,
+    cast(severity as varchar) as severity,
+    cast(about as varchar) as about,
+    cast(group_name as varchar) as group_name,
+    cast(concerns as varchar) as concerns,
+    since,
+    cast(round(cast(measure as numeric), 4) as numeric(18, 4)) as measure,
+    cast(limit_value as numeric(18, 4)) as limit_value,
+    cast(words as varchar) as words
+from over_limits
+where severity_order = 1
