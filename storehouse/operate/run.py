@@ -40,8 +40,8 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
         _play_on(**played)
     failures = _land(run_id)
     say("transform", "dbt reads the project (some seconds), then builds and tests the models")
-    # What is published names the run, as the ledger does.
-    os.environ["CONVERGE_RUN_ID"] = run_id
+    # What is published names the run, as the ledger does; what dbt did, who began it.
+    os.environ |= {"CONVERGE_RUN_ID": run_id, "STOREHOUSE_STARTED_BY": "make run"}
     failures += transform.build([*transform.DAILY, *given])
     failures += published.held_back()
     print(summarise(run_id, at_most=WARNINGS_SHOWN))
