@@ -146,7 +146,7 @@ begin
             interval_until timestamptz,
             state text not null,
             tasks integer,
-            broken_tasks text[] not null,
+            broken_tasks text,
             landed_rows bigint not null,
             loads bigint not null,
             started_at timestamptz not null,

@@ -17,6 +17,7 @@ from storehouse.core import transform
 from storehouse.core.queries import as_sql
 from storehouse.core.settings import PROJECT, settings
 from storehouse.core.transform import DAILY
+from storehouse.operate import pipeline
 from tests.converge.histories import Landed, Record
 from tests.quality.test_deletes import MONDAY, ORDER, TUESDAY, WEDNESDAY
 
@@ -252,3 +253,38 @@ def test_a_run_of_years_of_history_looks_up_only_its_own_rows(built: House) -> N
             assert "node_results" in scanned(plan[0]["Plan"]).values(), view
             assert "Seq Scan" not in scanned(plan[0]["Plan"]), f"{view} reads all that ever landed"
         warehouse.rollback()
+
+
+def test_a_relation_that_no_node_makes_any_more_is_named(built: House) -> None:
+    unused = "select schema_name, relation_name, kind from operations.unused_relations order by relation_name"
+    assert built.query(unused) == []
+    with psycopg.connect(built.warehouse) as warehouse:
+        warehouse.execute("create schema bi; create view bi.ours as select 1 as one")
+        warehouse.execute("create table core.fct_visits (n int); create view staging.old as select 1 as one")
+    assert built.query(unused) == [("core", "fct_visits", "table"), ("staging", "old", "view")]
+    with psycopg.connect(built.warehouse) as warehouse:
+        warehouse.execute("drop table core.fct_visits; drop view staging.old; drop schema bi cascade")
+
+
+def test_objectives_are_measured_from_the_first_build_on(built: House) -> None:
+    query = "select group_name, objective, measured > 0, bad, is_met from operations.slo_status order by 1, 2"
+    (feedback, feedback_builds, shop, shop_builds) = built.query(query)
+    assert shop == ("shop", "freshness", True, 0, True)
+    assert feedback[:2] == ("feedback", "freshness") and feedback_builds[:2] == ("feedback", "success")
+    # One build failed, above, and another was not published: it was of a model alone.
+    assert shop_builds[:4] == ("shop", "success", True, 1)
+    ((builds, seconds),) = built.query("select max(runs), sum(share_of_day) from operations.model_costs")
+    assert builds > 1 and abs(seconds - 1) < 0.001
+
+
+def test_what_became_of_a_run_cannot_be_landed_and_that_fails_nothing(
+    built: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with psycopg.connect(built.warehouse) as other:
+        other.execute("lock table raw_operations.pipeline_runs")
+        pipeline.record("make run", "run-1", None)
+    assert "was not landed in raw_operations (canceling statement due to lock timeout)" in capsys.readouterr().err
+    assert built.query("select count(*) from operations.pipeline_runs") == [(0,)]
+    pipeline.record("make run", "run-1", None, broken=["shop", "dbt"])
+    shown = "select state, broken_tasks, loads, landed_rows, interval_until from operations.pipeline_runs"
+    assert built.query(shown) == [("failed", "shop, dbt", 0, 0, None)]
