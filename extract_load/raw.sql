@@ -43,7 +43,7 @@ begin
             from pg_constraint
             join pg_class on pg_class.oid = conrelid
             join pg_namespace on pg_namespace.oid = relnamespace
-            where contype = 'p' and nspname ~ '^raw_' and relkind = 'r'
+            where contype = 'p' and nspname ~ '^raw_' and nspname != 'raw_operations' and relkind = 'r'
         loop
             execute format(
                 'alter table %s drop constraint %I, set (autovacuum_vacuum_insert_scale_factor = 0,'
