@@ -2,7 +2,8 @@
 --
 --   raw_owner  owns raw. Nobody logs in as it, and none of the others is a member: what they read in raw is a plain table
 --   extract    lands: inserts into raw, adds columns and tables by raw.shape (extract_load/raw.sql), and sees nothing else
---   transform  builds: reads raw, owns every other layer; may create schemas, for new layers and the audit
+--   transform  builds: reads raw, owns every other layer; may create schemas, for new layers and the audit; appends to
+--              raw_operations what its runs did
 --   reporting  reads the marts and operations, and writes nothing
 --   forget     erases a person: reads and updates raw, writes nothing else
 --
@@ -51,7 +52,7 @@ declare
     raw_schemas constant text[] = (
         select array_agg(schema)
         from (
-            select 'raw' as schema
+            select unnest(array['raw', 'raw_operations']) as schema
             union
             select 'raw_' || source from regexp_split_to_table(trim(current_setting('storehouse.sources')), '[ ,]+') as source
             union
@@ -168,6 +169,15 @@ begin
                 ('select, update', 'tables', 'forget'),
                 ('usage', 'sequences', 'extract')
             ) as granted (privileges, kind, role)
+            where name != 'raw_operations'
+            union all
+            -- What the pipeline says of itself is appended by whoever builds.
+            select * from (values
+                ('select, insert', 'tables', 'transform'),
+                ('select', 'tables', 'extract'),
+                ('select, update', 'tables', 'forget')
+            ) as granted (privileges, kind, role)
+            where name = 'raw_operations'
         loop
             -- The statistics after a large load, and the weekly vacuum: before PostgreSQL 17 autovacuum alone does both.
             if has_maintain and item.kind = 'tables' and item.role != 'transform' then

@@ -400,6 +400,7 @@ _RAW = Path(__file__).with_name("raw.sql")
 LEDGER = (
     *("raw.shape", "raw.load_ids", "raw.loads", "raw.loads_position_key"),
     *("raw.loads.source_position", "raw.loads.settled_until"),
+    *(f"raw_operations.{name}" for name in ("dbt_runs", "node_results", "publications", "pipeline_runs")),
 )
 # Of a row that reconciliation landed: the version that it counts as at least, the greatest that had landed of its key.
 _SUPERSEDES = {"_supersedes": "timestamptz"}

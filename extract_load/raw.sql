@@ -43,7 +43,7 @@ begin
             from pg_constraint
             join pg_class on pg_class.oid = conrelid
             join pg_namespace on pg_namespace.oid = relnamespace
-            where contype = 'p' and nspname ~ '^raw_' and relkind = 'r'
+            where contype = 'p' and nspname ~ '^raw_' and nspname != 'raw_operations' and relkind = 'r'
         loop
             execute format(
                 'alter table %s drop constraint %I, set (autovacuum_vacuum_insert_scale_factor = 0,'
@@ -56,6 +56,104 @@ begin
     -- Of an earlier version.
     alter table raw.loads add column if not exists source_position text;
     alter table raw.loads add column if not exists settled_until timestamptz;
+end
+$$;
+
+-- What the pipeline says of itself, appended at the end of each run of dbt (macros/operations/land_run.sql) and of the
+-- pipeline (storehouse/operate/pipeline.py): docs/decisions/0012. The id of the invocation is its load.
+do $$
+begin
+    if to_regnamespace('raw_operations') is null then
+        create schema raw_operations;
+    end if;
+    if to_regclass('raw_operations.dbt_runs') is null then
+        create table raw_operations.dbt_runs (
+            invocation_id text primary key,
+            run_id text not null,
+            command text not null,
+            target text not null,
+            started_by text not null,
+            dag_id text,
+            dag_run_id text,
+            task_id text,
+            try_number integer,
+            selection text,
+            is_full_refresh boolean not null,
+            code_version text not null,
+            dbt_version text not null,
+            -- The position of the ledger up to which it read.
+            position bigint,
+            started_at timestamptz not null,
+            ended_at timestamptz not null
+        );
+        create index on raw_operations.dbt_runs (started_at);
+    end if;
+    if to_regclass('raw_operations.node_results') is null then
+        create table raw_operations.node_results (
+            invocation_id text not null,
+            unique_id text not null,
+            -- Of its run, so that a node's history is looked up in this table alone.
+            run_id text not null,
+            command text not null,
+            target text not null,
+            code_version text not null,
+            position bigint,
+            run_started_at timestamptz not null,
+            resource_type text not null,
+            name text not null,
+            schema_name text,
+            relation_name text,
+            materialized text,
+            -- Of a test: the node that it is about.
+            tested_id text,
+            group_name text,
+            publish_group text,
+            status text not null,
+            message text,
+            started_at timestamptz,
+            finished_at timestamptz,
+            seconds double precision not null,
+            rows_affected bigint,
+            failures bigint,
+            thread text,
+            bytes bigint,
+            primary key (invocation_id, unique_id)
+        );
+        create index on raw_operations.node_results (unique_id, run_started_at);
+        -- Rows are appended in the order of time: an index of some pages, whatever is stored.
+        create index on raw_operations.node_results using brin (run_started_at) with (autosummarize = true);
+    end if;
+    if to_regclass('raw_operations.publications') is null then
+        create table raw_operations.publications (
+            invocation_id text not null,
+            target text not null,
+            group_name text not null,
+            noted_at timestamptz not null,
+            position bigint,
+            run_id text,
+            code_version text,
+            published_at timestamptz,
+            held_back_at timestamptz,
+            primary key (invocation_id, group_name)
+        );
+        create index on raw_operations.publications (noted_at);
+    end if;
+    if to_regclass('raw_operations.pipeline_runs') is null then
+        create table raw_operations.pipeline_runs (
+            pipeline text not null,
+            run_id text not null,
+            interval_from timestamptz,
+            interval_until timestamptz,
+            state text not null,
+            tasks integer,
+            broken_tasks text,
+            landed_rows bigint not null,
+            loads bigint not null,
+            started_at timestamptz not null,
+            ended_at timestamptz not null
+        );
+        create index on raw_operations.pipeline_runs (pipeline, ended_at);
+    end if;
 end
 $$;
 

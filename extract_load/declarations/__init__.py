@@ -27,6 +27,8 @@ STAGING = PROJECT / "models" / "staging"
 
 # What `python -m extract_load` takes in the place of a source.
 RESERVED = ("all", "prepare", "discover", "check", "reconcile")
+# Its schema in raw is that of the pipeline's own runs, which dbt lands (`raw.sql`).
+OURS = "operations"
 # Other packages bring connectors with entry points of this group.
 GROUP = "storehouse.connectors"
 
@@ -164,7 +166,8 @@ def _landed(source: dict, file: str, mistakes: list[str]) -> Iterator[Declared]:
     name, schema = source.get("name"), source.get("schema")
     common, tables = _meta(source), source.get("tables")
     tables = tables if isinstance(tables, list) and all(isinstance(table, dict) for table in tables) else []
-    is_landed = str(schema).startswith("raw_") or "connector" in common or any("connector" in _meta(t) for t in tables)
+    is_of_raw = str(schema).startswith("raw_") and schema != f"raw_{OURS}"
+    is_landed = is_of_raw or "connector" in common or any("connector" in _meta(t) for t in tables)
     if not is_landed:
         return
 
@@ -212,6 +215,8 @@ def _wrong_of_source(source: dict, tables: list[dict]) -> Iterator[Wrong]:
         yield Wrong("name", "it must be lower case letters, digits and _, such as shop")
     elif name in RESERVED:
         yield Wrong("name", f"{name} is a word of the command; choose another")
+    elif name == OURS:
+        yield Wrong("name", f"raw_{name} is where the pipeline's own runs land; choose another")
     elif source.get("schema") != f"raw_{name}":
         yield Wrong("schema", f"it must be raw_{name}, where the source lands")
     if not tables:

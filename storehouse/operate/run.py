@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -14,9 +14,10 @@ from storehouse.core.progress import say
 from storehouse.core.selection import variables
 from storehouse.core.settings import settings
 from storehouse.laptop import local
-from storehouse.operate import alerts, metrics, published
+from storehouse.operate import alerts, metrics, pipeline, published
 from storehouse.operate.summary import summarise
 
+COMMAND = "make run"
 FIRST_DAYS = 30
 # The summary fits a screen.
 WARNINGS_SHOWN = 3
@@ -31,7 +32,7 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
         dbt_vars: dbt's `--vars` for this run, as YAML.
         **played: how far the demo plays: arguments of `demo.advance`.
     """
-    began = time.monotonic()
+    began, started_at = time.monotonic(), datetime.now(UTC)
     given = variables(dbt_vars)
     run_id = f"run-{uuid4().hex[:12]}"
     settings().session_environment()
@@ -40,10 +41,15 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
         _play_on(**played)
     failures = _land(run_id)
     say("transform", "dbt reads the project (some seconds), then builds and tests the models")
-    # What is published names the run, as the ledger does.
-    os.environ["CONVERGE_RUN_ID"] = run_id
-    failures += transform.build([*transform.DAILY, *given])
+    # What is published names the run, as the ledger does; what dbt did, who began it.
+    os.environ |= {"CONVERGE_RUN_ID": run_id, "STOREHOUSE_STARTED_BY": COMMAND}
+    try:
+        failures += transform.build([*transform.DAILY, *given])
+    except (StorehouseError, KeyboardInterrupt):
+        pipeline.record(COMMAND, run_id, started_at, broken=[*_names(failures), "dbt"])
+        raise
     failures += published.held_back()
+    pipeline.record(COMMAND, run_id, started_at, broken=_names(failures))
     print(summarise(run_id, at_most=WARNINGS_SHOWN))
     alerts.try_to_send()
     metrics.push_if_wanted()
@@ -53,6 +59,11 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
     if failures:
         print("What to do: docs/runbook.md")
     return 1 if failures else 0
+
+
+def _names(failures: list[str]) -> list[str]:
+    """Of failures, a line each, what failed: without words, which may name more."""
+    return [failure.partition(":")[0] for failure in failures]
 
 
 def _play_on(days: int | None, until: date | None, **others: Any) -> None:

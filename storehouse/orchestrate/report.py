@@ -1,4 +1,4 @@
-"""The last task of a run: it prints the summary, tells people of alerts and pushes metrics, and fails if the run is not whole."""
+"""The last task of a run: it prints the summary, sends alerts and metrics, and fails if the run is not whole."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from one_build import results
 from storehouse.core.databases import connect_warehouse
 from storehouse.core.queries import one_value
 from storehouse.core.task_names import BUILD, DBT, LARGE_BUILD, TESTS
-from storehouse.operate import alerts, metrics
+from storehouse.operate import alerts, metrics, pipeline
 from storehouse.operate.summary import summarise
 from storehouse.orchestrate import notices
 
@@ -17,29 +17,51 @@ from storehouse.orchestrate import notices
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def report(ti: Any = None, dag_run: Any = None) -> None:
     """Print the run's summary and send alerts; fail if a task failed, or if a load that landed was not built."""
+    run_id = f"{dag_run.dag_id} {dag_run.run_id}"
     counts = ti.xcom_pull([BUILD, LARGE_BUILD, TESTS], key="tests")
     tests = max(filter(None, counts), key=lambda count: count["at"], default={})
-    print(summarise(f"{dag_run.dag_id} {dag_run.run_id}", tests))
-    metrics.push_if_wanted()
-    alerts.try_to_send(notices.urls_of_notices())
+    print(summarise(run_id, tests))
     states = _states(ti)
+    problem = _problem(dag_run, states)
+    pipeline.record(
+        dag_run.dag_id,
+        run_id,
+        dag_run.start_date,
+        (dag_run.data_interval_start, dag_run.data_interval_end),
+        broken=sorted(_broken(states)),
+        tasks=len(states),
+        has_failed=problem is not None,
+    )
+    alerts.try_to_send(notices.urls_of_notices())
+    metrics.push_if_wanted()
+    if problem:
+        raise problem
+
+
+def _problem(dag_run: Any, states: dict[str, str]) -> AirflowFailException | None:
+    """Why the run is not whole, as the error that the report ends with; None when it is."""
     # A skipped task is fine unless the build had selected its node. Every build that ends well must be tested.
     unbuilt = results.unbuilt(lambda: connect_warehouse("transform"), dag_run.dag_id, dag_run.run_id)
     due = {TESTS, *(f"{DBT}.{results.name(node)}" for node in unbuilt)}
-    broken = broken_tasks(ti)
+    broken = _broken(states)
     if lacking := sorted(broken | {name for name in due if states.get(name) != "success"}):
         # Tasks that failed have sent their own notices.
         error = notices.Told if broken else AirflowFailException
-        raise error(f"{len(lacking)} tasks did not succeed: {', '.join(lacking)}")
+        return error(f"{len(lacking)} tasks did not succeed: {', '.join(lacking)}")
     if has_landed_since(dag_run.dag_id, dag_run.run_id):
-        raise AirflowFailException(
+        return AirflowFailException(
             "What landed last came after the build. Clear the build with all below it, or leave it to the next run."
         )
+    return None
 
 
 def broken_tasks(ti: Any) -> set[str]:
     """The tasks of the run that have failed, and those that were not tried because of them."""
-    return {name for name, state in _states(ti).items() if state in ("failed", "upstream_failed")}
+    return _broken(_states(ti))
+
+
+def _broken(states: dict[str, str]) -> set[str]:
+    return {name for name, state in states.items() if state in ("failed", "upstream_failed")}
 
 
 def _states(ti: Any) -> dict[str, str]:

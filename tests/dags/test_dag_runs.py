@@ -116,6 +116,30 @@ def test_a_run_lands_its_interval_builds_every_node_tests_and_reports(airflow: A
     assert "fct_orders: " in airflow.log("shop_elt", shop_run, "dbt.fct_orders")
 
 
+def test_what_dbt_did_and_what_became_of_the_run_is_kept_with_airflows_names(airflow: Airflow, shop_run: str) -> None:
+    runs = airflow.query(
+        "storehouse",
+        "select started_by, dag_id, task_id, try_number, run_id, failed from operations.dbt_runs where dag_run_id = %s "
+        "and dag_id = 'shop_elt'",
+        shop_run,
+    )
+    assert runs == [("airflow", "shop_elt", "dbt.build_large", 1, f"shop_elt {shop_run} 0", 0)]
+    nodes = {task.removeprefix("dbt.") for task in airflow.states("shop_elt", shop_run) if task.startswith("dbt.")}
+    built = airflow.query(
+        "storehouse", "select name from operations.model_runs where run_id = %s", f"shop_elt {shop_run} 0"
+    )
+    # Ephemeral models have a task, and nothing that is built.
+    assert {"fct_orders", "currencies", "product_prices"} < {name for (name,) in built} < nodes
+    ((state, broken, tasks, is_landed),) = airflow.query(
+        "storehouse",
+        "select state, broken_tasks, tasks, landed_rows = (select sum(rows) from raw.loads where run_id = runs.run_id) "
+        "from operations.pipeline_runs as runs where run_id = %s",
+        f"shop_elt {shop_run}",
+    )
+    assert (state, broken, is_landed) == ("succeeded", None, True)
+    assert tasks == len(airflow.states("shop_elt", shop_run))
+
+
 WORKERS = "select task_id from task_instance where run_id = %s and dag_id = %s and task_id ~ '^dbt' and pid is not null"
 
 
@@ -359,6 +383,12 @@ def test_a_source_that_stays_away_fails_its_part_and_the_rest_is_built(airflow: 
     states = airflow.states("shop_elt", run_id)
     assert {task for task, state in states.items() if state == "failed"} == {"report"}, states
     assert "came after the build" in airflow.log("shop_elt", run_id, "report", attempt=2)
+    # Both ends of the run are kept, and the last one counts.
+    kept = "select state, broken_tasks from raw_operations.pipeline_runs where run_id = %s order by ended_at"
+    first, second = airflow.query("storehouse", kept, f"shop_elt {run_id}")
+    assert first[0] == second[0] == "failed" and "land.wait" in first[1] and second[1] is None
+    shown = "select state, broken_tasks, ends from operations.pipeline_runs where run_id = %s"
+    assert airflow.query("storehouse", shown, f"shop_elt {run_id}") == [("failed", None, 2)]
 
 
 def end_the_waits(airflow: Airflow, run_id: str, **states: str) -> None:

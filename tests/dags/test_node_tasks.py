@@ -39,6 +39,7 @@ def tasks(house: House, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def context(**params: object) -> dict:
     run = SimpleNamespace(dag_id="shop_elt", run_id="a run", clear_number=0, conf=params)
+    run.start_date = run.data_interval_start = run.data_interval_end = None
     return {"dag_run": run, "params": params, "ti": SimpleNamespace(xcom_push=lambda *_, **__: None)}
 
 

@@ -28,6 +28,7 @@ OUR_VARIABLES = (
     "FORGET_",
 )
 RAW = ("raw.loads", "raw_shop.orders", "raw_stores.sales")
+OF_RUNS = ("raw_operations.dbt_runs", "raw_operations.node_results")
 MARTS = ("core.fct_orders", "sales.agg_daily_sales", "feedback.product_ratings", "operations.pipeline_loads")
 INNER = (
     "staging.stg_shop__orders",
@@ -314,11 +315,41 @@ def test_a_source_of_another_name_is_handed_over_and_stays_so(make):
     own = make("own")
     theirs = "select nspname::text from pg_namespace where nspowner = 'raw_owner'::regrole"
     assert run_roles(own, "owner", "-v", "sources=billing stock").returncode == 0
-    assert {name for (name,) in own.query(theirs)} == {"raw", "raw_billing", "raw_stock"}
+    assert {name for (name,) in own.query(theirs)} == {"raw", "raw_operations", "raw_billing", "raw_stock"}
     assert run_roles(own).returncode == 0
     assert {name for (name,) in own.query(theirs)} > {"raw_billing", "raw_stock", "raw_shop"}
     columns = '{"_load_id": "bigint", "_op": "text"}'
     assert own.may("extract", f"select raw.shape('raw_billing', 'lines', '{columns}', '{{}}')")
+
+
+def test_transform_appends_what_its_runs_did_and_can_change_nothing_of_it(warehouse):
+    ((runs, by),) = warehouse.query("select count(*), max(started_by) from operations.dbt_runs")
+    assert (runs, by) == (1, "make run")
+    for table in OF_RUNS:
+        assert warehouse.may("transform", f"insert into {table} select * from {table} limit 0")
+        for role in ("extract", "reporting", "forget"):
+            assert not warehouse.may(role, f"insert into {table} select * from {table} limit 0")
+        for statement in (
+            "delete from {}",
+            "truncate {}",
+            "alter table {} add c int",
+            "create trigger t after insert on {} execute function suppress_redundant_updates_trigger()",
+        ):
+            assert not warehouse.may("transform", statement.format(table))
+        assert not warehouse.may("reporting", f"select from {table}")
+    assert warehouse.may("reporting", "select from operations.dbt_runs")
+
+
+def test_a_builder_without_the_right_to_say_what_it_did_builds_all_the_same(warehouse):
+    with warehouse.connect("owner") as connection:
+        connection.execute("revoke insert on all tables in schema raw_operations from transform")
+    try:
+        done = warehouse.run("storehouse", "dbt", "--quiet", "build", "--select", "currencies")
+    finally:
+        assert run_roles(warehouse).returncode == 0
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "not landed in raw_operations (42501, permission denied for table " in done.stdout
+    assert warehouse.query("select count(*) from raw_operations.dbt_runs where command = 'build'") == [(1,)]
 
 
 def test_transform_reads_raw_and_never_writes_it(warehouse):

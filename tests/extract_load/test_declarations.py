@@ -421,6 +421,11 @@ WRONG: dict[str, tuple[str, Callable[[Source], object], str]] = {
         lambda source: source.update(name="reconcile", schema="raw_reconcile"),
         "reconcile: name: reconcile is a word of the command; choose another",
     ),
+    "a source that is called as the pipeline itself": (
+        "shop",
+        lambda source: source.update(name="operations"),
+        "operations: name: raw_operations is where the pipeline's own runs land; choose another",
+    ),
     "a person of no column": (
         "shop",
         of_table("customers", person="web-{customer}"),

@@ -210,6 +210,10 @@ def test_prepare_makes_every_table_and_can_run_at_once_and_again(new_house):
     ) == [
         ("raw.loads",),
         ("raw_marketplace.orders",),
+        ("raw_operations.dbt_runs",),
+        ("raw_operations.node_results",),
+        ("raw_operations.pipeline_runs",),
+        ("raw_operations.publications",),
         ("raw_reviews.reviews",),
         ("raw_shop.customers",),
         ("raw_shop.order_items",),

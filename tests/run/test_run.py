@@ -58,6 +58,21 @@ def test_psql_runs_the_sql_on_its_standard_input_and_finds_a_schema_a_layer(home
     assert set(done.stdout.split()) >= LAYERS
 
 
+def test_what_became_of_the_run_is_kept_with_what_it_landed_and_what_dbt_did(home: Command) -> None:
+    query = """
+        select
+            runs.state, runs.broken_tasks, runs.landed_rows = loads.rows, runs.loads = loads.loads,
+            invocations.started_by, invocations.status
+        from operations.pipeline_runs as runs
+        inner join operations.dbt_runs as invocations using (run_id)
+        inner join (
+            select run_id, sum(rows) as rows, count(*) as loads from raw.loads group by run_id
+        ) as loads using (run_id)
+        where runs.pipeline = 'make run'
+    """
+    assert home("psql", "-At", given=query).stdout == "succeeded||t|t|make run|warned\n"
+
+
 def test_the_second_run_lands_the_next_day(home: Command) -> None:
     newest = "select max(order_date) from core.fct_orders"
     before = home("psql", "-At", given=newest).stdout

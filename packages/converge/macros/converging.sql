@@ -19,13 +19,13 @@
     {%- endif -%}
 
     {%- if mode == 'create' -%}
-        {%- set message = converge.create_table(target, plan, state) -%}
+        {%- set done = converge.create_table(target, plan, state) -%}
     {%- elif mode == 'skip' -%}
-        {%- set message = 'UNCHANGED' -%}
+        {%- set done = {'message': 'UNCHANGED', 'rows': 0} -%}
     {%- else -%}
-        {%- set message = converge.merge_changes(target, plan, state, mode) -%}
+        {%- set done = converge.merge_changes(target, plan, state, mode) -%}
     {%- endif -%}
-    {%- call noop_statement('main', message, mode) -%}
+    {%- call noop_statement('main', done.message, mode, done.rows) -%}
         {{ converge.bind(plan, state, mode) }}
     {%- endcall -%}
 

@@ -37,5 +37,5 @@
     {%- endcall -%}
     {#- The views on the old table were dropped with it, and dbt's cache does not know. -#}
     {%- do adapter.cache_dropped(target) -%}
-    {{ return('CREATE ' ~ rows) }}
+    {{ return({'message': 'CREATE ' ~ rows, 'rows': rows | int}) }}
 {%- endmacro %}

@@ -96,5 +96,5 @@
         {%- endif %}
         {{ converge.write_state(target, state, version) }}
     {%- endcall -%}
-    {{ return(mode | upper ~ ' +' ~ counted.written ~ ' -' ~ counted.gone) }}
+    {{ return({'message': mode | upper ~ ' +' ~ counted.written ~ ' -' ~ counted.gone, 'rows': (counted.written + counted.gone) | int}) }}
 {%- endmacro %}
