@@ -65,7 +65,7 @@ def house(server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         demo.start()
         land_a_day()
         project = unpublished(tmp_path_factory.mktemp("before"))
-        command = [sys.executable, "-m", "dbt.cli.main", *DAILY, "published_marts", "--project-dir", str(project)]
+        command = [sys.executable, "-m", "dbt.cli.main", *DAILY, "published_marts+", "--project-dir", str(project)]
         command += ["--profiles-dir", str(PROJECT), "--target-path", str(project / "target")]
         env = os.environ | settings().dbt_environment()
         done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, timeout=600)
