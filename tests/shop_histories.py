@@ -307,7 +307,8 @@ class Shop:
             "customers": "city = city || '.'",
             "products": "name = name || '.'",
             "orders": "notes = repeat(md5(random()::text), 200), total_amount = total_amount + 1",
-            "order_items": "quantity = quantity + 1, discount_amount = 0",
+            # Not the quantity: a wrong one would become right.
+            "order_items": "unit_price = unit_price + 1, discount_amount = 0",
             "payments": "amount = amount + 1",
         }[table]
 
