@@ -123,12 +123,15 @@ def serve(port: int, host: str) -> None:
     Raises:
         StorehouseError: the port can't be listened at.
     """
+    # A setting that is wrong is said now, and not with every scrape.
     settings().warehouse_conninfo("reporting")
     try:
         server, thread = exposition.start_http_server(port, host, registry())
-    except OSError as error:
-        raise StorehouseError(f"{host}:{port} can't be listened at: {error.strerror}. Another one: PORT=") from None
-    print(f"Metrics for Prometheus: http://{host}:{server.server_port}/metrics (docs/monitoring.md); Ctrl-C ends it")
+    except (OSError, OverflowError) as error:
+        said = error.strerror if isinstance(error, OSError) else "a port is a number up to 65535"
+        raise StorehouseError(f"{host}:{port} can't be listened at: {said}. Another one: PORT=") from None
+    place = f"http://{host}:{server.server_port}/metrics"
+    print(f"Metrics for Prometheus: {place} (docs/monitoring.md); Ctrl-C ends it", flush=True)
     try:
         thread.join()
     finally:

@@ -14,12 +14,11 @@ import httpx
 import pytest
 import yaml
 from airflow_scene import Notices, web_hook
-from houses import House, build_house
+from houses import House, build_demo, land
 from prometheus_client.parser import text_string_to_metric_families
 from real_redis import wait_until
 
 import demo
-import extract_load
 from storehouse.core import transform
 from storehouse.core.settings import PROJECT
 from storehouse.core.transform import DAILY
@@ -46,22 +45,10 @@ def figures(text: str) -> dict[tuple[str, ...], float]:
     }
 
 
-def land_a_day() -> None:
-    demo.advance(days=1)
-    for source in extract_load.SOURCES:
-        extract_load.load(source)
-
-
 @pytest.fixture(scope="module")
 def house(server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house with two days of the demo shop, built and published."""
-    for house in build_house(server, tmp_path_factory.mktemp("home")):
-        demo.advance(days=1, size=0.05)
-        demo.start()
-        land_a_day()
-        assert transform.build(DAILY) == []
-        yield house
-        demo.stop()
+    yield from build_demo(server, tmp_path_factory.mktemp("home"), days=2, size=0.05)
 
 
 @contextmanager
@@ -187,7 +174,8 @@ def test_prometheus_reads_them_and_alertmanager_tells_of_what_is_held_back(
                 **{"job": "storehouse", "instance": f"127.0.0.1:{of_us}"},
             }
             assert alert["annotations"]["summary"] == "The last build of shop is not published."
-            land_a_day()
+            demo.advance(days=1)
+            land()
             assert transform.build(DAILY) == []
             wait_until(lambda: told("resolved", "StorehouseMartsAreHeldBack"))
             for panel in json.loads(DASHBOARD.read_text())["panels"]:
