@@ -6,9 +6,7 @@ password, the key that masks personal data, the files of the demo's stores and A
 
 import fcntl
 import json
-import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,14 +22,13 @@ from storehouse.core.errors import StorehouseError
 from storehouse.core.progress import say
 from storehouse.core.queries import one_row
 from storehouse.core.settings import settings
-from storehouse.laptop.server import binaries, not_root, server_of_this_home
+from storehouse.laptop.server import our_major, program, server_of_this_home
 
 # What the home has beside the server's data. Logs, exports and what dbt writes are made anew.
 BESIDE = ("postgres/password", "pii_key", "demo/stores", "airflow/airflow.cfg")
 ABOUT = "backup.json"
 # A folder that is being made or removed: no back-up.
 PART = ".part"
-SINCE_17 = 170_000
 _SERVER = """
     select
         current_setting('server_version_num')::int,
@@ -69,6 +66,11 @@ class About:
     timeline: int
     databases: str
     is_embedded: bool
+
+    @property
+    def major(self) -> int:
+        """The major version of its server."""
+        return self.version // 10_000
 
 
 class Backup(NamedTuple):
@@ -119,7 +121,11 @@ def main(to: Path | None, *, is_full: bool) -> int:
         try:
             made = _make(folder, source, conninfo, base, is_embedded, lock)
         except StorehouseError as error:
-            if not base or not any(word in str(error) for word in ("summar", "incremental", "timeline", "manifest")):
+            # Without our own path, which it may quote.
+            said = str(error).replace(str(folder), "")
+            if not base or not any(
+                word in said for word in ("WAL summar", "incremental backup", "timeline", "manifest")
+            ):
                 raise
             say("backup", f"no incremental one is possible: {error} So a full one is made.")
             made = _make(folder, source, conninfo, None, is_embedded, lock)
@@ -145,11 +151,14 @@ def folder_of(to: Path | None) -> Path:
 
 
 def backups(folder: Path) -> list[Backup]:
-    """The back-ups of a folder that are whole, oldest first."""
+    """The back-ups of a folder that are whole, oldest first; what is none, and looks like one, is said."""
     found = []
     for file in sorted(folder.glob(f"*/{ABOUT}")):
         if not file.parent.name.endswith(PART):
-            found.append(read(file.parent))
+            try:
+                found.append(read(file.parent))
+            except StorehouseError as error:
+                say("backup", f"left out: {error}")
     return found
 
 
@@ -164,7 +173,7 @@ def read(folder: Path) -> Backup:
     except (OSError, ValueError, TypeError):
         raise StorehouseError(
             f"{folder} is no back-up, or not a whole one: it has no {ABOUT} that can be read. "
-            "`make restore` without FROM lists those that are."
+            f"Those that are: make restore FROM={folder.parent}"
         ) from None
 
 
@@ -191,38 +200,6 @@ def verify(chain: list[Backup]) -> None:
     _verify_links(chain)
 
 
-def program(name: str, *arguments: object, password: str | None = None, holding: int | None = None) -> None:
-    """Run one of PostgreSQL's programs to its end.
-
-    Args:
-        name: such as `pg_basebackup`.
-        *arguments: of the program. No secret: every user of the machine can read them.
-        password: of the connection.
-        holding: a file that it keeps open, with its lock, should this process be killed.
-
-    Raises:
-        StorehouseError: it failed; what it said.
-    """
-    done = subprocess.run(
-        [*not_root(), str(binaries() / name), *map(str, arguments)],
-        env=os.environ | {"LC_ALL": "C"} | ({"PGPASSWORD": password} if password else {}),
-        pass_fds=[] if holding is None else [holding],
-        capture_output=True,
-        text=True,
-        cwd="/",
-    )
-    if done.returncode:
-        lines = [line.partition("error: ")[2] or line for line in done.stderr.splitlines() if "error: " in line]
-        said = "; ".join(lines[:3]) or " ".join(done.stderr.splitlines()[-2:]) or f"exit code {done.returncode}"
-        raise StorehouseError(f"{name}: {said.strip().rstrip('.')}.")
-
-
-def our_major() -> int:
-    """The major version of PostgreSQL's programs here."""
-    said = subprocess.run([binaries() / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
-    return int(said.split()[-1].split(".")[0])
-
-
 def size_of(folder: Path) -> int:
     """Bytes of all files below it."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -244,7 +221,7 @@ def told() -> Iterator[None]:
 
 def _verify_files(backup: Backup) -> None:
     # Only a program of the same version can read the log that a back-up has with it.
-    foreign = [] if backup.about.version // 10_000 == our_major() else ["--no-parse-wal"]
+    foreign = [] if backup.about.major == our_major() else ["--no-parse-wal"]
     program("pg_verifybackup", "--quiet", *foreign, backup.data)
 
 
@@ -262,7 +239,7 @@ def _alone(folder: Path) -> Iterator[int]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StorehouseError(f"Another back-up into {folder} is at work. Wait until it has ended.") from None
-        for left in folder.glob(f"*{PART}"):
+        for left in folder.glob(f"[0-9]*Z-*{PART}"):
             shutil.rmtree(left)
         yield lock.fileno()
 
@@ -292,7 +269,7 @@ def _base(folder: Path, source: _Source) -> Backup | None:
         chain = chain_of(last)
         began = datetime.fromisoformat(chain[0].about.began_at)
         days = settings().backup_full_days
-        if source.version < SINCE_17 or source.major != our_major():
+        if source.major != our_major():
             why = f"PostgreSQL {source.major} has no incremental back-ups that the programs here can verify"
         elif source.summarizes != "on":
             why = "summarize_wal is off: set it to on (the embedded server: make stop, then make start)"

@@ -10,19 +10,22 @@ from collections.abc import Iterator
 from typing import LiteralString, NamedTuple
 
 import httpx
-import psycopg
 from prometheus_client import CollectorRegistry, exposition
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from psycopg import errors
 
-from storehouse.core.databases import open_warehouse
-from storehouse.core.errors import StorehouseError, said_by
+from storehouse.core.databases import Advice, open_warehouse
+from storehouse.core.errors import StorehouseError
 from storehouse.core.queries import as_sql
 from storehouse.core.settings import settings
 from storehouse.core.shown import shown
 
 HEALTH = "api/v2/monitor/health"  # of Airflow's API; asks for no user
-PATIENCE = 10  # seconds, of each question: as long as Prometheus itself waits for an answer, by default
+PATIENCE = 10  # seconds, for the answer to each question
+SLOW: Advice = {
+    errors.QueryCanceled: f"A query of its own tables took longer than {PATIENCE} s: look what else it is doing"
+}
 
 logger = logging.getLogger(__name__)
 
@@ -95,9 +98,8 @@ class Warehouse(Collector):
         with self._lock:
             try:
                 found, is_up = list(_of_the_warehouse()), 1
-            except (StorehouseError, psycopg.Error) as error:
-                said = said_by(error) if isinstance(error, psycopg.Error) else str(error)
-                logger.warning("the warehouse can't be asked: %s", said)
+            except StorehouseError as error:
+                logger.warning("the warehouse can't be asked: %s", error)
                 found, is_up = [], 0
             yield GaugeMetricFamily("storehouse_up", "1 if the warehouse could be asked.", value=is_up)
             yield from found
@@ -138,12 +140,15 @@ def serve(port: int, host: str) -> None:
         server.shutdown()
 
 
-def push(url: str) -> None:
-    """Replace what the Pushgateway at `url` has of us by what is now.
+def push() -> str:
+    """Replace what the Pushgateway at `PUSHGATEWAY_URL` has of us by what is now; returns its URL for people.
 
     Raises:
-        StorehouseError: it did not take it.
+        StorehouseError: it is not set, or did not take it.
     """
+    url = settings().pushgateway_url
+    if not url:
+        raise StorehouseError("PUSHGATEWAY_URL is not set: where to push, such as http://pushgateway:9091")
     place, headers = f"{url.rstrip('/')}/metrics/job/storehouse", {"Content-Type": exposition.CONTENT_TYPE_LATEST}
     try:
         httpx.put(place, content=text(), headers=headers, timeout=PATIENCE).raise_for_status()
@@ -153,19 +158,20 @@ def push(url: str) -> None:
         raise StorehouseError(
             f"the Pushgateway at {shown(url)} did not take the metrics: {said}. Check PUSHGATEWAY_URL."
         ) from None
+    return shown(url)
 
 
-def push_if_wanted() -> None:
-    """The same where `PUSHGATEWAY_URL` says, if it is set. A gateway that is away fails no run: it is logged."""
-    if url := settings().pushgateway_url:
-        try:
-            push(url)
-        except StorehouseError as error:
-            logger.warning("%s", error)
+def try_to_push() -> None:
+    """At the end of a run: the same to `PUSHGATEWAY_URL`. What goes wrong is logged, and fails no run."""
+    try:
+        push()
+    except Exception as error:
+        # Of an error that nobody expected not its words: they may quote anything.
+        logger.warning("%s", error if isinstance(error, StorehouseError) else f"no metrics: {type(error).__name__}")
 
 
 def _of_the_warehouse() -> Iterator[Metric]:
-    with open_warehouse("reporting") as warehouse, warehouse.speaking():
+    with open_warehouse("reporting") as warehouse, warehouse.speaking(SLOW):
         warehouse.execute(as_sql(f"set statement_timeout to '{PATIENCE}s'"))
         for figures in FIGURES:
             families = [kind(name, says, labels=figures.labels) for kind, name, says in figures.metrics]

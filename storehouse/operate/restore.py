@@ -17,16 +17,15 @@ from storehouse.core.errors import StorehouseError
 from storehouse.core.progress import say
 from storehouse.core.queries import one_value
 from storehouse.core.settings import settings
-from storehouse.laptop.server import Server
+from storehouse.laptop.server import Server, our_major, program
 from storehouse.operate.backup import (
+    ABOUT,
     BESIDE,
     PART,
     Backup,
     backups,
     chain_of,
     folder_of,
-    our_major,
-    program,
     read,
     told,
     verify,
@@ -37,10 +36,10 @@ PIECES = ("postgres", *(name for name in BESIDE if not name.startswith("postgres
 
 
 def main(from_: Path | None, into: Path | None, *, is_forced: bool) -> int:
-    """Restore a back-up, or without one list those that there are; print what stands where.
+    """Restore a back-up, or list those that there are; print what stands where.
 
     Args:
-        from_: a back-up's folder.
+        from_: a back-up's folder; a folder of back-ups, or none for the home's, lists them.
         into: another home folder than this one.
         is_forced: put it in the place of what is there, which is kept aside.
 
@@ -53,15 +52,17 @@ def main(from_: Path | None, into: Path | None, *, is_forced: bool) -> int:
             _take_steps(home)
             print(f"The restore that was interrupted is done: {home}")
             return 0
-        if from_ is None:
-            return _list()
+        if from_ is None or not (from_ / ABOUT).exists():
+            return _list(folder_of(from_))
         _restore(read(from_.resolve()), home, is_forced)
     return 0
 
 
-def _list() -> int:
-    found = backups(folder_of(None))
-    print("\n".join(backup.line for backup in found) or f"There is none in {folder_of(None)}: make backup")
+def _list(folder: Path) -> int:
+    found = backups(folder)
+    if not found:
+        raise StorehouseError(f"{folder} is no back-up, and has none in it. To make one: make backup")
+    print("\n".join(backup.line for backup in found))
     print("Which? make restore FROM=… INTO=a new folder; or in this home's place: make restore FROM=… FORCE=1")
     return 1
 
@@ -71,7 +72,7 @@ def _restore(backup: Backup, home: Path, is_forced: bool) -> None:
     _refuse(backup, home, is_forced)
     say("restore", f"verifying {len(chain)} back-up{'s' * (len(chain) > 1)}, {chain[0].folder.name} first")
     verify(chain)
-    beside = home / f"restoring{PART}"
+    beside = _beside(home)
     shutil.rmtree(beside, ignore_errors=True)
     (beside / "postgres").mkdir(parents=True, mode=0o700)
     try:
@@ -98,6 +99,11 @@ def _restore(backup: Backup, home: Path, is_forced: bool) -> None:
     print(f'{ours}make reconcile ARGS="--compare columns" (docs/runbook.md#a-database-was-restored)')
 
 
+def _beside(home: Path) -> Path:
+    """Where what is restored is put together and waits."""
+    return home / f"restoring{PART}"
+
+
 def _refuse(backup: Backup, home: Path, is_forced: bool) -> None:
     about = backup.about
     if not about.is_embedded:
@@ -105,9 +111,9 @@ def _refuse(backup: Backup, home: Path, is_forced: bool) -> None:
             f"{backup.folder} is a back-up of a server of your own, whose configuration, start and stop are yours. "
             "docs/backup.md says how to restore it: pg_combinebackup, then start the server on its result."
         )
-    if about.version // 10_000 != our_major():
+    if about.major != our_major():
         raise StorehouseError(
-            f"{backup.folder} is of PostgreSQL {about.version // 10_000}, the programs here are of {our_major()}. "
+            f"{backup.folder} is of PostgreSQL {about.major}, the programs here are of {our_major()}. "
             "Restore it with the version of Storehouse that made it."
         )
     if Server(home / "postgres").is_running:
@@ -131,7 +137,7 @@ def _start_once(server: Server) -> str:
     say("restore", "starting it once")
     signal = server.data / "recovery.signal"
     signal.touch()
-    server._give(signal)
+    server.give(signal)
     try:
         with psycopg.connect(server.start().conninfo(), autocommit=True) as connection:
             # It lets readers in before it has replayed all.
@@ -141,14 +147,14 @@ def _start_once(server: Server) -> str:
             return one_value(connection, databases)
     finally:
         if server.data.joinpath("postmaster.pid").exists():
-            server._run("pg_ctl", "-D", server.data, "-m", "fast", "-w", "stop")
+            program("pg_ctl", "-D", server.data, "-m", "fast", "-w", "stop")
 
 
 def _take_steps(home: Path) -> None:
     """Put each piece that still waits in its place, after what stands there is put aside, and remove the list."""
     steps = json.loads((home / RESTORE_STEPS).read_text())
     for piece in steps["pieces"]:
-        waits, place, aside = home / f"restoring{PART}" / piece, home / piece, home / steps["aside"] / piece
+        waits, place, aside = _beside(home) / piece, home / piece, home / steps["aside"] / piece
         if waits.exists():
             # A key that a command has made meanwhile is nobody's.
             if place.exists() and not aside.exists():
@@ -157,4 +163,4 @@ def _take_steps(home: Path) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             waits.rename(place)
     (home / RESTORE_STEPS).unlink()
-    shutil.rmtree(home / f"restoring{PART}", ignore_errors=True)
+    shutil.rmtree(_beside(home), ignore_errors=True)

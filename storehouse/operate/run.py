@@ -14,7 +14,7 @@ from storehouse.core.progress import say
 from storehouse.core.selection import variables
 from storehouse.core.settings import settings
 from storehouse.laptop import local
-from storehouse.operate import metrics, published
+from storehouse.operate import published
 from storehouse.operate.summary import summarise
 
 FIRST_DAYS = 30
@@ -45,7 +45,10 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
     failures += transform.build([*transform.DAILY, *given])
     failures += published.held_back()
     print(summarise(run_id, at_most=WARNINGS_SHOWN))
-    metrics.push_if_wanted()
+    if settings().pushgateway_url:
+        from storehouse.operate import metrics
+
+        metrics.try_to_push()
     print(f"{'Failed' if failures else 'Done'} in {time.monotonic() - began:.0f} s.")
     for failure in failures:
         print(f"  {failure}")

@@ -8,8 +8,8 @@ from one_build import results
 
 from storehouse.core.databases import connect_warehouse
 from storehouse.core.queries import one_value
+from storehouse.core.settings import settings
 from storehouse.core.task_names import BUILD, DBT, LARGE_BUILD, TESTS
-from storehouse.operate import metrics
 from storehouse.operate.summary import summarise
 from storehouse.orchestrate import notices
 
@@ -20,7 +20,10 @@ def report(ti: Any = None, dag_run: Any = None) -> None:
     counts = ti.xcom_pull([BUILD, LARGE_BUILD, TESTS], key="tests")
     tests = max(filter(None, counts), key=lambda count: count["at"], default={})
     print(summarise(f"{dag_run.dag_id} {dag_run.run_id}", tests))
-    metrics.push_if_wanted()
+    if settings().pushgateway_url:
+        from storehouse.operate import metrics
+
+        metrics.try_to_push()
     states = _states(ti)
     # A skipped task is fine unless the build had selected its node. Every build that ends well must be tested.
     unbuilt = results.unbuilt(lambda: connect_warehouse("transform"), dag_run.dag_id, dag_run.run_id)

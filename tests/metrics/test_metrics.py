@@ -197,7 +197,7 @@ def test_a_run_pushes_them_once_and_a_gateway_that_is_away_fails_nothing(
     assert f"the Pushgateway at {url} did not take the metrics" in away.stderr
     assert "PUSHGATEWAY_URL is not set" in said().stderr
     configure(PUSHGATEWAY_URL=url)
-    metrics.push_if_wanted()
+    metrics.try_to_push()
     assert "did not take the metrics" in caplog.text
     with running(tool("prometheus-pushgateway"), f"--web.listen-address=127.0.0.1:{port}", answers=f"{url}/-/ready"):
         assert said().stdout == f"The metrics stand at {url}\n"

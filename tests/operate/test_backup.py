@@ -16,7 +16,7 @@ from houses import Command, command
 from real_redis import wait_until
 
 from storehouse.core.settings import PROJECT
-from storehouse.laptop.server import Server
+from storehouse.laptop.server import Server, program
 from storehouse.operate import restore
 from storehouse.operate.backup import PART, Backup, backups, chain_of
 
@@ -111,8 +111,24 @@ def test_full_is_made_where_it_is_asked_for_and_where_the_last_full_one_is_old(h
     assert home.back_up().kind == "full"
     assert home.back_up("--full").kind == "full"
     assert home.back_up().kind == "incremental"
+    # What is not ours stays, and keeps nobody from backing up.
+    broken, foreign = home.folder / "backups" / "broken", home.folder / "backups" / "mine.part"
+    for folder in (broken, foreign):
+        folder.mkdir()
+        (folder / "backup.json").write_text("{}")
     home.run.environment["BACKUP_FULL_DAYS"] = "1e-9"
     assert home.back_up().kind == "full"
+    assert foreign.exists() and broken.exists()
+
+
+def test_the_back_ups_of_any_folder_are_listed(home, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    assert home.run("backup", "--to", str(elsewhere)).returncode == 0
+    (made,) = backups(elsewhere)
+    listed = home.run("restore", "--from", str(elsewhere))
+    assert listed.returncode == 1 and str(made.folder) in listed.stdout
+    none = home.run("restore")
+    assert none.returncode == 1 and none.stderr.count("\n") == 1 and "make backup" in none.stderr
 
 
 def test_a_server_that_does_not_note_what_changed_is_backed_up_in_full_and_the_reason_is_said(home) -> None:
@@ -194,7 +210,7 @@ def test_one_that_is_killed_leaves_nothing_that_is_taken_for_a_backup_and_the_ne
     process.wait()
     assert list(folder.glob(f"*{PART}")) and not home.backups
     listed = home.run("restore")
-    assert listed.returncode == 1 and "There is none" in listed.stdout
+    assert listed.returncode == 1 and "make backup" in listed.stderr
     # PostgreSQL's program may still be writing: until it has ended, nobody else begins.
     wait_until(lambda: home.run("backup").returncode == 0)
     assert [backup.kind for backup in home.backups] == ["full"]
@@ -363,3 +379,13 @@ def test_a_server_of_ones_own_is_backed_up_by_a_role_that_may_replicate_and_rest
     for backup in made:
         assert "secret-of" not in (backup.folder / "backup.json").read_text()
     assert [one.folder for one in chain_of(made[1])] == [one.folder for one in made]
+    # As docs/backup.md says it.
+    by_hand = other.folder / "postgres"
+    by_hand.mkdir()
+    shutil.copy2(home.folder / "postgres" / "password", by_hand)
+    program("pg_combinebackup", *(one.data for one in made), "-o", by_hand / "data")
+    (by_hand / "data" / "recovery.signal").touch()
+    other.server.give(by_hand / "data" / "recovery.signal")
+    with (by_hand / "data" / "postgresql.auto.conf").open("a") as settings:
+        settings.write("restore_command = 'false'\n")
+    assert other.kept() == [1]
