@@ -6,7 +6,8 @@ the warehouse can't be asked, `storehouse_up` is 0 and it has no other figure: o
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import LiteralString, NamedTuple
 
 import httpx
@@ -22,7 +23,9 @@ from storehouse.core.settings import settings
 from storehouse.core.shown import shown
 
 HEALTH = "api/v2/monitor/health"  # of Airflow's API; asks for no user
-PATIENCE = 10  # seconds, for the answer to each question
+# Seconds for the answer to each question; to one of Airflow, without which the rest is worth having.
+PATIENCE, AIRFLOWS = 10, 3
+COMPONENTS = ("dag_processor", "metadatabase", "scheduler", "triggerer")
 SLOW: Advice = {
     errors.QueryCanceled: f"A query of its own tables took longer than {PATIENCE} s: look what else it is doing"
 }
@@ -129,8 +132,8 @@ def serve(port: int, host: str) -> None:
     settings().warehouse_conninfo("reporting")
     try:
         server, thread = exposition.start_http_server(port, host, registry())
-    except (OSError, OverflowError) as error:
-        said = error.strerror if isinstance(error, OSError) else "a port is a number up to 65535"
+    except (OSError, OverflowError, UnicodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "that is no port, or no address"
         raise StorehouseError(f"{host}:{port} can't be listened at: {said}. Another one: PORT=") from None
     place = f"http://{host}:{server.server_port}/metrics"
     print(f"Metrics for Prometheus: {place} (docs/monitoring.md); Ctrl-C ends it", flush=True)
@@ -150,9 +153,10 @@ def push() -> str:
     if not url:
         raise StorehouseError("PUSHGATEWAY_URL is not set: where to push, such as http://pushgateway:9091")
     place, headers = f"{url.rstrip('/')}/metrics/job/storehouse", {"Content-Type": exposition.CONTENT_TYPE_LATEST}
+    content = text()
     try:
-        httpx.put(place, content=text(), headers=headers, timeout=PATIENCE).raise_for_status()
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        _answer(PATIENCE, lambda: httpx.put(place, content=content, headers=headers, timeout=PATIENCE))
+    except Exception as error:
         said = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else type(error).__name__
         # What the error itself says may quote the URL.
         raise StorehouseError(
@@ -170,12 +174,33 @@ def try_to_push() -> None:
         logger.warning("%s", error if isinstance(error, StorehouseError) else f"no metrics: {type(error).__name__}")
 
 
+def _answer(seconds: float, ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """A good answer that has come within so many seconds, however it drips: httpx limits each piece."""
+    answer: Future[httpx.Response] = Future()
+
+    def work() -> None:
+        try:
+            answer.set_result(ask().raise_for_status())
+        except Exception as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return answer.result(seconds)
+
+
 def _of_the_warehouse() -> Iterator[Metric]:
     with open_warehouse("reporting") as warehouse, warehouse.speaking(SLOW):
-        warehouse.execute(as_sql(f"set statement_timeout to '{PATIENCE}s'"))
+        # A build that wants a view for itself is not kept waiting: it would be the one that ends in a deadlock.
+        warehouse.execute(as_sql(f"set statement_timeout to '{PATIENCE}s'; set lock_timeout to '500ms'"))
         for figures in FIGURES:
+            try:
+                rows = warehouse.execute(figures.query).fetchall()
+            except (errors.UndefinedTable, errors.LockNotAvailable) as error:
+                # dbt makes a view anew by dropping it with those that stand on it; a build that stops leaves these out.
+                logger.warning("left out: %s (%s)", figures.metrics[0][1], type(error).__name__)
+                continue
             families = [kind(name, says, labels=figures.labels) for kind, name, says in figures.metrics]
-            for row in warehouse.execute(figures.query):
+            for row in rows:
                 labels = [str(label) for label in row[: len(figures.labels)]]
                 for family, value in zip(families, row[len(figures.labels) :], strict=True):
                     if value is not None:
@@ -187,9 +212,11 @@ def _of_airflow(url: str) -> Metric:
     """Health as Airflow's API tells it. Where that does not answer, its own is 0 and nothing is known of the others."""
     family = GaugeMetricFamily("storehouse_airflow_healthy", "1 if it is.", labels=["component"])
     try:
-        components = httpx.get(f"{url.rstrip('/')}/{HEALTH}", timeout=PATIENCE).raise_for_status().json()
-        states = {name: state["status"] for name, state in components.items() if state and state["status"]}
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError, AttributeError) as error:
+        place = f"{url.rstrip('/')}/{HEALTH}"
+        told = _answer(AIRFLOWS, lambda: httpx.get(place, timeout=AIRFLOWS)).json()
+        states = {name: told[name]["status"] for name in COMPONENTS if told.get(name)}
+        states = {name: state for name, state in states.items() if state}
+    except Exception as error:
         logger.warning("Airflow's API at %s can't be asked: %s", shown(url), type(error).__name__)
         states = {"api": "away"}
     else:

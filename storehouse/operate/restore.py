@@ -4,9 +4,13 @@ All is verified, put together and started once beside what is there. Only then i
 stood there is kept aside. A list of these steps is written before the first: who is killed between two ends it later.
 """
 
+import fcntl
 import json
+import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,14 +52,30 @@ def main(from_: Path | None, into: Path | None, *, is_forced: bool) -> int:
     """
     with told():
         home = (into or settings().home).resolve()
-        if (home / RESTORE_STEPS).exists():
-            _take_steps(home)
-            print(f"The restore that was interrupted is done: {home}")
-            return 0
-        if from_ is None or not (from_ / ABOUT).exists():
+        if not (home / RESTORE_STEPS).exists() and (from_ is None or not (from_ / ABOUT).exists()):
             return _list(folder_of(from_))
-        _restore(read(from_.resolve()), home, is_forced)
+        with _alone(home):
+            if (home / RESTORE_STEPS).exists():
+                _take_steps(home)
+                print(f"The restore that was interrupted is done: {home}")
+            else:
+                assert from_
+                _restore(read(from_.resolve()), home, is_forced)
     return 0
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Within, no other process restores into this home."""
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = os.open(home, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise StorehouseError(f"Another restore into {home} is at work. Wait until it has ended.") from None
+    finally:
+        os.close(lock)
 
 
 def _list(folder: Path) -> int:
@@ -64,7 +84,7 @@ def _list(folder: Path) -> int:
         raise StorehouseError(f"{folder} is no back-up, and has none in it. To make one: make backup")
     print("\n".join(backup.line for backup in found))
     print("Which? make restore FROM=… INTO=a new folder; or in this home's place: make restore FROM=… FORCE=1")
-    return 1
+    return 0
 
 
 def _restore(backup: Backup, home: Path, is_forced: bool) -> None:
@@ -73,6 +93,8 @@ def _restore(backup: Backup, home: Path, is_forced: bool) -> None:
     say("restore", f"verifying {len(chain)} back-up{'s' * (len(chain) > 1)}, {chain[0].folder.name} first")
     verify(chain)
     beside = _beside(home)
+    # Of a restore that was killed.
+    Server(beside / "postgres").stop()
     shutil.rmtree(beside, ignore_errors=True)
     (beside / "postgres").mkdir(parents=True, mode=0o700)
     try:
@@ -83,6 +105,8 @@ def _restore(backup: Backup, home: Path, is_forced: bool) -> None:
         databases = _start_once(Server(beside / "postgres", options={"restore_command": "false"}))
         aside = home / f"replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         pieces = [piece for piece in PIECES if (beside / piece).exists()]
+        # Again: it took a while.
+        _refuse(backup, home, is_forced)
         written = home / f"{RESTORE_STEPS}{PART}"
         written.write_text(json.dumps({"aside": aside.name, "pieces": pieces}))
         written.rename(home / RESTORE_STEPS)
@@ -90,8 +114,7 @@ def _restore(backup: Backup, home: Path, is_forced: bool) -> None:
         shutil.rmtree(beside, ignore_errors=True)
         raise
     _take_steps(home)
-    began = datetime.fromisoformat(backup.about.began_at)
-    print(f"Restored as of {began:%Y-%m-%d %H:%M:%S} UTC into {home}: {databases}")
+    print(f"Restored as of {backup.about.began_at:%Y-%m-%d %H:%M:%S} UTC into {home}: {databases}")
     if aside.exists():
         print(f"What stood there is in {aside}: remove it when you don't need it any more.")
     ours = "" if home == settings().home else f"STOREHOUSE_HOME={home} "
@@ -135,6 +158,8 @@ def _start_once(server: Server) -> str:
     It goes on in a timeline of its own: no later back-up can take what it writes for what followed once before.
     """
     say("restore", "starting it once")
+    if not (server.data / "PG_VERSION").exists():
+        raise StorehouseError(f"{server.data} is gone. Nothing was changed; restore again.")
     signal = server.data / "recovery.signal"
     signal.touch()
     server.give(signal)

@@ -6,6 +6,7 @@ judged anew by the model of staging itself, `judged_…`. Columns that are tagge
 
 import json
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -75,7 +76,7 @@ def main(model: str, values: list[str], *, is_json: bool) -> int:
     found = trace(model, values)
     if is_json:
         group = found["published"]
-        print(json.dumps(found | {"published": group and group._asdict()}, indent=2, default=str))
+        print(json.dumps(found | {"published": group and group._asdict()}, indent=2, default=_plain))
     else:
         print("\n".join(_lines(found)))
     return 0
@@ -87,6 +88,8 @@ def trace(model: str, values: list[str]) -> dict[str, Any]:
     Raises:
         StorehouseError: as `main`.
     """
+    if not all(value.isprintable() for value in values):
+        raise StorehouseError("A value of the key has a character that is none to be printed.")
     try:
         graph = transform.manifest()
     except FileNotFoundError:
@@ -118,7 +121,10 @@ def trace(model: str, values: list[str]) -> dict[str, Any]:
         group = next((group for group in published.read(warehouse) if group.name == of_group), None)
     if not versions and not any(rows.values()):
         words = ", ".join(f"{key} {value}" for key, value in zip(keys, values, strict=True))
-        raise StorehouseError(f"Nothing has landed of {words}, and no table that {model} is built from has it.")
+        raise StorehouseError(
+            f"Nothing has landed of {words}, and no table that {model} is built from has it. "
+            "Ids are those of the marts: web-123, mkt-MP-…, store-S-01/S1-…"
+        )
     return {
         "model": model,
         "key": dict(zip(keys, values, strict=True)),
@@ -222,7 +228,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     group = found["published"]
     bound = group.position if group else None
     yield f"{', '.join(f'{key} {value}' for key, value in found['key'].items())} in {found['model']}"
-    yield "landed"
+    yield "landed" if found["versions"] else "no landed row has this key: trace one of those that it is made of"
     for version in found["versions"]:
         since = f"{version['interval_from']} " if version["interval_from"] else ""
         interval = f", {since}to {version['interval_until']}" if version["interval_until"] else ""
@@ -251,4 +257,11 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _words(row: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in row.items() if value is not None and not name.startswith("_"))
+    return ", ".join(
+        f"{name} {_plain(value)}" for name, value in row.items() if value is not None and not name.startswith("_")
+    )
+
+
+def _plain(value: object) -> str:
+    """As a person writes it: not `0E-10`."""
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 import yaml
 from airflow_scene import Notices, web_hook
@@ -96,6 +97,22 @@ def test_figures_are_what_the_warehouse_says(house: House) -> None:
         assert found["storehouse_published_position", group] == position > 0
         assert found["storehouse_published_timestamp_seconds", group] == pytest.approx(float(at))
         assert found["storehouse_held_back", group] == 0
+
+
+def test_a_view_that_is_away_or_in_use_costs_its_own_figures_alone(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    with psycopg.connect(house.warehouse) as builder:
+        builder.execute("drop view operations.data_quality_daily cascade")
+        builder.execute("lock table operations.source_freshness in access exclusive mode")
+        names = {name for name, *_ in figures(metrics.text())}
+        builder.rollback()
+    assert {"storehouse_landed_rows_total", "storehouse_held_back"} <= names
+    assert not names & {"storehouse_quality_score", "storehouse_behind_hours"}
+    with psycopg.connect(house.warehouse, autocommit=True) as warehouse:
+        warehouse.execute("alter view operations.data_quality_daily rename to away")
+        assert figures(metrics.text())["storehouse_up",] == 1 and "left out: storehouse_quality_score" in caplog.text
+        warehouse.execute("alter view operations.away rename to data_quality_daily")
 
 
 def test_of_a_warehouse_that_cannot_be_asked_there_is_no_figure(
