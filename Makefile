@@ -154,7 +154,7 @@ rates: $(INSTALLED)
 ## trace      what became of ORDER= or CUSTOMER=, or of KEY= of the mart MODEL=: landed versions, refusals, each layer, readers. JSON=1
 .PHONY: trace
 trace: $(PACKAGES)
-	@$(if $(or $(value ORDER),$(value CUSTOMER),$(value KEY)),,$(error Which? make trace ORDER=web-123))$(call given,KEY) $(BIN)/python -m storehouse trace $(if $(value CUSTOMER),--model=dim_customers) $(call option,MODEL,model) $(if $(value JSON),--json) -- $(if $(value ORDER),"$$ORDER") $(if $(value CUSTOMER),"$$CUSTOMER") "$${words[@]}"
+	@$(if $(or $(value ORDER),$(value CUSTOMER),$(value KEY)),,$(error Which? make trace ORDER=web-123))$(if $(filter-out 0 1,$(words $(if $(value ORDER),1) $(if $(value CUSTOMER),1) $(if $(value KEY),1))),$(error One of ORDER, CUSTOMER and KEY))$(call given,KEY) $(BIN)/python -m storehouse trace $(if $(value CUSTOMER),--model=dim_customers) $(call option,MODEL,model) $(if $(value JSON),--json) -- $(if $(value ORDER),"$$ORDER") $(if $(value CUSTOMER),"$$CUSTOMER") "$${words[@]}"
 
 ## forget     erase a person everywhere and prove it: CUSTOMER=web-123. At the source first (docs/privacy.md)
 .PHONY: forget

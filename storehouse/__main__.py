@@ -12,7 +12,6 @@ import psycopg
 from storehouse.core import databases
 from storehouse.core.errors import StorehouseError, said_by
 from storehouse.core.settings import PROJECT, settings
-from storehouse.core.shown import shown
 from storehouse.laptop import local
 from storehouse.laptop.server import binaries
 
@@ -164,11 +163,7 @@ def _metrics(arguments: argparse.Namespace, _: list[str]) -> int:
     if arguments.serve is not None:
         metrics.serve(arguments.serve, arguments.host)
     elif arguments.push:
-        url = settings().pushgateway_url
-        if not url:
-            raise StorehouseError("PUSHGATEWAY_URL is not set: where to push, such as http://pushgateway:9091")
-        metrics.push(url)
-        print(f"The metrics stand at {shown(url)}")
+        print(f"The metrics stand at {metrics.push()}")
     else:
         print(metrics.text(), end="")
     return 0

@@ -11,8 +11,12 @@ import psycopg
 import warm
 from parsed import lend
 
+import demo
+import extract_load
 from extract_load.tables import tables_of
+from storehouse.core import transform
 from storehouse.core.settings import PROJECT, settings
+from storehouse.core.transform import DAILY
 from storehouse.laptop.server import Server
 
 OUR_VARIABLES = (
@@ -107,6 +111,25 @@ def build_house(server: Server, home: Path, shop_server: Server | None = None) -
             with psycopg.connect(its_server.conninfo(), autocommit=True) as connection:
                 connection.execute(f"drop database {database} with (force)")
         _OPEN.remove(number)
+
+
+def land() -> None:
+    """Land what every source has."""
+    for source in extract_load.SOURCES:
+        extract_load.load(source)
+
+
+def build_demo(
+    server: Server, home: Path, days: int, size: float, shop_server: Server | None = None
+) -> Iterator[House]:
+    """A house with so many days of the demo shop, landed and built; its API runs."""
+    for house in build_house(server, home, shop_server):
+        demo.advance(days=days, size=size)
+        demo.start()
+        land()
+        assert transform.build(DAILY) == []
+        yield house
+        demo.stop()
 
 
 def command(home: Path, **variables: str) -> Command:

@@ -307,7 +307,10 @@ class Settings(BaseSettings):
     def warehouse_conninfo(
         self, duty: Literal["extract", "transform", "reporting", "forget", "backup"] = "transform"
     ) -> str:
-        """A libpq connection string to the warehouse, as the role of a duty: deploy/roles.sql makes one for each."""
+        """A libpq connection string to the warehouse, as the role of a duty.
+
+        deploy/roles.sql makes one for each but `backup`, which docs/backup.md has.
+        """
         place = self.warehouse_environment()
         user, password = {
             "extract": (self.extract_user, self.extract_password),

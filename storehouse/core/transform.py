@@ -64,6 +64,12 @@ def published_schema(node: Mapping[str, Any]) -> str | None:
     return publish["schema"] if publish else None
 
 
+def published_group(node: Mapping[str, Any]) -> str | None:
+    """The group in which a model, a node of the manifest, is published; None of any other."""
+    publish = node["config"]["meta"].get("publish")
+    return publish.get("group", "all") if publish else None
+
+
 def build(arguments: list[str], listen: Callable[[Any], None] | None = None, target: str | None = None) -> list[str]:
     """Run dbt with these arguments against the warehouse; returns what failed, a line each.
 

@@ -88,6 +88,38 @@ def not_root() -> list[str]:
     raise StorehouseError("As root the embedded PostgreSQL needs `unshare` or `setpriv` (util-linux). Run as a user.")
 
 
+def program(name: str, *arguments: object, password: str | None = None, holding: int | None = None) -> None:
+    """Run one of PostgreSQL's programs to its end.
+
+    Args:
+        name: such as `pg_basebackup`.
+        *arguments: of the program. No secret: every user of the machine can read them.
+        password: of the connection.
+        holding: a file that it keeps open, with its lock, should this process be killed.
+
+    Raises:
+        StorehouseError: it failed; what it said.
+    """
+    done = subprocess.run(
+        [*not_root(), str(binaries() / name), *map(str, arguments)],
+        env=os.environ | {"LC_ALL": "C"} | ({"PGPASSWORD": password} if password else {}),
+        pass_fds=[] if holding is None else [holding],
+        capture_output=True,
+        text=True,
+        cwd="/",
+    )
+    if done.returncode:
+        lines = [line.partition("error: ")[2] or line for line in done.stderr.splitlines() if "error: " in line]
+        said = "; ".join(lines[:3]) or " ".join(done.stderr.splitlines()[-2:]) or f"exit code {done.returncode}"
+        raise StorehouseError(f"{name}: {said.strip().rstrip('.')}.")
+
+
+def our_major() -> int:
+    """The major version of PostgreSQL's programs here."""
+    said = subprocess.run([binaries() / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    return int(said.split()[-1].split(".")[0])
+
+
 class Server(EmbeddedServer):
     """The embedded server of a folder, for who starts and stops it.
 
@@ -147,7 +179,7 @@ class Server(EmbeddedServer):
     def _initialise(self) -> None:
         shutil.rmtree(self.data, ignore_errors=True)
         self.data.mkdir(mode=0o700)
-        self._give(self.data)
+        self.give(self.data)
         kept_secret(self.password_file)
         # A password of 256 random bits needs no slow hash: that is four of a connection's five milliseconds, and a
         # build has 140 connections. Other roles' passwords have one.
@@ -166,16 +198,17 @@ class Server(EmbeddedServer):
         rules = self.rules.with_suffix(".new")
         shutil.copy(self.rules, rules)
         rules.write_text(TRUST.sub(rf"\1{AUTH}", self.rules.read_text()))
-        self._give(rules)
+        self.give(rules)
         rules.replace(self.rules)
         new.replace(self.password_file)
 
     def _owned_log(self) -> Path:
         self.log.touch(mode=0o600)
-        self._give(self.log)
+        self.give(self.log)
         return self.log
 
-    def _give(self, path: Path) -> None:
+    def give(self, path: Path) -> None:
+        """Let the server's own user have a file, where that is another one."""
         if not_root() == SETPRIV:
             shutil.chown(path, "nobody")
 

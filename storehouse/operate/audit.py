@@ -111,7 +111,7 @@ def _selected(select: str | None) -> list[Model]:
             node["alias"],
             _as_list(node["config"]["unique_key"]),
             transform.published_schema(node),
-            (node["config"]["meta"].get("publish") or {}).get("group"),
+            transform.published_group(node),
         )
         for node in transform.manifest()["nodes"].values()
         if node["unique_id"] in listed and node["config"]["materialized"] == "converging"

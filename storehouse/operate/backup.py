@@ -5,38 +5,46 @@ password, the key that masks personal data, the files of the demo's stores and A
 """
 
 import fcntl
-import json
+import hashlib
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import TypeAdapter
 
-from storehouse.core.errors import StorehouseError
+from storehouse.core.errors import StorehouseError, said_by
 from storehouse.core.progress import say
 from storehouse.core.queries import one_row
 from storehouse.core.settings import settings
-from storehouse.laptop.server import binaries, not_root, server_of_this_home
+from storehouse.laptop.server import our_major, program, server_of_this_home
 
 # What the home has beside the server's data. Logs, exports and what dbt writes are made anew.
 BESIDE = ("postgres/password", "pii_key", "demo/stores", "airflow/airflow.cfg")
 ABOUT = "backup.json"
 # A folder that is being made or removed: no back-up.
 PART = ".part"
-SINCE_17 = 170_000
+WHO_MAY = (
+    "Name a role in BACKUP_USER and BACKUP_PASSWORD that may. As a superuser: "
+    "create role backup login replication; grant pg_monitor to backup (docs/backup.md)"
+)
 _SERVER = """
     select
         current_setting('server_version_num')::int,
         (select system_identifier::text from pg_control_system()),
         (select timeline_id from pg_control_checkpoint()),
+        -- Since when it lives this life. Two restores of one back-up begin the same timeline.
+        (
+            select modification from pg_ls_waldir()
+            where name = (select lpad(upper(to_hex(timeline_id)), 8, '0') || '.history' from pg_control_checkpoint())
+        ),
         current_setting('summarize_wal', true),
         (select sum(pg_database_size(oid))::bigint from pg_database),
         (select string_agg(datname, ', ' order by datname) from pg_database where datallowconn and not datistemplate)
@@ -49,6 +57,7 @@ class _Source(NamedTuple):
     version: int
     system: str
     timeline: int
+    since: datetime | None
     summarizes: str | None
     size: int
     databases: str
@@ -60,15 +69,37 @@ class _Source(NamedTuple):
 
 @dataclass(frozen=True)
 class About:
-    """What a back-up says of itself. `base` is the name of the one whose changes it holds; None: it is full."""
+    """What a back-up says of itself.
+
+    Attributes:
+        base: the name of the one whose changes it holds; None: it is full.
+        began_at: when it was begun, in UTC.
+        version: of the server, as `server_version_num`.
+        system: the server's identifier; a restored copy has the same.
+        timeline: that it was in.
+        databases: their names.
+        is_embedded: whether it is of an embedded server.
+        since: when the timeline began; None: the server was never restored.
+        beside: SHA-256 of the files of the home, by their path.
+    """
 
     base: str | None
-    began_at: str
+    began_at: datetime
     version: int
     system: str
     timeline: int
     databases: str
     is_embedded: bool
+    since: datetime | None = None
+    beside: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def major(self) -> int:
+        """The major version of its server."""
+        return self.version // 10_000
+
+
+_ABOUT = TypeAdapter(About)
 
 
 class Backup(NamedTuple):
@@ -95,8 +126,7 @@ class Backup(NamedTuple):
     @property
     def line(self) -> str:
         """Which, of when, and how large."""
-        began = datetime.fromisoformat(self.about.began_at)
-        return f"{self.folder}  {began:%Y-%m-%d %H:%M:%S} UTC, {self.kind}, {in_mb(size_of(self.folder))}"
+        return f"{self.folder}  {self.about.began_at:%Y-%m-%d %H:%M:%S} UTC, {self.kind}, {in_mb(size_of(self.folder))}"
 
 
 def main(to: Path | None, *, is_full: bool) -> int:
@@ -119,11 +149,15 @@ def main(to: Path | None, *, is_full: bool) -> int:
         try:
             made = _make(folder, source, conninfo, base, is_embedded, lock)
         except StorehouseError as error:
-            if not base or not any(word in str(error) for word in ("summar", "incremental", "timeline", "manifest")):
+            # Without our own path, which it may quote.
+            said = str(error).replace(str(folder), "")
+            if not base or not any(
+                word in said for word in ("WAL summar", "incremental backup", "timeline", "manifest")
+            ):
                 raise
             say("backup", f"no incremental one is possible: {error} So a full one is made.")
             made = _make(folder, source, conninfo, None, is_embedded, lock)
-        _retire(folder)
+        _retire(folder, made)
     chain = chain_of(made)
     print(f"{made.line}, {time.monotonic() - began:.0f} s, verified")
     print(
@@ -145,11 +179,14 @@ def folder_of(to: Path | None) -> Path:
 
 
 def backups(folder: Path) -> list[Backup]:
-    """The back-ups of a folder that are whole, oldest first."""
+    """The back-ups of a folder that are whole, oldest first; what is none, and looks like one, is said."""
     found = []
     for file in sorted(folder.glob(f"*/{ABOUT}")):
         if not file.parent.name.endswith(PART):
-            found.append(read(file.parent))
+            try:
+                found.append(read(file.parent))
+            except StorehouseError as error:
+                say("backup", f"left out: {error}")
     return found
 
 
@@ -160,11 +197,14 @@ def read(folder: Path) -> Backup:
         StorehouseError: there is none, or it does not say what it is.
     """
     try:
-        return Backup(folder, About(**json.loads((folder / ABOUT).read_text())))
-    except (OSError, ValueError, TypeError):
+        about = _ABOUT.validate_json((folder / ABOUT).read_bytes())
+        if about.base and about.base != Path(about.base).name:
+            raise ValueError("no name of a back-up beside it")
+        return Backup(folder, about)
+    except (OSError, ValueError):
         raise StorehouseError(
             f"{folder} is no back-up, or not a whole one: it has no {ABOUT} that can be read. "
-            "`make restore` without FROM lists those that are."
+            f"Those that are: make restore FROM={folder.parent}"
         ) from None
 
 
@@ -177,6 +217,8 @@ def chain_of(backup: Backup) -> list[Backup]:
     chain = [backup]
     while base := chain[0].about.base:
         chain.insert(0, read(backup.folder.with_name(base)))
+        if chain[0].about.began_at >= chain[1].about.began_at:
+            raise StorehouseError(f"{chain[1].folder} names {base} as the one before it, which was made after it.")
     return chain
 
 
@@ -189,38 +231,6 @@ def verify(chain: list[Backup]) -> None:
     for backup in chain:
         _verify_files(backup)
     _verify_links(chain)
-
-
-def program(name: str, *arguments: object, password: str | None = None, holding: int | None = None) -> None:
-    """Run one of PostgreSQL's programs to its end.
-
-    Args:
-        name: such as `pg_basebackup`.
-        *arguments: of the program. No secret: every user of the machine can read them.
-        password: of the connection.
-        holding: a file that it keeps open, with its lock, should this process be killed.
-
-    Raises:
-        StorehouseError: it failed; what it said.
-    """
-    done = subprocess.run(
-        [*not_root(), str(binaries() / name), *map(str, arguments)],
-        env=os.environ | {"LC_ALL": "C"} | ({"PGPASSWORD": password} if password else {}),
-        pass_fds=[] if holding is None else [holding],
-        capture_output=True,
-        text=True,
-        cwd="/",
-    )
-    if done.returncode:
-        lines = [line.partition("error: ")[2] or line for line in done.stderr.splitlines() if "error: " in line]
-        said = "; ".join(lines[:3]) or " ".join(done.stderr.splitlines()[-2:]) or f"exit code {done.returncode}"
-        raise StorehouseError(f"{name}: {said.strip().rstrip('.')}.")
-
-
-def our_major() -> int:
-    """The major version of PostgreSQL's programs here."""
-    said = subprocess.run([binaries() / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
-    return int(said.split()[-1].split(".")[0])
 
 
 def size_of(folder: Path) -> int:
@@ -244,8 +254,20 @@ def told() -> Iterator[None]:
 
 def _verify_files(backup: Backup) -> None:
     # Only a program of the same version can read the log that a back-up has with it.
-    foreign = [] if backup.about.version // 10_000 == our_major() else ["--no-parse-wal"]
+    foreign = [] if backup.about.major == our_major() else ["--no-parse-wal"]
     program("pg_verifybackup", "--quiet", *foreign, backup.data)
+    found = _checksums(backup.home)
+    for name in sorted(backup.about.beside.keys() | found.keys()):
+        if backup.about.beside.get(name) != found.get(name):
+            raise StorehouseError(f"{backup.home / name} is not what was backed up: the back-up is damaged.")
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
 
 
 def _verify_links(chain: list[Backup]) -> None:
@@ -262,7 +284,7 @@ def _alone(folder: Path) -> Iterator[int]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StorehouseError(f"Another back-up into {folder} is at work. Wait until it has ended.") from None
-        for left in folder.glob(f"*{PART}"):
+        for left in folder.glob(f"[0-9]*Z-*{PART}"):
             shutil.rmtree(left)
         yield lock.fileno()
 
@@ -279,25 +301,28 @@ def _place() -> tuple[str, bool]:
 
 def _look(conninfo: str) -> _Source:
     with psycopg.connect(conninfo) as connection:
-        return _Source(*one_row(connection, _SERVER))
+        try:
+            return _Source(*one_row(connection, _SERVER))
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise StorehouseError(f"{said_by(error)}. {WHO_MAY}") from None
 
 
 def _base(folder: Path, source: _Source) -> Backup | None:
     """The last back-up, if the next one can be what changed since; else None, and why is said."""
-    found = backups(folder)
+    found = _of_this_server(folder, source.system)
     if not found:
         return None
     last = found[-1]
     try:
         chain = chain_of(last)
-        began = datetime.fromisoformat(chain[0].about.began_at)
+        began = chain[0].about.began_at
         days = settings().backup_full_days
-        if source.version < SINCE_17 or source.major != our_major():
+        if source.major != our_major():
             why = f"PostgreSQL {source.major} has no incremental back-ups that the programs here can verify"
         elif source.summarizes != "on":
             why = "summarize_wal is off: set it to on (the embedded server: make stop, then make start)"
-        elif (last.about.system, last.about.timeline) != (source.system, source.timeline):
-            why = "the last back-up is of another server, or this one was restored since"
+        elif (last.about.timeline, last.about.since) != (source.timeline, source.since):
+            why = "this server was restored since the last one"
         elif datetime.now(UTC) - began >= timedelta(days=days):
             why = f"the last full one is older than {days:g} days (BACKUP_FULL_DAYS)"
         else:
@@ -319,12 +344,13 @@ def _make(folder: Path, source: _Source, conninfo: str, base: Backup | None, is_
     began = datetime.now(UTC)
     about = About(
         base.folder.name if base else None,
-        began.isoformat(timespec="seconds"),
+        began,
         source.version,
         source.system,
         source.timeline,
         source.databases,
         is_embedded,
+        source.since,
     )
     name = f"{began:%Y%m%dT%H%M%S}.{began.microsecond // 1000:03}Z"
     whole = folder / f"{name}-{'incremental' if base else 'full'}"
@@ -341,17 +367,18 @@ def _make(folder: Path, source: _Source, conninfo: str, base: Backup | None, is_
         except StorehouseError as error:
             if "permission denied" not in str(error):
                 raise
-            raise StorehouseError(
-                f"{error} Name a role in BACKUP_USER and BACKUP_PASSWORD that may. As a superuser: "
-                "create role backup login replication; grant pg_monitor to backup (docs/backup.md)"
-            ) from None
+            raise StorehouseError(f"{error} {WHO_MAY}") from None
         if is_embedded:
             _copy_beside(settings().home, part / "home")
+            about = replace(about, beside=_checksums(part / "home"))
         made = Backup(part, about)
         _verify_files(made)
         if base:
             _verify_links([*chain_of(base), made])
-        (part / ABOUT).write_text(json.dumps(asdict(about), indent=2) + "\n")
+        with (part / ABOUT).open("wb") as file:
+            file.write(_ABOUT.dump_json(about, indent=2))
+            file.flush()
+            os.fsync(file.fileno())
         part.rename(whole)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
@@ -370,11 +397,18 @@ def _copy_beside(home: Path, to: Path) -> None:
                 shutil.copy2(file, copy)
 
 
-def _retire(folder: Path) -> None:
-    """Remove all but the newest chains; of a chain the last one first, so that what is left can be restored."""
-    found = backups(folder)
+def _of_this_server(folder: Path, system: str) -> list[Backup]:
+    return [backup for backup in backups(folder) if backup.about.system == system]
+
+
+def _retire(folder: Path, made: Backup) -> None:
+    """Remove all but the newest chains of this server; of a chain the last one first, so that what is left is whole.
+
+    What was made just now stays, whatever the clock says.
+    """
+    found = _of_this_server(folder, made.about.system)
     full = [backup for backup in found if not backup.about.base]
-    kept = {backup.folder.name for backup in full[-settings().backup_chains :]}
+    kept = {backup.folder.name for backup in full[-settings().backup_chains :]} | {chain_of(made)[0].folder.name}
     for backup in reversed(found):
         try:
             first = chain_of(backup)[0].folder.name

@@ -6,23 +6,29 @@ the warehouse can't be asked, `storehouse_up` is 0 and it has no other figure: o
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import LiteralString, NamedTuple
 
 import httpx
-import psycopg
 from prometheus_client import CollectorRegistry, exposition
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from psycopg import errors
 
-from storehouse.core.databases import open_warehouse
-from storehouse.core.errors import StorehouseError, said_by
+from storehouse.core.databases import Advice, open_warehouse
+from storehouse.core.errors import StorehouseError
 from storehouse.core.queries import as_sql
 from storehouse.core.settings import settings
 from storehouse.core.shown import shown
 
 HEALTH = "api/v2/monitor/health"  # of Airflow's API; asks for no user
-PATIENCE = 10  # seconds, of each question: as long as Prometheus itself waits for an answer, by default
+# Seconds for the answer to each question; to one of Airflow, without which the rest is worth having.
+PATIENCE, AIRFLOWS = 10, 3
+COMPONENTS = ("dag_processor", "metadatabase", "scheduler", "triggerer")
+SLOW: Advice = {
+    errors.QueryCanceled: f"A query of its own tables took longer than {PATIENCE} s: look what else it is doing"
+}
 
 logger = logging.getLogger(__name__)
 
@@ -95,9 +101,8 @@ class Warehouse(Collector):
         with self._lock:
             try:
                 found, is_up = list(_of_the_warehouse()), 1
-            except (StorehouseError, psycopg.Error) as error:
-                said = said_by(error) if isinstance(error, psycopg.Error) else str(error)
-                logger.warning("the warehouse can't be asked: %s", said)
+            except StorehouseError as error:
+                logger.warning("the warehouse can't be asked: %s", error)
                 found, is_up = [], 0
             yield GaugeMetricFamily("storehouse_up", "1 if the warehouse could be asked.", value=is_up)
             yield from found
@@ -123,50 +128,79 @@ def serve(port: int, host: str) -> None:
     Raises:
         StorehouseError: the port can't be listened at.
     """
+    # A setting that is wrong is said now, and not with every scrape.
     settings().warehouse_conninfo("reporting")
     try:
         server, thread = exposition.start_http_server(port, host, registry())
-    except OSError as error:
-        raise StorehouseError(f"{host}:{port} can't be listened at: {error.strerror}. Another one: PORT=") from None
-    print(f"Metrics for Prometheus: http://{host}:{server.server_port}/metrics (docs/monitoring.md); Ctrl-C ends it")
+    except (OSError, OverflowError, UnicodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "that is no port, or no address"
+        raise StorehouseError(f"{host}:{port} can't be listened at: {said}. Another one: PORT=") from None
+    place = f"http://{host}:{server.server_port}/metrics"
+    print(f"Metrics for Prometheus: {place} (docs/monitoring.md); Ctrl-C ends it", flush=True)
     try:
         thread.join()
     finally:
         server.shutdown()
 
 
-def push(url: str) -> None:
-    """Replace what the Pushgateway at `url` has of us by what is now.
+def push() -> str:
+    """Replace what the Pushgateway at `PUSHGATEWAY_URL` has of us by what is now; returns its URL for people.
 
     Raises:
-        StorehouseError: it did not take it.
+        StorehouseError: it is not set, or did not take it.
     """
+    url = settings().pushgateway_url
+    if not url:
+        raise StorehouseError("PUSHGATEWAY_URL is not set: where to push, such as http://pushgateway:9091")
     place, headers = f"{url.rstrip('/')}/metrics/job/storehouse", {"Content-Type": exposition.CONTENT_TYPE_LATEST}
+    content = text()
     try:
-        httpx.put(place, content=text(), headers=headers, timeout=PATIENCE).raise_for_status()
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        _answer(PATIENCE, lambda: httpx.put(place, content=content, headers=headers, timeout=PATIENCE))
+    except Exception as error:
         said = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else type(error).__name__
         # What the error itself says may quote the URL.
         raise StorehouseError(
             f"the Pushgateway at {shown(url)} did not take the metrics: {said}. Check PUSHGATEWAY_URL."
         ) from None
+    return shown(url)
 
 
-def push_if_wanted() -> None:
-    """The same where `PUSHGATEWAY_URL` says, if it is set. A gateway that is away fails no run: it is logged."""
-    if url := settings().pushgateway_url:
+def try_to_push() -> None:
+    """At the end of a run: the same to `PUSHGATEWAY_URL`. What goes wrong is logged, and fails no run."""
+    try:
+        push()
+    except Exception as error:
+        # Of an error that nobody expected not its words: they may quote anything.
+        logger.warning("%s", error if isinstance(error, StorehouseError) else f"no metrics: {type(error).__name__}")
+
+
+def _answer(seconds: float, ask: Callable[[], httpx.Response]) -> httpx.Response:
+    """A good answer that has come within so many seconds, however it drips: httpx limits each piece."""
+    answer: Future[httpx.Response] = Future()
+
+    def work() -> None:
         try:
-            push(url)
-        except StorehouseError as error:
-            logger.warning("%s", error)
+            answer.set_result(ask().raise_for_status())
+        except Exception as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return answer.result(seconds)
 
 
 def _of_the_warehouse() -> Iterator[Metric]:
-    with open_warehouse("reporting") as warehouse, warehouse.speaking():
-        warehouse.execute(as_sql(f"set statement_timeout to '{PATIENCE}s'"))
+    with open_warehouse("reporting") as warehouse, warehouse.speaking(SLOW):
+        # A build that wants a view for itself is not kept waiting: it would be the one that ends in a deadlock.
+        warehouse.execute(as_sql(f"set statement_timeout to '{PATIENCE}s'; set lock_timeout to '500ms'"))
         for figures in FIGURES:
+            try:
+                rows = warehouse.execute(figures.query).fetchall()
+            except (errors.UndefinedTable, errors.LockNotAvailable) as error:
+                # dbt makes a view anew by dropping it with those that stand on it; a build that stops leaves these out.
+                logger.warning("left out: %s (%s)", figures.metrics[0][1], type(error).__name__)
+                continue
             families = [kind(name, says, labels=figures.labels) for kind, name, says in figures.metrics]
-            for row in warehouse.execute(figures.query):
+            for row in rows:
                 labels = [str(label) for label in row[: len(figures.labels)]]
                 for family, value in zip(families, row[len(figures.labels) :], strict=True):
                     if value is not None:
@@ -178,9 +212,11 @@ def _of_airflow(url: str) -> Metric:
     """Health as Airflow's API tells it. Where that does not answer, its own is 0 and nothing is known of the others."""
     family = GaugeMetricFamily("storehouse_airflow_healthy", "1 if it is.", labels=["component"])
     try:
-        components = httpx.get(f"{url.rstrip('/')}/{HEALTH}", timeout=PATIENCE).raise_for_status().json()
-        states = {name: state["status"] for name, state in components.items() if state and state["status"]}
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError, AttributeError) as error:
+        place = f"{url.rstrip('/')}/{HEALTH}"
+        told = _answer(AIRFLOWS, lambda: httpx.get(place, timeout=AIRFLOWS)).json()
+        states = {name: told[name]["status"] for name in COMPONENTS if told.get(name)}
+        states = {name: state for name, state in states.items() if state}
+    except Exception as error:
         logger.warning("Airflow's API at %s can't be asked: %s", shown(url), type(error).__name__)
         states = {"api": "away"}
     else:

@@ -105,6 +105,11 @@ def republish(group: str) -> int:
     Raises:
         StorehouseError: there is no such group.
     """
+    with open_warehouse("transform") as warehouse, warehouse.speaking():
+        is_back = "select taken_back_at is not null from converge.published where group_name = %s"
+        if warehouse.execute(is_back, [group]).fetchone() == (False,):
+            print(f"Readers of {group} were not taken back: nothing is changed.")
+            return main()
     transform.operate("converge.republish", group=group)
     print("\n".join([*lines(groups()), *_kept()]))
     if held_back([group]):

@@ -14,7 +14,7 @@ from storehouse.core.progress import say
 from storehouse.core.selection import variables
 from storehouse.core.settings import settings
 from storehouse.laptop import local
-from storehouse.operate import alerts, metrics, pipeline, published
+from storehouse.operate import alerts, pipeline, published
 from storehouse.operate.summary import summarise
 
 COMMAND = "make run"
@@ -52,7 +52,10 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
     pipeline.record(COMMAND, run_id, started_at, broken=_names(failures))
     print(summarise(run_id, at_most=WARNINGS_SHOWN))
     alerts.try_to_send()
-    metrics.push_if_wanted()
+    if settings().pushgateway_url:
+        from storehouse.operate import metrics
+
+        metrics.try_to_push()
     print(f"{'Failed' if failures else 'Done'} in {time.monotonic() - began:.0f} s.")
     for failure in failures:
         print(f"  {failure}")

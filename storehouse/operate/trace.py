@@ -6,6 +6,7 @@ judged anew by the model of staging itself, `judged_…`. Columns that are tagge
 
 import json
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -17,6 +18,8 @@ from storehouse.core.databases import open_warehouse
 from storehouse.core.errors import StorehouseError
 from storehouse.core.queries import as_sql
 from storehouse.core.settings import quoted
+from storehouse.operate import published
+from storehouse.operate.forget import places
 
 # Where a session has the values that are sought: no text of a person's gets into SQL or Jinja.
 SOUGHT = "current_setting('storehouse.sought_{}')"
@@ -71,7 +74,11 @@ def main(model: str, values: list[str], *, is_json: bool) -> int:
         StorehouseError: there is no such mart, or nothing of the key anywhere.
     """
     found = trace(model, values)
-    print(json.dumps(found, indent=2, default=str) if is_json else "\n".join(_lines(found)))
+    if is_json:
+        group = found["published"]
+        print(json.dumps(found | {"published": group and group._asdict()}, indent=2, default=_plain))
+    else:
+        print("\n".join(_lines(found)))
     return 0
 
 
@@ -81,6 +88,8 @@ def trace(model: str, values: list[str]) -> dict[str, Any]:
     Raises:
         StorehouseError: as `main`.
     """
+    if not all(value.isprintable() for value in values):
+        raise StorehouseError("A value of the key has a character that is none to be printed.")
     try:
         graph = transform.manifest()
     except FileNotFoundError:
@@ -108,11 +117,21 @@ def trace(model: str, values: list[str]) -> dict[str, Any]:
             f"{schema}.{node['alias']}": _rows(warehouse, schema, node, columns, is_sought)
             for schema, node, columns in shown
         }
-        published = _published(warehouse, mart)
+        of_group = transform.published_group(mart)
+        group = next((group for group in published.read(warehouse) if group.name == of_group), None)
     if not versions and not any(rows.values()):
         words = ", ".join(f"{key} {value}" for key, value in zip(keys, values, strict=True))
-        raise StorehouseError(f"Nothing has landed of {words}, and no table that {model} is built from has it.")
-    return {"model": model, "key": dict(zip(keys, values, strict=True)), "versions": versions, "rows": rows} | published
+        raise StorehouseError(
+            f"Nothing has landed of {words}, and no table that {model} is built from has it. "
+            "Ids are those of the marts: web-123, mkt-MP-…, store-S-01/S1-…"
+        )
+    return {
+        "model": model,
+        "key": dict(zip(keys, values, strict=True)),
+        "versions": versions,
+        "rows": rows,
+        "published": group,
+    }
 
 
 def _mart(nodes: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -157,13 +176,13 @@ def _columns(warehouse: psycopg.Connection, schema: str, node: Mapping[str, Any]
 
 def _tagged(graph: Mapping[str, Any]) -> set[str]:
     """The names of columns, and of members of JSON, that a source or a model tags as personal."""
-    names = set()
-    for node in [*graph["sources"].values(), *graph["nodes"].values()]:
-        for name, column in node["columns"].items():
-            tags = column["config"]["meta"].get("pii")
-            paths = tags if isinstance(tags, dict) else [name] if tags else []
-            names |= {path.rpartition(".")[2] for path in paths} | ({name} if tags else set())
-    return names
+    landed = {name for place in places.landed() for name in (place.column, *place.path[-1:])}
+    return landed | {
+        name
+        for node in graph["nodes"].values()
+        for name, column in node["columns"].items()
+        if "pii" in column["config"]["meta"]
+    }
 
 
 def _is_hidden(node: Mapping[str, Any], column: str, tagged: set[str]) -> bool:
@@ -204,20 +223,12 @@ def _rows(
         ).fetchall()
 
 
-def _published(warehouse: psycopg.Connection, mart: Mapping[str, Any]) -> dict[str, Any]:
-    """Which build readers of the mart's group see."""
-    group = (mart["config"]["meta"]["publish"] or {}).get("group", "all")
-    with warehouse.cursor(row_factory=dict_row) as cursor:
-        cursor.execute("select * from converge.published where group_name = %s", [group])
-        return {"published": cursor.fetchone()}
-
-
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     """What a person reads."""
-    published = found["published"]
-    bound = published["bound"] if published else None
+    group = found["published"]
+    bound = group.position if group else None
     yield f"{', '.join(f'{key} {value}' for key, value in found['key'].items())} in {found['model']}"
-    yield "landed"
+    yield "landed" if found["versions"] else "no landed row has this key: trace one of those that it is made of"
     for version in found["versions"]:
         since = f"{version['interval_from']} " if version["interval_from"] else ""
         interval = f", {since}to {version['interval_until']}" if version["interval_until"] else ""
@@ -239,12 +250,18 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"    {_words(row)}"
     if lacking := [relation for relation, rows in found["rows"].items() if not rows]:
         yield f"no row in {', '.join(lacking)}"
-    if published and published["published_at"]:
-        at = f"{published['published_at']:%Y-%m-%d %H:%M} UTC"
-        yield f"readers of {published['group_name']} see position {published['bound']}, published {at}"
-    if published and published["held_back"]:
-        yield f"the next build is held back: {published['held_back']}"
+    if group:
+        yield f"readers of {group.name} see {group.stands}"
+    if group and group.held_back:
+        yield group.waits
 
 
 def _words(row: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in row.items() if value is not None and not name.startswith("_"))
+    return ", ".join(
+        f"{name} {_plain(value)}" for name, value in row.items() if value is not None and not name.startswith("_")
+    )
+
+
+def _plain(value: object) -> str:
+    """As a person writes it: not `0E-10`."""
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)

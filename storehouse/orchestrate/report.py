@@ -8,8 +8,9 @@ from one_build import results
 
 from storehouse.core.databases import connect_warehouse
 from storehouse.core.queries import one_value
+from storehouse.core.settings import settings
 from storehouse.core.task_names import BUILD, DBT, LARGE_BUILD, TESTS
-from storehouse.operate import alerts, metrics, pipeline
+from storehouse.operate import alerts, pipeline
 from storehouse.operate.summary import summarise
 from storehouse.orchestrate import notices
 
@@ -33,7 +34,10 @@ def report(ti: Any = None, dag_run: Any = None) -> None:
         has_failed=problem is not None,
     )
     alerts.try_to_send(notices.urls_of_notices())
-    metrics.push_if_wanted()
+    if settings().pushgateway_url:
+        from storehouse.operate import metrics
+
+        metrics.try_to_push()
     if problem:
         raise problem
 

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from houses import House, build_house
+from houses import House, build_demo, land
 
 import demo
-import extract_load
 from storehouse.core import transform
 from storehouse.core.settings import PROJECT
 from storehouse.core.transform import DAILY
@@ -46,18 +45,7 @@ def doomed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def scene(server: Server, doomed: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    for house in build_house(doomed, tmp_path_factory.mktemp("home"), shop_server=server):
-        demo.advance(days=5, size=0.2)
-        demo.start()
-        extract_everything()
-        assert transform.build(DAILY) == []
-        yield house
-        demo.stop()
-
-
-def extract_everything() -> None:
-    for source in extract_load.SOURCES:
-        extract_load.load(source)
+    yield from build_demo(doomed, tmp_path_factory.mktemp("home"), days=5, size=0.2, shop_server=server)
 
 
 class Killer:
@@ -97,7 +85,7 @@ class Killer:
 
     def build_for_it(self) -> None:
         """Give the publisher something to publish."""
-        extract_everything()
+        land()
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("CONVERGE_PUBLISH", "later")
             assert transform.build(DAILY) == []
@@ -132,11 +120,11 @@ def test_whatever_is_killed_a_plain_rerun_puts_it_right(scene: House, doomed: Se
     for number in range(KILLS):
         demo.advance(days=1)
         if dice.random() < 0.5:
-            extract_everything()
+            land()
         struck.append(killer.kill(VICTIMS[number % len(VICTIMS)]))
         context = f"KILL_SEED={SEED}, kill {number + 1}: {struck}"
         assert loads_that_are_not_whole(scene) == [], context
-        extract_everything()
+        land()
         assert transform.build(DAILY) == [], context
         assert published.held_back() == [], context
         assert leftovers(scene) == [], context

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from houses import House, build_house
+from houses import House, build_house, land
 
 import demo
-import extract_load
 from storehouse.core import transform
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import PROJECT, settings
@@ -37,8 +36,7 @@ select
 
 def land_a_day() -> None:
     demo.advance(days=1)
-    for source in extract_load.SOURCES:
-        extract_load.load(source)
+    land()
 
 
 def unpublished(folder: Path) -> Path:

@@ -17,10 +17,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from houses import House, build_house
+from houses import House, build_demo, land
 
 import demo
-import extract_load
 from packages.converge.tests.readers import reading
 from storehouse.core import transform
 from storehouse.core.errors import StorehouseError
@@ -76,18 +75,7 @@ select exists (
 @pytest.fixture(scope="module")
 def house(server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Eight days of the demo shop, landed and built."""
-    for house in build_house(server, tmp_path_factory.mktemp("home")):
-        demo.advance(days=8, size=0.05)
-        demo.start()
-        land()
-        assert transform.build(DAILY) == []
-        yield house
-        demo.stop()
-
-
-def land() -> None:
-    for source in extract_load.SOURCES:
-        extract_load.load(source)
+    yield from build_demo(server, tmp_path_factory.mktemp("home"), days=8, size=0.05)
 
 
 class History:

@@ -420,8 +420,10 @@ def test_a_scheduler_that_hangs_is_seen_from_outside(
     processes = psutil.Process(airflow.process.pid).children()
     (scheduler,) = [process for process in processes if "scheduler" in process.cmdline()]
     scheduler.suspend()
-    wait_until(lambda: healthy() == dict.fromkeys(parts, 1) | {"scheduler": 0}, 120)
-    scheduler.resume()
+    try:
+        wait_until(lambda: healthy() == dict.fromkeys(parts, 1) | {"scheduler": 0}, 120)
+    finally:
+        scheduler.resume()
     wait_until(lambda: healthy() == dict.fromkeys(parts, 1), 120)
 
 

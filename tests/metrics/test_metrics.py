@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 import yaml
 from airflow_scene import Notices, web_hook
-from houses import House, build_house
+from houses import House, build_demo, land
 from prometheus_client.parser import text_string_to_metric_families
 from real_redis import wait_until
 
 import demo
-import extract_load
 from storehouse.core import transform
 from storehouse.core.settings import PROJECT
 from storehouse.core.transform import DAILY
@@ -46,22 +46,10 @@ def figures(text: str) -> dict[tuple[str, ...], float]:
     }
 
 
-def land_a_day() -> None:
-    demo.advance(days=1)
-    for source in extract_load.SOURCES:
-        extract_load.load(source)
-
-
 @pytest.fixture(scope="module")
 def house(server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house with two days of the demo shop, built and published."""
-    for house in build_house(server, tmp_path_factory.mktemp("home")):
-        demo.advance(days=1, size=0.05)
-        demo.start()
-        land_a_day()
-        assert transform.build(DAILY) == []
-        yield house
-        demo.stop()
+    yield from build_demo(server, tmp_path_factory.mktemp("home"), days=2, size=0.05)
 
 
 @contextmanager
@@ -109,6 +97,22 @@ def test_figures_are_what_the_warehouse_says(house: House) -> None:
         assert found["storehouse_published_position", group] == position > 0
         assert found["storehouse_published_timestamp_seconds", group] == pytest.approx(float(at))
         assert found["storehouse_held_back", group] == 0
+
+
+def test_a_view_that_is_away_or_in_use_costs_its_own_figures_alone(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    with psycopg.connect(house.warehouse) as builder:
+        builder.execute("drop view operations.data_quality_daily cascade")
+        builder.execute("lock table operations.source_freshness in access exclusive mode")
+        names = {name for name, *_ in figures(metrics.text())}
+        builder.rollback()
+    assert {"storehouse_landed_rows_total", "storehouse_held_back"} <= names
+    assert not names & {"storehouse_quality_score", "storehouse_behind_hours"}
+    with psycopg.connect(house.warehouse, autocommit=True) as warehouse:
+        warehouse.execute("alter view operations.data_quality_daily rename to away")
+        assert figures(metrics.text())["storehouse_up",] == 1 and "left out: storehouse_quality_score" in caplog.text
+        warehouse.execute("alter view operations.away rename to data_quality_daily")
 
 
 def test_of_a_warehouse_that_cannot_be_asked_there_is_no_figure(
@@ -187,7 +191,8 @@ def test_prometheus_reads_them_and_alertmanager_tells_of_what_is_held_back(
                 **{"job": "storehouse", "instance": f"127.0.0.1:{of_us}"},
             }
             assert alert["annotations"]["summary"] == "The last build of shop is not published."
-            land_a_day()
+            demo.advance(days=1)
+            land()
             assert transform.build(DAILY) == []
             wait_until(lambda: told("resolved", "StorehouseMartsAreHeldBack"))
             for panel in json.loads(DASHBOARD.read_text())["panels"]:
@@ -209,7 +214,7 @@ def test_a_run_pushes_them_once_and_a_gateway_that_is_away_fails_nothing(
     assert f"the Pushgateway at {url} did not take the metrics" in away.stderr
     assert "PUSHGATEWAY_URL is not set" in said().stderr
     configure(PUSHGATEWAY_URL=url)
-    metrics.push_if_wanted()
+    metrics.try_to_push()
     assert "did not take the metrics" in caplog.text
     with running(tool("prometheus-pushgateway"), f"--web.listen-address=127.0.0.1:{port}", answers=f"{url}/-/ready"):
         assert said().stdout == f"The metrics stand at {url}\n"

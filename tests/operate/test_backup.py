@@ -16,7 +16,7 @@ from houses import Command, command
 from real_redis import wait_until
 
 from storehouse.core.settings import PROJECT
-from storehouse.laptop.server import Server
+from storehouse.laptop.server import Server, program
 from storehouse.operate import restore
 from storehouse.operate.backup import PART, Backup, backups, chain_of
 
@@ -111,8 +111,65 @@ def test_full_is_made_where_it_is_asked_for_and_where_the_last_full_one_is_old(h
     assert home.back_up().kind == "full"
     assert home.back_up("--full").kind == "full"
     assert home.back_up().kind == "incremental"
+    # What is not ours stays, and keeps nobody from backing up.
+    broken, foreign = home.folder / "backups" / "broken", home.folder / "backups" / "mine.part"
+    for folder in (broken, foreign):
+        folder.mkdir()
+        (folder / "backup.json").write_text("{}")
     home.run.environment["BACKUP_FULL_DAYS"] = "1e-9"
     assert home.back_up().kind == "full"
+    assert foreign.exists() and broken.exists()
+
+
+def test_nothing_is_built_on_a_backup_of_another_life_of_the_server(home) -> None:
+    first = home.back_up()
+
+    def go_back() -> None:
+        home.server.stop()
+        done = home.run("restore", "--from", str(first.folder), "--force")
+        assert done.returncode == 0, done.stderr
+        home.server.start()
+
+    go_back()
+    assert home.back_up().kind == "full" and home.back_up().kind == "incremental"
+    go_back()  # Into a timeline of the same number.
+    home.execute("create table of_this_life (n int)")
+    assert home.back_up().kind == "full"
+
+
+def test_servers_that_back_up_into_one_folder_leave_each_others(home, other, tmp_path: Path) -> None:
+    other.fill()
+    for one in (home, other, other, other):
+        assert one.run("backup", "--full", "--to", str(tmp_path / "shared")).returncode == 0
+    systems = [backup.about.system for backup in backups(tmp_path / "shared")]
+    assert sorted(systems.count(system) for system in set(systems)) == [1, 2]
+
+
+@pytest.mark.parametrize("wrong", ["emptied", "gone"])
+def test_a_key_that_is_not_what_was_backed_up_is_not_restored(home, other, wrong: str) -> None:
+    made = home.back_up()
+    key = made.home / "pii_key"
+    key.unlink() if wrong == "gone" else key.write_text("")
+    done = home.run("restore", "--from", str(made.folder), "--into", str(other.folder))
+    assert done.returncode == 1 and "pii_key is not what was backed up" in done.stderr
+    assert not (other.folder / "postgres").exists()
+
+
+def test_only_one_restores_into_a_home(home, other) -> None:
+    made = home.back_up()
+    with restore._alone(other.folder):
+        done = home.run("restore", "--from", str(made.folder), "--into", str(other.folder))
+    assert done.returncode == 1 and "Another restore into" in done.stderr
+
+
+def test_the_back_ups_of_any_folder_are_listed(home, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    assert home.run("backup", "--to", str(elsewhere)).returncode == 0
+    (made,) = backups(elsewhere)
+    listed = home.run("restore", "--from", str(elsewhere))
+    assert listed.returncode == 0 and str(made.folder) in listed.stdout
+    none = home.run("restore")
+    assert none.returncode == 1 and none.stderr.count("\n") == 1 and "make backup" in none.stderr
 
 
 def test_a_server_that_does_not_note_what_changed_is_backed_up_in_full_and_the_reason_is_said(home) -> None:
@@ -194,7 +251,7 @@ def test_one_that_is_killed_leaves_nothing_that_is_taken_for_a_backup_and_the_ne
     process.wait()
     assert list(folder.glob(f"*{PART}")) and not home.backups
     listed = home.run("restore")
-    assert listed.returncode == 1 and "There is none" in listed.stdout
+    assert listed.returncode == 1 and "make backup" in listed.stderr
     # PostgreSQL's program may still be writing: until it has ended, nobody else begins.
     wait_until(lambda: home.run("backup").returncode == 0)
     assert [backup.kind for backup in home.backups] == ["full"]
@@ -363,3 +420,13 @@ def test_a_server_of_ones_own_is_backed_up_by_a_role_that_may_replicate_and_rest
     for backup in made:
         assert "secret-of" not in (backup.folder / "backup.json").read_text()
     assert [one.folder for one in chain_of(made[1])] == [one.folder for one in made]
+    # As docs/backup.md says it.
+    by_hand = other.folder / "postgres"
+    by_hand.mkdir()
+    shutil.copy2(home.folder / "postgres" / "password", by_hand)
+    program("pg_combinebackup", *(one.data for one in made), "-o", by_hand / "data")
+    (by_hand / "data" / "recovery.signal").touch()
+    other.server.give(by_hand / "data" / "recovery.signal")
+    with (by_hand / "data" / "postgresql.auto.conf").open("a") as settings:
+        settings.write("restore_command = 'false'\n")
+    assert other.kept() == [1]

@@ -61,7 +61,7 @@ def test_an_order_that_was_refused_twice_and_then_accepted_is_told_in_that_order
     (row,) = found["rows"]["core.fct_orders"]
     assert row["order_id"] == "web-1" and row["status"] and row == found["rows"]["build.fct_orders"][0]
     assert found["rows"]["staging.stg_shop__orders"] and not found["rows"]["staging.stg_marketplace__orders"]
-    assert found["published"]["bound"] >= max(version["position"] for version in orders)
+    assert found["published"]["position"] >= max(version["position"] for version in orders)
     trace.main("fct_orders", ["web-1"], is_json=False)
     said = capsys.readouterr().out
     assert said.index("day 1") < said.index("day 2") < said.index("day 3") < said.index("accepted")

@@ -7,29 +7,18 @@ from collections.abc import Iterator
 
 import pytest
 import warm
-from houses import House, build_house
+from houses import House, build_demo
 from parsed import lend
 from privacy_scene import Command
 
-import demo
-import extract_load
-from storehouse.core import transform
 from storehouse.core.settings import PROJECT
-from storehouse.core.transform import DAILY
 from storehouse.laptop.server import Server
 
 
 @pytest.fixture(scope="module")
 def lived_in(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house with three days of the demo shop, landed and built."""
-    for house in build_house(server, tmp_path_factory.mktemp("home")):
-        demo.advance(days=3, size=0.1)
-        demo.start()
-        for source in extract_load.SOURCES:
-            extract_load.load(source)
-        assert transform.build(DAILY) == []
-        yield house
-        demo.stop()
+    yield from build_demo(server, tmp_path_factory.mktemp("home"), days=3, size=0.1)
 
 
 @pytest.fixture(scope="module")

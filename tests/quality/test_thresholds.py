@@ -114,7 +114,7 @@ def test_too_much_that_is_wrong_stops_the_day_until_the_source_corrects_it(home:
     assert content(home, SHOWN) == shown_before
     assert (
         "not published: shop, " in many.stdout
-        and "staging.stg_shop__orders waits for stg_shop__orders, " in many.stdout
+        and "staging.stg_shop__orders waits for the model's own build" in many.stdout
     )
     assert "not published: feedback" not in many.stdout
     assert home("published").returncode == 1

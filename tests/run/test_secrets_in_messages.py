@@ -65,7 +65,7 @@ def test_what_is_known_to_be_host_port_and_path_is_shown(url: str, told: str) ->
 
 
 @pytest.mark.parametrize(
-    "variable", ["SHOP_DATABASE_URL", "MARKETPLACE_URL", "REVIEWS_URL", "REDIS_URL", "AIRFLOW_URL"]
+    "variable", ["SHOP_DATABASE_URL", "MARKETPLACE_URL", "REVIEWS_URL", "REDIS_URL", "AIRFLOW_URL", "PUSHGATEWAY_URL"]
 )
 @pytest.mark.parametrize("place", ["r3ader:t0p@s3kret@host/a", "r3ader:p@ss9/w0rd@host/a", "r3ader:hunter2?x@host"])
 def test_a_url_whose_password_may_be_taken_for_a_host_is_refused_at_the_start(
