@@ -420,7 +420,7 @@ def test_a_server_that_went_on_from_a_restore_is_read_on_unless_it_lost_what_was
         server.stop()
         signal_file = server.data / "recovery.signal"
         signal_file.touch()
-        server._give(signal_file)
+        server.give(signal_file)
         server.start()
         configure(BOOKS_DATABASE_URL=server.conninfo("postgres"))
         other = dataclasses.replace(books, shop=server.conninfo("postgres"))

@@ -168,7 +168,7 @@ def standby(primary: Server, shop_of_primary, tmp_path: Path) -> Iterator[Server
     server.folder.mkdir(mode=0o700)
     shutil.copy(primary.password_file, server.password_file)
     server.data.mkdir(mode=0o700)
-    server._give(server.data)
+    server.give(server.data)
     url = f"postgresql://postgres:{primary.password}@127.0.0.1:{primary.port}"
     server._run("pg_basebackup", "-D", server.data, "-R", "-c", "fast", "-d", url, "--no-sync")
     server.start()
