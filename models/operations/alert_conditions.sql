@@ -238,6 +238,25 @@ conditions as (
         || ' keeps ' || cast(round(slots.held_mb) as varchar) || ' MB of WAL on the disk of the warehouse''s server.' as words
     from {{ replication_slots() }} as slots
 
+    union all
+
+    select
+        'slo_burn' as kind,
+        slo.group_name || ' ' || slo.objective as about,
+        case slo.group_name when 'feedback' then 'feedback' else 'core' end as group_name,
+        slo.group_name as concerns,
+        slo.burn_rate as measure,
+        cast(null as timestamptz) as since,
+        'The marts of ' || slo.group_name || ' used ' || round(300 * slo.burn_rate / 28) || ' % of the month''s error budget for '
+        || slo.objective || ' within 3 days: ' || round(slo.bad) || case slo.objective when 'success' then ' builds' else ' hours' end
+        || ' of 28 days were bad.' as words
+    from {{ ref('slo_status') }} as slo
+    cross join clocks
+    where
+        -- One build that fails is told as marts that are held back; one of few would use any budget.
+        (slo.objective = 'success' and slo.bad >= 2)
+        or (slo.objective = 'freshness' and clocks.has_meaning)
+
     {% if shown_orders and shown_customers %}
     union all
 
@@ -278,8 +297,6 @@ conditions as (
     from {{ shown_ratings }}
     where has_dropped
     {% endif %}
-
-    {# Here burn of SLOs: a select from slo_status, a row per group whose error budget burns too fast. #}
 
 ),
 

@@ -87,6 +87,28 @@ FIGURES = [
             (GaugeMetricFamily, "storehouse_held_back", "1 while the last build of the group is not published."),
         ],
     ),
+    Figures(
+        "select severity, (select count(*) from operations.alerts where (state, alerts.severity) = "
+        "('open', severities.severity)) from unnest(array['warning', 'critical']) as severities (severity)",
+        ["severity"],
+        [(GaugeMetricFamily, "storehouse_open_alerts", "Alerts of the warehouse that are open and not acknowledged.")],
+    ),
+    Figures(
+        "select group_name, objective, error_budget_left, burn_rate from operations.slo_status",
+        ["group", "objective"],
+        [
+            (
+                GaugeMetricFamily,
+                "storehouse_error_budget_left",
+                "Of 28 days: 1 is all, below 0 the target is missed.",
+            ),
+            (
+                GaugeMetricFamily,
+                "storehouse_burn_rate",
+                "Of the last 3 days: at 1 the budget lasts 28 days.",
+            ),
+        ],
+    ),
 ]
 
 

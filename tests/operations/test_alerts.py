@@ -242,6 +242,46 @@ def test_a_missing_run_and_an_old_audit_are_told_where_sources_go_by_the_clock(s
         assert "audit_old" not in conditions(shop)
 
 
+def test_a_months_budget_that_is_used_within_days_is_told(shop: Shop) -> None:
+    """By builds that fail, wherever; by age of what readers see, where sources go by the clock."""
+    asked = "select about, severity, words from operations.alerts where kind = 'slo_burn' and state = 'open' order by 1"
+    builds = "select count(distinct run_id) from raw_operations.node_results where publish_group = 'shop'"
+    ((before,),) = shop.house.query(builds)
+    with psycopg.connect(shop.house.warehouse, autocommit=True) as warehouse:
+        for number in range(before):
+            # As many as went well: half of the builds is five times what may fail.
+            warehouse.execute(
+                "insert into raw_operations.node_results (invocation_id, unique_id, run_id, command, target, "
+                "code_version, run_started_at, resource_type, name, publish_group, status, seconds) "
+                "select 'burnt', 'model.of.' || %(number)s, 'burnt ' || %(number)s, 'build', target, code_version, "
+                "now(), 'model', 'of', 'shop', 'error', 1 from raw_operations.node_results limit 1",
+                {"number": number},
+            )
+        ((about, severity, words),) = shop.house.query(asked)
+        assert (about, severity) == ("shop success", "warning")
+        assert re.fullmatch(r"The marts of shop used \d\d % of .* for success within 3 days: \d+ builds .*", words), (
+            words
+        )
+        warehouse.execute("delete from raw_operations.node_results where invocation_id = 'burnt'")
+        assert shop.house.query(asked) == []
+
+        warehouse.execute(
+            "insert into raw_operations.publications (invocation_id, target, group_name, noted_at, published_at) "
+            "select 'burnt', target, 'feedback', now(), now() - interval '10 days' "
+            "from raw_operations.publications limit 1"
+        )
+        table = "staging.stg_ledger__loads"
+        warehouse.execute(f"create temp table kept as select load_id, started_at from {table}")
+        warehouse.execute(f"update {table} set started_at = interval_until")
+        ((about, severity, words),) = shop.house.query(asked)
+        assert (about, severity) == ("feedback freshness", "critical"), words
+        warehouse.execute(
+            f"update {table} as loads set started_at = kept.started_at from kept where kept.load_id = loads.load_id"
+        )
+        assert shop.house.query(asked) == [], "a replay has a time of its own"
+        warehouse.execute("delete from raw_operations.publications where invocation_id = 'burnt'")
+
+
 def test_an_audit_leaves_a_trace_and_what_it_finds_is_an_alert_until_it_finds_nothing(shop: Shop) -> None:
     with psycopg.connect(shop.house.warehouse, autocommit=True) as warehouse:
         warehouse.execute("update build.agg_daily_reviews set reviews = reviews + 1")
