@@ -1,7 +1,7 @@
 {% macro exposed_by() -%}
     {#-
         What stands downstream, from dbt's graph as it is in this build: a dict of exposures' labels, each a list, by landed
-        table (`shop.orders`), by mart as readers name it (`core.fct_orders`), and by group of published marts (`shop`).
+        table (`shop.orders`), by mart where it is built and as readers name it (`core.fct_orders`), and by group of published marts (`shop`).
         Empty while dbt parses.
     -#}
     {%- set found = {} -%}
@@ -22,8 +22,8 @@
                     {%- do names.append(node.source_name ~ '.' ~ node.name) -%}
                 {%- elif node.resource_type == 'model' -%}
                     {%- set publish = (node.config.get('meta') or {}).get('publish') -%}
-                    {%- do names.append((publish.schema if publish else node.schema) ~ '.' ~ node.alias) -%}
-                    {%- do names.append(publish.group) if publish -%}
+                    {%- do names.append(node.schema ~ '.' ~ node.alias) -%}
+                    {%- do names.extend([publish.schema ~ '.' ~ node.alias, publish.group]) if publish -%}
                 {%- endif -%}
                 {%- for name in names if exposure.label not in found.get(name, []) -%}
                     {%- do found.setdefault(name, []).append(exposure.label) -%}

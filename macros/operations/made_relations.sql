@@ -1,7 +1,7 @@
 {% macro made_relations() -%}
     {#-
-        Grain: one row per relation that a node of the project makes: what it builds, what readers see of it, and where a test
-        leaves the rows that it finds. While dbt parses, the graph is not known, and there is none.
+        Grain: one row per relation that a node of the project makes: what it builds, what readers see of it, where a test
+        leaves the rows that it finds, and what operations keeps. While dbt parses, the graph is not known, and there is none.
     -#}
     {%- set made = [] -%}
     {%- for node in (graph.get('nodes', {}).values() if execute else []) -%}
@@ -11,6 +11,10 @@
                 {%- do made.append("('" ~ relation[0] ~ "', '" ~ relation[1] ~ "')") -%}
             {%- endfor -%}
         {%- endif -%}
+    {%- endfor -%}
+    {#- No node makes these: start_operations does. -#}
+    {%- for name in ['alert_log', 'audit_log'] -%}
+        {%- do made.append("('" ~ (operations_state(name) | trim).split('.') | join("', '") ~ "')") -%}
     {%- endfor -%}
     select
         cast(schema_name as varchar) as schema_name,

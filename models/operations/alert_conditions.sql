@@ -1,13 +1,16 @@
 {#
     Grain: one row per kind of alert and what it is about, while its measure is over a limit of the seed alert_thresholds.
     A view: it costs nothing until it is asked. What readers see is read where they see it, so it is built before the first
-    publication too, and then says nothing of ratings and unknown customers.
+    publication too, and then says nothing of ratings and unknown customers; nor while readers' marts lack a column.
     A new kind is a select here, its limits in the seed, and its entry in docs/runbook.md.
 #}
 {{ config(materialized='view') }}
 
-{% set shown_orders, shown_customers = shown_to_readers('fct_orders'), shown_to_readers('dim_customers') %}
-{% set shown_ratings = shown_to_readers('product_ratings') %}
+{% set shown_orders = shown_to_readers('fct_orders', ['order_date', 'customer_id']) %}
+{% set shown_customers = shown_to_readers('dim_customers', ['customer_id']) %}
+{% set shown_ratings = shown_to_readers('product_ratings', [
+    'product_id', 'as_of_date', 'has_dropped', 'rating_change', 'average_rating_30_days', 'average_rating_30_days_before', 'reviews_30_days',
+]) %}
 
 with limits as (
 
@@ -39,11 +42,12 @@ judged_days as (
         'volume_low' as kind,
         source || '.' || table_name as table_label,
         day,
-        100 * share_of_expected as measure,
+        -- Of a day that can't be judged nothing is known: what was said of the days before has ended.
+        case when verdict in ('ok', 'warn') then 100 * share_of_expected end as measure,
         landed_rows || ' rows changed on ' || day || ', ' || round(100 * share_of_expected) || ' % of the ' || round(expected_rows)
         || ' that the same weekdays before had.' as words
     from {{ ref('table_volumes_daily') }}
-    where verdict in ('ok', 'warn')
+    where verdict not in ('incomplete', 'not_judged')
     union all
     select
         'quality_low' as kind,
@@ -136,8 +140,8 @@ conditions as (
         statistics.source || '.' || statistics.table_name || '.' || statistics.column_name || ' ' || statistics.statistic as about,
         'platform' as group_name,
         statistics.source || '.' || statistics.table_name as concerns,
-        -- A statistic that never varied has no z-score.
-        coalesce(abs(statistics.z_score), 999) as measure,
+        -- A statistic that never varied has no z-score, which `least` takes for more than any.
+        least(abs(statistics.z_score), 999) as measure,
         {{ utc_midnight('statistics.day') }} as since,
         statistics.source || '.' || statistics.table_name || '.' || statistics.column_name || ': its ' || statistics.statistic || ' was '
         || cast(round(statistics.value, 2) as varchar) || ' on ' || statistics.day || ', and ' || cast(round(statistics.expected, 2) as varchar)
@@ -173,7 +177,7 @@ conditions as (
         {{ dbt.datediff('held_back_at', wall_clock(), 'hour') }} as measure,
         held_back_at as since,
         'The marts of ' || group_name || ' are not published: ' || held_back || '. Readers keep the build of '
-        || coalesce(to_char(published_at, 'YYYY-MM-DD HH24:MI'), 'nothing yet') || '.' as words
+        || coalesce({{ utc_words('published_at') }} || ' UTC', 'nothing yet') || '.' as words
     from {{ ref('published_marts') }}
     where held_back is not null
 
@@ -191,6 +195,10 @@ conditions as (
     where
         audits_ago = 1
         and differences > 0
+        and relation in (
+            select standing.schema_name || '.' || standing.relation_name
+            from ({{ standing_relations() }}) as standing
+        )
 
     union all
 
@@ -201,8 +209,8 @@ conditions as (
         cast(null as varchar) as concerns,
         {{ dbt.datediff('coalesce(audits.last_audited_at, clocks.first_finished_at)', 'clocks.asked_at', 'day') }} as measure,
         coalesce(audits.last_audited_at, clocks.first_finished_at) as since,
-        'The last audit was ' || coalesce('on ' || to_char(audits.last_audited_at, 'YYYY-MM-DD'), 'never')
-        || ': nobody has compared the tables with raw since.' as words
+        coalesce('No table was audited since ' || {{ utc_words('audits.last_audited_at') }} || ' UTC', 'No table was ever audited')
+        || ': nobody has compared them with what landed.' as words
     from audits
     cross join clocks
     where
@@ -218,7 +226,7 @@ conditions as (
         cast(null as varchar) as concerns,
         {{ dbt.datediff('max(loaded.finished_at)', 'max(clocks.asked_at)', 'hour') }} as measure,
         max(loaded.finished_at) as since,
-        'Nothing of ' || loaded.source || ' was loaded and built since ' || to_char(max(loaded.finished_at), 'YYYY-MM-DD HH24:MI')
+        'Nothing of ' || loaded.source || ' was loaded and built since ' || {{ utc_words('max(loaded.finished_at)') }}
         || ' UTC.' as words
     from {{ ref('int_tables__last_loaded') }} as loaded
     cross join clocks
@@ -247,14 +255,14 @@ conditions as (
         slo.group_name as concerns,
         slo.burn_rate as measure,
         cast(null as timestamptz) as since,
-        'The marts of ' || slo.group_name || ' used ' || round(300 * slo.burn_rate / 28) || ' % of the month''s error budget for '
-        || slo.objective || ' within 3 days: ' || round(slo.bad) || case slo.objective when 'success' then ' builds' else ' hours' end
-        || ' of 28 days were bad.' as words
+        'The error budget for ' || slo.objective || ' of the marts of ' || slo.group_name || ' is used ' || slo.burn_rate
+        || ' times as fast as it would last: ' || round(slo.lately_bad) || ' of ' || round(slo.lately_measured)
+        || case slo.objective when 'success' then ' builds' else ' hours' end || ' of the last 3 days were bad.' as words
     from {{ ref('slo_status') }} as slo
     cross join clocks
     where
         -- One build that fails is told as marts that are held back; one of few would use any budget.
-        (slo.objective = 'success' and slo.bad >= 2)
+        (slo.objective = 'success' and slo.lately_bad >= 2)
         or (slo.objective = 'freshness' and clocks.has_meaning)
 
     {% if shown_orders and shown_customers %}

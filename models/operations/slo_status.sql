@@ -138,7 +138,8 @@ spent as (
         month.measured,
         month.bad,
         month.bad / nullif(month.measured, 0) as bad_share,
-        lately.bad / nullif(lately.measured, 0) as lately_bad_share
+        lately.measured as lately_measured,
+        lately.bad as lately_bad
     from targets
     left join measured as month
         on
@@ -162,7 +163,9 @@ select
     cast(case objective when 'freshness' then bad / 3600 else bad end as numeric(12, 1)) as bad,
     cast(round(1 - bad_share, 4) as numeric(5, 4)) as achieved,
     cast(round(1 - bad_share / (1 - target), 4) as numeric(12, 4)) as error_budget_left,
-    cast(round(lately_bad_share / (1 - target), 2) as numeric(12, 2)) as burn_rate,
+    cast(case objective when 'freshness' then lately_measured / 3600 else lately_measured end as numeric(12, 1)) as lately_measured,
+    cast(case objective when 'freshness' then lately_bad / 3600 else lately_bad end as numeric(12, 1)) as lately_bad,
+    cast(round(lately_bad / nullif(lately_measured, 0) / (1 - target), 2) as numeric(12, 2)) as burn_rate,
     1 - bad_share >= target as is_met,
     reason
 from spent

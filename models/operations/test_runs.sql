@@ -48,6 +48,8 @@ cross join
                 -- Of a test that passed nothing is looked up.
                 runs.status in ('warn', 'fail', 'error')
                 and runs.unique_id = results.unique_id
+                -- A build tests what it changed, `dbt test` all rows.
+                and (runs.command = 'test') = (results.command = 'test')
                 and results.status in ('pass', 'warn', 'fail', 'error')
         ) as past
     ) as history

@@ -52,8 +52,10 @@ READ = """
         ) as told_end
     from operations.alerts
     where state != 'resolved' or alert_id in (
-        select alert_id from operations.alert_log where event = 'told'
-        except select alert_id from operations.alert_log where event = 'told_resolved'
+        select alert_id from (
+            select alert_id, route from operations.alert_log where event = 'told'
+            except select alert_id, route from operations.alert_log where event = 'told_resolved'
+        ) as untold
     )
     order by severity, kind, about
 """
@@ -109,7 +111,7 @@ def show() -> int:
         alerts = [alert for alert in _read(warehouse) if alert.state != "resolved"]
     for alert in alerts:
         print(*alert.lines, sep="\n")
-    print(f"{len(alerts)} alerts are open." if alerts else "No alert is open.")
+    print("No alert is open." if not alerts else f"Open alerts: {len(alerts)}")
     return 0
 
 
@@ -129,12 +131,12 @@ def send(default: Sequence[str] = ()) -> list[str]:
     """
     silent = []
     with only_one("transform", LOCK, "the alerts"), open_warehouse("transform") as warehouse, warehouse.speaking():
-        # One moment for both: what opens between them has no number.
+        # One moment for both. What opens between them all the same, such as WAL that grows, is told the next time.
         warehouse.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         with warehouse.transaction():
             _check(warehouse)
             warehouse.execute(NOTE)
-            known = _read(warehouse)
+            known = [alert for alert in _read(warehouse) if alert.alert_id]
         for route, alerts in _due(known, default).items():
             if deliver(_urls(route, default), _title(alerts), _body(alerts)):
                 _mark(warehouse, route, alerts)

@@ -91,14 +91,14 @@ def audit(select: str | None = None) -> list[Verdict]:
 
 
 def _note(verdicts: list[Verdict]) -> None:
-    """Leave a trace for `operations.alerts`: what is behind, or waits for another build, is no difference."""
+    """Leave a trace for `operations.alerts`: what is behind, or waits for another build, was not judged."""
     with open_warehouse("transform") as warehouse, warehouse.speaking():
         if one_value(warehouse, "select to_regclass('operations.audit_log') is null"):
             return  # built by an earlier version: the next build makes it
         with warehouse.transaction(), warehouse.cursor() as cursor:
             cursor.executemany(
                 "insert into operations.audit_log (relation, rows, differences) values (%s, %s, %s)",
-                [(f"{v.model.schema}.{v.model.table}", v.rows, 0 if v.note else v.differences) for v in verdicts],
+                [(f"{v.model.schema}.{v.model.table}", v.rows, v.differences) for v in verdicts if not v.note],
             )
 
 

@@ -88,8 +88,8 @@ FIGURES = [
         ],
     ),
     Figures(
-        "select severity, (select count(*) from operations.alerts where (state, alerts.severity) = "
-        "('open', severities.severity)) from unnest(array['warning', 'critical']) as severities (severity)",
+        "select unnest(array['warning', 'critical']), unnest(array[count(*) filter (where severity = 'warning'), "
+        "count(*) filter (where severity = 'critical')]) from operations.alerts where state = 'open'",
         ["severity"],
         [(GaugeMetricFamily, "storehouse_open_alerts", "Alerts of the warehouse that are open and not acknowledged.")],
     ),
@@ -217,8 +217,8 @@ def _of_the_warehouse() -> Iterator[Metric]:
         for figures in FIGURES:
             try:
                 rows = warehouse.execute(figures.query).fetchall()
-            except (errors.UndefinedTable, errors.LockNotAvailable) as error:
-                # dbt makes a view anew by dropping it with those that stand on it; a build that stops leaves these out.
+            except (errors.UndefinedTable, errors.LockNotAvailable, errors.DataError) as error:
+                # It was not built yet, is being built anew, or can't count what it finds: the others can.
                 logger.warning("left out: %s (%s)", figures.metrics[0][1], type(error).__name__)
                 continue
             families = [kind(name, says, labels=figures.labels) for kind, name, says in figures.metrics]

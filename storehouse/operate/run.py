@@ -48,8 +48,9 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
     except (StorehouseError, KeyboardInterrupt):
         pipeline.record(COMMAND, run_id, started_at, broken=[*_names(failures), "dbt"])
         raise
-    failures += published.held_back()
-    pipeline.record(COMMAND, run_id, started_at, broken=_names(failures))
+    held_back = [group for group in published.groups() if group.held_back]
+    pipeline.record(COMMAND, run_id, started_at, broken=[*_names(failures), *(f"marts of {g.name}" for g in held_back)])
+    failures += [group.waits for group in held_back]
     print(summarise(run_id, at_most=WARNINGS_SHOWN))
     alerts.try_to_send()
     if settings().pushgateway_url:

@@ -23,7 +23,12 @@ def report(ti: Any = None, dag_run: Any = None) -> None:
     tests = max(filter(None, counts), key=lambda count: count["at"], default={})
     print(summarise(run_id, tests))
     states = _states(ti)
-    problem = _problem(dag_run, states)
+    problem: Exception | None
+    try:
+        problem = _problem(dag_run, states)
+    except Exception as error:
+        # What is known of the run is kept and told all the same.
+        problem = error
     pipeline.record(
         dag_run.dag_id,
         run_id,

@@ -3,11 +3,9 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,6 +15,7 @@ import yaml
 from airflow_scene import Notices, web_hook
 from houses import House, build_demo, land
 from prometheus_client.parser import text_string_to_metric_families
+from real_prometheus import RULES, running, tool, watching
 from real_redis import wait_until
 
 import demo
@@ -26,15 +25,8 @@ from storehouse.core.transform import DAILY
 from storehouse.laptop.server import free_port
 from storehouse.operate import metrics
 
-RULES = PROJECT / "deploy/prometheus/storehouse.rules.yml"
 DASHBOARD = PROJECT / "deploy/grafana/storehouse.json"
 PASSWORD = "open-sesame"
-
-
-def tool(name: str) -> str:
-    """Where a tool of Prometheus is; skips without it."""
-    package = "prometheus" if name == "promtool" else name
-    return shutil.which(name) or pytest.skip(f"no {name} here (Debian: apt install {package})")
 
 
 def figures(text: str) -> dict[tuple[str, ...], float]:
@@ -50,26 +42,6 @@ def figures(text: str) -> dict[tuple[str, ...], float]:
 def house(server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house with two days of the demo shop, built and published."""
     yield from build_demo(server, tmp_path_factory.mktemp("home"), days=2, size=0.05)
-
-
-@contextmanager
-def running(*command: str, answers: str) -> Iterator[subprocess.Popen]:
-    """A service, from when this URL answers on."""
-
-    def is_there() -> bool:
-        assert process.poll() is None, process.communicate()
-        try:
-            return httpx.get(answers).is_success
-        except httpx.TransportError:
-            return False
-
-    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        wait_until(is_there)
-        yield process
-    finally:
-        process.terminate()
-        process.communicate()
 
 
 def test_figures_are_what_the_warehouse_says(house: House) -> None:
@@ -126,59 +98,22 @@ def test_of_a_warehouse_that_cannot_be_asked_there_is_no_figure(
 def test_prometheus_reads_them_and_alertmanager_tells_of_what_is_held_back(
     house: House, tmp_path: Path, configure: Callable[..., None]
 ) -> None:
-    of_prometheus, of_alertmanager, of_us = free_port(), free_port(), free_port()
-    # How long each must last is tested by promtool.
-    soon = re.sub(r"for: \d+m", "for: 1s", RULES.read_text())
-    (tmp_path / "rules.yml").write_text(soon)
-    (tmp_path / "prometheus.yml").write_text(
-        yaml.safe_dump(
-            {
-                "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-                "rule_files": [str(tmp_path / "rules.yml")],
-                "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{of_alertmanager}"]}]}]},
-                "scrape_configs": [
-                    {"job_name": "storehouse", "static_configs": [{"targets": [f"127.0.0.1:{of_us}"]}]},
-                ],
-            }
-        )
-    )
-    url = f"http://127.0.0.1:{of_prometheus}"
-
-    def ask(expression: str) -> list[dict]:
-        answer = httpx.get(f"{url}/api/v1/query", params={"query": expression}).json()
-        assert answer["status"] == "success", answer
-        return answer["data"]["result"]
+    of_us = free_port()
 
     def told(status: str, name: str) -> list[dict]:
         alerts = [alert for notice in Notices.received for alert in notice["alerts"]]
         return [a for a in alerts if (a["status"], a["labels"]["alertname"]) == (status, name)]
 
     with web_hook() as hook:
-        (tmp_path / "alertmanager.yml").write_text(
-            yaml.safe_dump(
-                {
-                    "route": {"receiver": "people", "group_wait": "0s", "group_interval": "1s", "group_by": ["..."]},
-                    "receivers": [{"name": "people", "webhook_configs": [{"url": hook.replace("json:", "http:")}]}],
-                }
-            )
-        )
-        prometheus = [tool("prometheus"), f"--config.file={tmp_path / 'prometheus.yml'}"]
-        prometheus += [f"--storage.tsdb.path={tmp_path / 'tsdb'}", f"--web.listen-address=127.0.0.1:{of_prometheus}"]
-        alertmanager = [tool("prometheus-alertmanager"), f"--config.file={tmp_path / 'alertmanager.yml'}"]
-        alertmanager += [f"--web.listen-address=127.0.0.1:{of_alertmanager}", "--cluster.listen-address="]
-        alertmanager += [f"--storage.path={tmp_path / 'alertmanager'}"]
         # Airflow is away, which is a figure too.
         configure(AIRFLOW_URL=f"http://127.0.0.1:{free_port()}")
         exporter = [sys.executable, "-m", "storehouse", "metrics", "--serve", str(of_us)]
         with (
             running(*exporter, answers=f"http://127.0.0.1:{of_us}/metrics"),
-            running(*alertmanager, answers=f"http://127.0.0.1:{of_alertmanager}/-/ready"),
-            running(*prometheus, answers=f"{url}/-/ready"),
+            watching(tmp_path, of_us, hook) as ask,
         ):
             wait_until(lambda: ask("storehouse_up == 1"))
             wait_until(lambda: ask("count_over_time(storehouse_up[1m]) > 2"))
-            groups = httpx.get(f"{url}/api/v1/rules").json()["data"]["groups"]
-            assert [rule["lastError"] for group in groups for rule in group["rules"] if "lastError" in rule] == []
             wait_until(lambda: told("firing", "StorehouseAirflowIsNotWell"))
             assert told("firing", "StorehouseMartsAreHeldBack") == []
             # A mart was built and not tested: it waits.

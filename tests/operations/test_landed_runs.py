@@ -288,3 +288,54 @@ def test_what_became_of_a_run_cannot_be_landed_and_that_fails_nothing(
     pipeline.record("make run", "run-1", None, broken=["shop", "dbt"])
     shown = "select state, broken_tasks, loads, landed_rows, interval_until from operations.pipeline_runs"
     assert built.query(shown) == [("failed", "shop, dbt", 0, 0, None)]
+
+
+VIEW = "operations.pipeline_loads"
+CHANGES = {
+    "nothing": "select 1",
+    "its first column had another name": f"alter view {VIEW} rename column source to origin",
+    "a table stands in its place": f"drop view {VIEW} cascade; create table {VIEW} (n int)",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_view_is_made_where_it_stands(built: House, change: str) -> None:
+    """What stands on it stays if it can; rights that are not in the configuration go."""
+    with psycopg.connect(built.warehouse) as warehouse:
+        warehouse.execute(as_sql(CHANGES[change]))
+        warehouse.execute(as_sql(f"create schema bi; create view bi.ours as select * from {VIEW}"))
+        warehouse.execute(as_sql(f"create role guest; grant select on {VIEW} to guest"))
+    ((before,),) = built.query("select %s::regclass::oid", VIEW)
+    try:
+        assert transform.build(["run", "--select", "pipeline_loads"]) == []
+        ((columns,),) = built.query(
+            "select array_agg(attname::text order by attnum) from pg_attribute where attrelid = %s::regclass", VIEW
+        )
+        assert {"source", "landed_rows"} <= set(columns) and "origin" not in columns
+        ((after, kind, is_ours_there, may_guest),) = built.query(
+            "select oid, relkind::text, to_regclass('bi.ours') is not null, "
+            "has_table_privilege('guest', oid, 'select') from pg_class where oid = %s::regclass",
+            VIEW,
+        )
+        assert (kind, may_guest) == ("v", False)
+        assert is_ours_there == (after == before) == (change == "nothing")
+        if change != "nothing":
+            assert transform.build(["run", "--select", "operations"]) == []
+    finally:
+        with psycopg.connect(built.warehouse) as warehouse:
+            warehouse.execute("drop schema bi cascade; drop owned by guest; drop role guest")
+
+
+def test_loads_go_on_where_their_role_may_not_make_what_runs_land_in(
+    built: House, configure: Callable[..., None]
+) -> None:
+    """As after an upgrade, before deploy/roles.sql has run again."""
+    with psycopg.connect(built.warehouse) as warehouse:
+        warehouse.execute("create role lander login password 'open'")
+        warehouse.execute("alter schema raw_operations rename to kept")
+    try:
+        configure(EXTRACT_USER="lander", EXTRACT_PASSWORD="open")
+        extract_load.prepare()
+    finally:
+        with psycopg.connect(built.warehouse) as warehouse:
+            warehouse.execute("alter schema kept rename to raw_operations; drop role lander")

@@ -3,6 +3,7 @@
 
 select
     unique_id,
+    command,
     code_version,
     position,
     run_started_at,
