@@ -25,7 +25,7 @@ def tool(name: str) -> str:
 
 
 @contextmanager
-def running(*command: str, answers: str) -> Iterator[subprocess.Popen]:
+def running(*command: str, answers: str, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen]:
     """A service, from when this URL answers on."""
 
     def is_there() -> bool:
@@ -35,7 +35,9 @@ def running(*command: str, answers: str) -> Iterator[subprocess.Popen]:
         except httpx.TransportError:
             return False
 
-    process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, cwd=PROJECT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     try:
         wait_until(is_there)
         yield process

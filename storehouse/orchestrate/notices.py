@@ -6,6 +6,7 @@ several with spaces between. Without either nothing is sent. A service that is d
 
 import asyncio
 import logging
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,6 +39,8 @@ ENTRIES = {
     "publish_marts": "the-marts-are-held-back",
     "audit": "the-audit-found-a-difference",
 }
+# Whatever the task is: what its error says decides.
+OF_THE_MACHINE = re.compile(r"No space left on device|The disk of .* is full|The lock of .* was not free")
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +56,10 @@ def failed(context: Any) -> None:
     task = context["ti"]
     name = task.task_id.rpartition(".")[2]
     entry = ENTRIES.get(name) or ("a-model-failed" if task.task_id.startswith(f"{DBT}.") else "a-task-failed")
-    _tell_failure(task, _named(task), [f"Error: {_said(context)}", *_where(context, entry)])
+    said = _said(context)
+    if OF_THE_MACHINE.search(said):
+        entry = "a-disk-is-full-or-a-lock-is-not-free"
+    _tell_failure(task, _named(task), [f"Error: {said}", *_where(context, entry)])
 
 
 def run_failed(context: Any) -> None:

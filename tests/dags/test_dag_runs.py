@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,10 +18,10 @@ import psutil
 import psycopg
 import pytest
 from airflow_scene import Airflow, Notices, environment, run, running_airflow, start_the_demo, web_hook
-from prometheus_client.parser import text_string_to_metric_families
+from real_prometheus import running, watching
 from real_redis import wait_until
 
-from storehouse.operate import metrics
+from storehouse.laptop.server import free_port
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LARGE_LOAD_ROWS = 3000
@@ -338,6 +339,31 @@ def test_after_the_fix_a_failed_run_is_completed(airflow: Airflow, failed_run: s
     assert notices("shop_elt failed") == told
 
 
+def test_a_full_disk_under_the_export_is_told_once_and_that_it_is_well_again_too(
+    airflow: Airflow, failed_run: str, home: Path
+) -> None:
+    """After the fix: the same run exports again."""
+    disk = home / "export"
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]).returncode:
+        pytest.skip("no small disk here: mount tmpfs, as root")
+    body = {"dry_run": False, "dag_run_id": failed_run, "reset_dag_runs": True}
+    before = len(notices("shop_elt is well again"))
+    try:
+        with suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(4096))
+        airflow.call("POST", "dags/shop_elt/clearTaskInstances", task_ids=["publish", "report"], **body)
+        assert airflow.finish("shop_elt", failed_run) == "failed"
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    airflow.call("POST", "dags/shop_elt/clearTaskInstances", only_failed=True, **body)
+    assert airflow.finish("shop_elt", failed_run) == "success", airflow.states("shop_elt", failed_run)
+    (told,) = notices("shop_elt failed: publish")
+    assert "No space left on device. Make room there" in told["message"]
+    assert "runbook.md#a-disk-is-full-or-a-lock-is-not-free" in told["message"]
+    wait_until(lambda: len(notices("shop_elt is well again")) == before + 1)
+
+
 def test_the_reports_of_runs_have_told_once_that_the_marts_were_held_back_and_once_that_they_are_not(
     airflow: Airflow, failed_run: str
 ) -> None:
@@ -405,26 +431,33 @@ def end_the_waits(airflow: Airflow, run_id: str, **states: str) -> None:
         airflow.call("PATCH", f"dags/shop_elt/dagRuns/{run_id}/taskInstances/{path}", new_state=state)
 
 
-def test_a_scheduler_that_hangs_is_seen_from_outside(
-    airflow: Airflow, home: Path, configure: Callable[..., None]
+def test_a_scheduler_that_hangs_is_told_once_from_outside_and_its_end_too(
+    airflow: Airflow, home: Path, hook: str, tmp_path: Path
 ) -> None:
-    configure(STOREHOUSE_HOME=home, AIRFLOW_URL=airflow.url)
-
-    def healthy() -> dict[str, float]:
-        time.sleep(1)
-        families = {family.name: family.samples for family in text_string_to_metric_families(metrics.text())}
-        return {sample.labels["component"]: sample.value for sample in families["storehouse_airflow_healthy"]}
-
-    parts = ["api", "dag_processor", "metadatabase", "scheduler", "triggerer"]
-    assert healthy() == dict.fromkeys(parts, 1)
+    port, parts = free_port(), ["api", "dag_processor", "metadatabase", "scheduler", "triggerer"]
+    env = environment(home, AIRFLOW_URL=airflow.url)
+    exporter = [sys.executable, "-m", "storehouse", "metrics", "--serve", str(port)]
     processes = psutil.Process(airflow.process.pid).children()
     (scheduler,) = [process for process in processes if "scheduler" in process.cmdline()]
-    scheduler.suspend()
-    try:
-        wait_until(lambda: healthy() == dict.fromkeys(parts, 1) | {"scheduler": 0}, 120)
-    finally:
-        scheduler.resume()
-    wait_until(lambda: healthy() == dict.fromkeys(parts, 1), 120)
+
+    def told(status: str) -> list[str]:
+        alerts = [alert for notice in Notices.received for alert in notice.get("alerts", [])]
+        return [alert["labels"]["component"] for alert in alerts if alert["status"] == status]
+
+    with (
+        running(*exporter, answers=f"http://127.0.0.1:{port}/metrics", env=env),
+        watching(tmp_path, port, hook) as ask,
+    ):
+        wait_until(lambda: ask("storehouse_airflow_healthy"))
+        healthy = {one["metric"]["component"]: one["value"][1] for one in ask("storehouse_airflow_healthy")}
+        assert healthy == dict.fromkeys(parts, "1")
+        scheduler.suspend()
+        try:
+            wait_until(lambda: told("firing"), 120)
+        finally:
+            scheduler.resume()
+        wait_until(lambda: told("resolved"), 120)
+        assert told("firing") == told("resolved") == ["scheduler"]
 
 
 def test_ctrl_c_stops_airflow_and_leaves_the_rest_running(airflow: Airflow) -> None:

@@ -290,7 +290,7 @@ def test_what_became_of_a_run_cannot_be_landed_and_that_fails_nothing(
     assert built.query(shown) == [("failed", "shop, dbt", 0, 0, None)]
 
 
-VIEW = "operations.pipeline_loads"
+VIEW = "operations.source_freshness"
 CHANGES = {
     "nothing": "select 1",
     "its first column had another name": f"alter view {VIEW} rename column source to origin",
@@ -307,11 +307,11 @@ def test_a_view_is_made_where_it_stands(built: House, change: str) -> None:
         warehouse.execute(as_sql(f"create role guest; grant select on {VIEW} to guest"))
     ((before,),) = built.query("select %s::regclass::oid", VIEW)
     try:
-        assert transform.build(["run", "--select", "pipeline_loads"]) == []
+        assert transform.build(["run", "--select", "source_freshness"]) == []
         ((columns,),) = built.query(
             "select array_agg(attname::text order by attnum) from pg_attribute where attrelid = %s::regclass", VIEW
         )
-        assert {"source", "landed_rows"} <= set(columns) and "origin" not in columns
+        assert {"source", "verdict"} <= set(columns) and "origin" not in columns
         ((after, kind, is_ours_there, may_guest),) = built.query(
             "select oid, relkind::text, to_regclass('bi.ours') is not null, "
             "has_table_privilege('guest', oid, 'select') from pg_class where oid = %s::regclass",
