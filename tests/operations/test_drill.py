@@ -23,7 +23,7 @@ def house(server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 
 def test_an_api_that_is_away_for_a_day_is_told_once_and_so_is_its_end(
-    house: House, configure, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    house: House, configure, capsys: pytest.CaptureFixture[str]
 ) -> None:
     played = {"days": 1, "until": None, "size": None, "seed": None, "bad_orders": 0}
     with web_hook() as hook:
@@ -47,12 +47,11 @@ def test_an_api_that_is_away_for_a_day_is_told_once_and_so_is_its_end(
         assert "Nothing of reviews was loaded and built since " in message and "runbook.md#run_missing" in message
         assert "### run_missing" in (PROJECT / "docs/runbook.md").read_text()
 
-        monkeypatch.delenv("REVIEWS_URL")
-        configure()
+        configure(REVIEWS_URL=f"http://127.0.0.1:{(house.home / 'demo' / 'port').read_text().strip()}")
         assert run(**played) == 0, capsys.readouterr()
         assert alerts.send() == []
         heard = [f"{notice['title']}\n{notice['message']}" for notice in Notices.received]
-        assert sum("ended: run missing, reviews" in message for message in heard) == 1
+        assert sum("ended: run missing, reviews" in message for message in heard) == 1, heard
         assert sum("run missing, reviews" in message for message in heard) == 2
         asked = "select state, resolved_at is not null from operations.alerts where kind = 'run_missing'"
         assert house.query(asked) == [("resolved", True)]
