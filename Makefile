@@ -19,7 +19,7 @@ endif
 # What is given (`make audit SELECT=x`) stands in the environment of the recipes, where the shell takes it as it is:
 # `$(SELECT)` in a recipe would be read as part of the shell's script. As it is, to make too: it would put in the place of
 # `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.
-$(foreach name,ARGS AS BAD_ORDERS BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR FORCE FROM FULL GROUP HISTORIES \
+$(foreach name,ARGS AS BAD_ORDERS BEFORE BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR FOLDER FORCE FROM FULL GROUP HISTORIES \
 	HISTORY_SEED INTO JSON KEY KILLS KILL_SEED META MODEL ORDER PORT READ SELECT SEND SIZE SOURCE STOREHOUSE_HOME TABLE TO UNTIL VARS,\
 	$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 # An option that was given:
@@ -140,6 +140,16 @@ backup: $(INSTALLED)
 .PHONY: restore
 restore: $(INSTALLED)
 	@$(BIN)/python -m storehouse restore $(call option,FROM,from) $(call option,INTO,into) $(if $(value FORCE),--force)
+
+## archive    write what has landed, of before BEFORE=2026-01-31, and is in no archive yet as Parquet into FOLDER=; it stays in raw
+.PHONY: archive
+archive: $(INSTALLED)
+	@$(BIN)/python -m storehouse archive $(call option,FOLDER,folder) $(call option,BEFORE,before)
+
+## replay     land again what the archives of FOLDER= have and the ledger lacks
+.PHONY: replay
+replay: $(INSTALLED)
+	@$(BIN)/python -m storehouse replay $(call option,FOLDER,folder)
 
 ## alerts     what is amiss now, since when, whom it hurts, and where the runbook tells more; SEND=yes tells people first, as a run does
 .PHONY: alerts

@@ -4,7 +4,7 @@ import argparse
 import os
 import shlex
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import psycopg
@@ -49,6 +49,11 @@ def main() -> int:
     restore.add_argument("--from", dest="from_", type=Path, help="the folder of a back-up")
     restore.add_argument("--into", type=Path, help="another home folder than this one")
     restore.add_argument("--force", action="store_true", help="in the place of what is there, which is kept aside")
+    archive = commands.add_parser("archive", help="write landed loads as Parquet files, that can be replayed")
+    archive.add_argument("--folder", type=Path, help="of archives (archives/ in the home)")
+    archive.add_argument("--before", type=_moment, help="only loads that ended before: 2026-01-31, in UTC")
+    replay = commands.add_parser("replay", help="land again what archives have and the ledger lacks")
+    replay.add_argument("--folder", type=Path, help="of archives, or one of them (archives/ in the home)")
     trace = commands.add_parser("trace", help="what became of a key of a mart, from its landed versions to its readers")
     trace.add_argument("key", nargs="+", help="the values of its columns")
     trace.add_argument("--model", default="fct_orders", help="the mart (fct_orders)")
@@ -142,6 +147,25 @@ def _restore(arguments: argparse.Namespace, _: list[str]) -> int:
     from storehouse.operate import restore
 
     return restore.main(arguments.from_, arguments.into, is_forced=arguments.force)
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _archive(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse.operate import archive
+
+    return archive.archive(arguments.folder, arguments.before)
+
+
+def _replay(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse.operate import archive
+
+    if settings().is_embedded and not settings().server.is_running:
+        local.start()
+    return archive.replay(arguments.folder)
 
 
 def _trace(arguments: argparse.Namespace, _: list[str]) -> int:
@@ -242,6 +266,8 @@ COMMANDS = {
     "forget": _forget,
     "backup": _backup,
     "restore": _restore,
+    "archive": _archive,
+    "replay": _replay,
     "trace": _trace,
     "rates": _rates,
     "env": _env,
