@@ -10,7 +10,7 @@ from uuid import uuid4
 import extract_load
 from storehouse.core import transform
 from storehouse.core.errors import StorehouseError
-from storehouse.core.progress import say
+from storehouse.core.progress import about, bind, note, say, show
 from storehouse.core.selection import variables
 from storehouse.core.settings import settings
 from storehouse.laptop import local
@@ -35,6 +35,7 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
     began, started_at = time.monotonic(), datetime.now(UTC)
     given = variables(dbt_vars)
     run_id = f"run-{uuid4().hex[:12]}"
+    bind(run=run_id)
     settings().session_environment()
     local.start()
     if extract_load.is_demo():
@@ -48,7 +49,9 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
     except (StorehouseError, KeyboardInterrupt):
         pipeline.record(COMMAND, run_id, started_at, broken=[*_names(failures), "dbt"])
         raise
-    failures += published.held_back()
+    for held_back in published.held_back():
+        note(held_back, logging.ERROR)
+        failures.append(held_back)
     pipeline.record(COMMAND, run_id, started_at, broken=_names(failures))
     print(summarise(run_id, at_most=WARNINGS_SHOWN))
     alerts.try_to_send()
@@ -82,28 +85,31 @@ def _play_on(days: int | None, until: date | None, **others: Any) -> None:
 
 def _land(run_id: str) -> list[str]:
     """Land every source; returns what failed, a line each."""
-    logger = logging.getLogger("extract_load")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(_Teller())
+    show("extract_load", _Teller())
     failures = []
     used = extract_load.in_use()
     if unset := [source for source in extract_load.SOURCES if source not in used]:
         say("extract-load", f"not read, as the variable of its declaration is not set: {', '.join(unset)}")
     for source in used:
-        began = time.monotonic()
-        say("extract-load", f"{source:<12}reading")
-        try:
-            loads = extract_load.load(source, run_id=run_id)
-            found = extract_load.reconcile(source, is_declared=True, run_id=run_id)
-        except StorehouseError as error:
-            failures.append(f"{source}: {error}")
-            say("extract-load", f"{source} FAILED: {error}")
-            continue
-        rows = sum(load.rows for load in loads)
-        say("extract-load", f"{source:<12}{rows:>10,} rows in {len(loads)} loads, {time.monotonic() - began:.1f} s")
-        for table in found:
-            say("reconcile", table.line)
+        with about(source=source):
+            failures += _land_source(source, run_id)
     return failures
+
+
+def _land_source(source: str, run_id: str) -> list[str]:
+    began = time.monotonic()
+    say("extract-load", f"{source:<12}reading")
+    try:
+        loads = extract_load.load(source, run_id=run_id)
+        found = extract_load.reconcile(source, is_declared=True, run_id=run_id)
+    except StorehouseError as error:
+        say("extract-load", f"{source} FAILED: {error}", logging.ERROR)
+        return [f"{source}: {error}"]
+    rows = sum(load.rows for load in loads)
+    say("extract-load", f"{source:<12}{rows:>10,} rows in {len(loads)} loads, {time.monotonic() - began:.1f} s")
+    for table in found:
+        say("reconcile", table.line)
+    return []
 
 
 class _Teller(logging.Handler):

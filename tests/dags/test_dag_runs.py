@@ -140,6 +140,38 @@ def test_what_dbt_did_and_what_became_of_the_run_is_kept_with_airflows_names(air
     assert tasks == len(airflow.states("shop_elt", shop_run))
 
 
+def test_the_lines_of_a_tasks_log_have_the_keys_of_the_command_line(
+    airflow: Airflow, home: Path, shop_run: str
+) -> None:
+    run_id = f"shop_elt {shop_run}"
+    logs = home / "airflow" / "logs" / "dag_id=shop_elt" / f"run_id={shop_run}"
+
+    def told(task: str) -> list[dict]:
+        files = [*logs.glob(f"task_id={task}/**/attempt=1.log")]
+        assert files, [path.name for path in logs.iterdir()]
+        found = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        return [line for line in found if line.get("run") == run_id]
+
+    landed = {
+        (line["load"], line["source"], line["table"], line["rows"])
+        for line in told("land.extract_load")
+        if "load" in line
+    }
+    assert landed == set(
+        airflow.query("storehouse", "select load_id, source, table_name, rows from raw.loads where run_id = %s", run_id)
+    )
+    assert all("/2026-01-1" in line["interval"] for line in told("land.extract_load"))
+    built = {(line["model"], line.get("rows")) for line in told("dbt.build_large") if "model" in line}
+    assert built == set(
+        airflow.query(
+            "storehouse",
+            "select name, rows_affected from operations.model_runs where run_id = %s and resource_type = 'model'",
+            f"{run_id} 0",
+        )
+    )
+    assert [line["event"] for line in told("report") if line.get("logger") == "storehouse"][-1:] != []
+
+
 WORKERS = "select task_id from task_instance where run_id = %s and dag_id = %s and task_id ~ '^dbt' and pid is not null"
 
 
