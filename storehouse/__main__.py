@@ -194,7 +194,7 @@ def _psql(_: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
-    from storehouse.core.transform import quote_no_rows, uncollected
+    from storehouse.core.transform import speak_plainly, uncollected
 
     # A project can be parsed while the warehouse is away.
     known = settings().dbt_environment() if OFFLINE & set(rest) else databases.dbt_environment()
@@ -204,7 +204,7 @@ def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
     with uncollected():
         from dbt.cli.main import cli
 
-        quote_no_rows()
+        speak_plainly()
         cli(rest, prog_name="dbt")
     return 0
 

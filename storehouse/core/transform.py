@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from storehouse.core import databases
 from storehouse.core.errors import StorehouseError, as_error, said_by, without_rows
@@ -234,7 +234,30 @@ def uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def quote_no_rows() -> None:
+def speak_plainly() -> None:
+    """Make dbt, in this process, quote no rows, and title what a macro refuses with the macro's own words."""
+    _quote_no_rows()
+    _title_refusals()
+
+
+def _title_refusals() -> None:
+    """dbt titles what a macro raises "Compilation Error in model …", be it that too many records were refused."""
+    from dbt.context.exceptions_jinja import CONTEXT_EXPORTS
+    from dbt_common.exceptions import CompilationError
+
+    class Refusal(CompilationError):
+        """What a macro has raised: not of dbt itself, which titles a model that it can't read."""
+
+        def __str__(self, prefix: str = "! ") -> str:
+            return super().__str__(prefix).partition("\n")[2].lstrip()
+
+    def raise_compiler_error(msg: str, node: Any = None) -> NoReturn:
+        raise Refusal(msg, node)
+
+    CONTEXT_EXPORTS[raise_compiler_error.__name__] = raise_compiler_error
+
+
+def _quote_no_rows() -> None:
     """Make dbt, in this process, hand on PostgreSQL's errors without the values of rows that they quote.
 
     dbt writes those errors to its log, its results, the console and Airflow's task logs.
@@ -264,7 +287,7 @@ def _invoke(arguments: list[str], callbacks: list, target: str | None = None, fo
     os.environ.update(databases.dbt_environment())
     from dbt.cli.main import dbtRunner
 
-    quote_no_rows()
+    speak_plainly()
     common = ["--quiet", "--no-use-colors", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     common += ["--log-path", str(settings().home / "logs")]
     if not (PROJECT / "dbt_packages" / "converge").exists():

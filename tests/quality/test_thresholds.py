@@ -89,6 +89,9 @@ def value(home: Command, query: str) -> str:
     return home("psql", "-At", given=query).stdout.strip()
 
 
+KEPT_MESSAGE = (
+    "select message from operations.model_runs where name = 'stg_shop__orders' order by started_at desc limit 1"
+)
 STATUS = "select string_agg(distinct status, ' ') from quarantine.quarantined_records where table_name = 'orders'"
 
 
@@ -107,6 +110,11 @@ def test_too_much_that_is_wrong_stops_the_day_until_the_source_corrects_it(home:
     assert many.returncode == 1
     for words in ("shop.orders: 5.", "the limit is 5.00 %", "total_negative", "(load ", "stay as they were"):
         assert words in many.stdout
+    # In dbt's own output, in the list of what failed, and in what is kept of the run.
+    titled = "Too many refused records: shop.orders: 5."
+    assert f"  {titled}" in many.stdout and f"stg_shop__orders: {titled}" in many.stdout
+    assert value(home, KEPT_MESSAGE).startswith(titled)
+    assert "Compilation Error" not in many.stdout + many.stderr
     assert content(home, SALES) == before
     assert value(home, "select count(*) from staging.stg_shop__orders") > orders_before
     # Nor is anything else of the day seen: readers have all marts at one bound.
@@ -121,6 +129,7 @@ def test_too_much_that_is_wrong_stops_the_day_until_the_source_corrects_it(home:
 
     again = home("dbt", *MODELS_ALONE)
     assert again.returncode == 1, "what was stopped once is not forgotten"
+    assert titled in again.stdout and "Compilation Error" not in again.stdout
     assert content(home, SALES) == before
 
     after = home("run", "--days", "1")

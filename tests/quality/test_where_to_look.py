@@ -2,8 +2,11 @@
 
 import re
 
+import pytest
+
 import extract_load
 from storehouse.core import transform
+from storehouse.core.errors import StorehouseError
 from storehouse.core.transform import DAILY
 from storehouse.operate.summary import summarise
 from tests.converge.histories import Landed, Record
@@ -42,3 +45,11 @@ def test_the_summary_names_the_tests_that_warned_with_their_counts_and_a_query(n
     assert "2 rows" in line
     (query,) = QUERY.findall(line)
     assert len(new_house.query(query)) == 2
+
+
+def test_only_what_dbt_can_not_read_is_titled_a_compilation_error(new_house) -> None:
+    with pytest.raises(StorehouseError, match="Compilation Error"):
+        transform.compiled("{{ no_such_macro() }}")
+    with pytest.raises(StorehouseError) as refused:
+        transform.compiled("{{ exceptions.raise_compiler_error('Too many words: it may have two.') }}")
+    assert "Too many words: it may have two." in str(refused.value) and "Compilation" not in str(refused.value)
