@@ -60,5 +60,6 @@ def record(
             )
     except (psycopg.Error, StorehouseError) as error:
         said = said_by(error) if isinstance(error, psycopg.Error) else str(error)
-        news = f"What became of this run was not landed in raw_operations ({said}). The run is not affected."
+        news = f"What became of this run was not landed in raw_operations ({said}). The run is not affected: "
+        news += "docs/runbook.md#what-a-run-did-was-not-landed"
         say("report", news, logging.WARNING)

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import extract_load
-from storehouse.core import transform
+from storehouse.core import runbook, transform
 from storehouse.core.errors import StorehouseError
 from storehouse.core.progress import about, bind, note, say, show
 from storehouse.core.selection import variables
@@ -41,17 +41,20 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
     if extract_load.is_demo():
         _play_on(**played)
     failures = _land(run_id)
+    entries = [runbook.entry(failure, "a-load-failed") for failure in failures]
     say("transform", "dbt reads the project (some seconds), then builds and tests the models")
     # What is published names the run, as the ledger does; what dbt did, who began it.
     os.environ |= {"CONVERGE_RUN_ID": run_id, "STOREHOUSE_STARTED_BY": COMMAND}
     try:
-        failures += transform.build([*transform.DAILY, *given])
+        broken = transform.build([*transform.DAILY, *given])
     except (StorehouseError, KeyboardInterrupt):
         pipeline.record(COMMAND, run_id, started_at, broken=[*_names(failures), "dbt"])
         raise
     for held_back in published.held_back():
         note(held_back, logging.ERROR)
-        failures.append(held_back)
+        broken.append(held_back)
+    failures += broken
+    entries += [runbook.entry(failure, "a-model-failed") for failure in broken]
     pipeline.record(COMMAND, run_id, started_at, broken=_names(failures))
     print(summarise(run_id, at_most=WARNINGS_SHOWN))
     alerts.try_to_send()
@@ -63,7 +66,7 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
     for failure in failures:
         print(f"  {failure}")
     if failures:
-        print("What to do: docs/runbook.md")
+        print("What to do:", *(f"{settings().runbook_url}#{entry}" for entry in dict.fromkeys(entries)))
     return 1 if failures else 0
 
 
