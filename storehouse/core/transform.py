@@ -41,7 +41,7 @@ class Progress:
 
     def __call__(self, event: Any) -> None:
         """Take one event: dbt's `EventMsg`, whose `data` has other members for each kind."""
-        if event.info.name == "NodeFinished" and event.data.node_info.resource_type in BUILT:
+        if event.info.name == "NodeFinished":
             self._note(event.data.node_info, event.data.run_result)
         if event.info.name not in RESULT_EVENTS:
             return
@@ -55,6 +55,8 @@ class Progress:
             print(line.rstrip(), end="\r" if terminal else "\n", file=sys.stderr, flush=True)
 
     def _note(self, node: Any, result: Any) -> None:
+        if node.resource_type not in BUILT or node.materialized == "ephemeral":
+            return
         name, level = node.node_name, LEVELS.get(result.status, logging.INFO)
         rows = dict(result.adapter_response).get("rows_affected", -1)
         words = f"{name}: {result.status} in {result.execution_time:.2f} s"
