@@ -13,7 +13,7 @@ import psycopg
 
 import demo
 from bench.scale import extract
-from storehouse.core import transform
+from storehouse.core import progress, transform
 from storehouse.core.settings import settings
 from storehouse.core.transform import DAILY
 from storehouse.laptop import local
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--size", type=float, default=1)
     parser.add_argument("--pause", type=float, default=12)
     arguments = parser.parse_args()
+    progress.configure()
     local.start()
     demo.advance(days=FIRST_DAYS, size=arguments.size)
     extract()

@@ -33,7 +33,7 @@ import psycopg
 import demo
 import extract_load
 from bench import cpu
-from storehouse.core import transform
+from storehouse.core import progress, transform
 from storehouse.core.queries import one_value
 from storehouse.core.settings import PROJECT, settings
 from storehouse.core.transform import DAILY
@@ -109,7 +109,8 @@ def copy(home: Path, into: Path) -> None:
 def in_home(home: Path, work: Callable, *arguments: object) -> Any:
     """Call it in a process of its own, whose home this is; dbt parses anew for another warehouse: so its target too."""
     os.environ |= {"STOREHOUSE_HOME": str(home), "DBT_TARGET_PATH": str(home / "target")}
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=progress.configure) as process:
         return process.submit(work, *arguments).result()
 
 

@@ -8,17 +8,19 @@ from typing import Any
 
 from demo import service, shop, stores
 from demo.database import connect, read_clock
+from storehouse.core import progress
 from storehouse.core.errors import StorehouseError
 
 
 def main() -> int:
     """Run one command; the exit code."""
+    progress.configure()
     arguments = vars(_parser().parse_args())
     command = arguments.pop("command")
     try:
         command(**arguments)
     except StorehouseError as error:
-        print(f"demo: {error}", file=sys.stderr)
+        progress.fail(f"demo: {error}")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -10,6 +10,7 @@ from extract_load.ledger import Interval, LoadResult
 from extract_load.tables import Table, tables_of
 from storehouse.core import databases
 from storehouse.core.errors import StorehouseError, telling_no_values
+from storehouse.core.progress import about, interval
 from storehouse.core.queries import one_value
 from storehouse.core.settings import DEMO, settings
 
@@ -94,14 +95,15 @@ def load(
     if partition is not None and partition not in partitions(source):
         known = ", ".join(filter(None, partitions(source))) or "none"
         raise StorehouseError(f"{source} has no partition {partition}. It has: {known}.")
-    interval = Interval(_utc(from_), _utc(until))
-    if interval.from_ and interval.until and interval.from_ >= interval.until:
-        raise StorehouseError(f"The interval is empty: from {interval.from_} is not before until {interval.until}.")
+    asked_for = Interval(_utc(from_), _utc(until))
+    if asked_for.from_ and asked_for.until and asked_for.from_ >= asked_for.until:
+        raise StorehouseError(f"The interval is empty: from {asked_for.from_} is not before until {asked_for.until}.")
     settings().place(chosen[0].connection, source)
 
-    with databases.open_warehouse() as warehouse:
+    keys = {"run": run_id, "source": source, "partition": partition, "interval": interval(*asked_for)}
+    with about(**keys), databases.open_warehouse() as warehouse:
         ledger.prepare(warehouse)
-        asked = Asked(interval, partition, run_id, allow_empty, snapshot)
+        asked = Asked(asked_for, partition, run_id, allow_empty, snapshot)
         return connector(chosen[0].connector).load(warehouse, chosen, asked)
 
 
@@ -146,7 +148,7 @@ def reconcile(
     if not hasattr(module, "reconcile"):
         raise StorehouseError(f"{source} can't be reconciled: only a database can add up what it has.")
     settings().place(chosen[0].connection, source)
-    with databases.open_warehouse() as warehouse:
+    with about(run=run_id, source=source), databases.open_warehouse() as warehouse:
         ledger.prepare(warehouse)
         if is_due:
             chosen = [table for table in chosen if _is_due(warehouse, table)]

@@ -11,6 +11,7 @@ import yaml
 
 import extract_load
 from extract_load import discovery, tables
+from storehouse.core import progress
 from storehouse.core.errors import StorehouseError
 
 HELP = """\
@@ -73,21 +74,23 @@ table says what was found. Run it after a load: what the next one reads is left 
 
 def main() -> int:
     """Run the command and return its exit code."""
+    progress.configure()
     others = {"discover": _discover, "check": _check, "reconcile": _reconcile}
     if other := others.get(next(iter(sys.argv[1:]), "")):
         try:
             return other(sys.argv[2:])
         except StorehouseError as error:
-            print(error, file=sys.stderr)
+            progress.fail(str(error))
             return 1
         except KeyboardInterrupt:
             return 130
     try:
         arguments = _arguments()
     except StorehouseError as error:  # a declaration is wrong
-        print(error, file=sys.stderr)
+        progress.fail(str(error))
         return 1
     _tell_progress()
+    progress.bind(run=arguments.run_id)
     sources = extract_load.SOURCES if arguments.source == "all" else [arguments.source]
     landed, failed = [], []
     try:
@@ -108,9 +111,9 @@ def main() -> int:
                 )
             except StorehouseError as error:
                 failed.append(source)
-                print(error, file=sys.stderr, flush=True)
+                progress.fail(str(error), source=source)
     except KeyboardInterrupt:
-        print("Interrupted. The load in progress was not landed; the next one lands it.", file=sys.stderr)
+        progress.fail("Interrupted. The load in progress was not landed; the next one lands it.")
         return 130
     if arguments.source == "all":
         rows = sum(result.rows for result in landed)
@@ -161,7 +164,7 @@ def _discover(arguments: list[str]) -> int:
     )
     given = parser.parse_args(arguments)
     # The YAML is on the standard output alone.
-    logging.getLogger("extract_load").addHandler(logging.StreamHandler(sys.stderr))
+    progress.show("extract_load", logging.StreamHandler(sys.stderr))
     logging.getLogger("psycopg").addHandler(logging.NullHandler())
     print(discovery.discover(given.what, given.name, given.connector, given.meta), end="")
     return 0
@@ -196,6 +199,7 @@ def _reconcile(given: list[str]) -> int:
     if arguments.tables and not arguments.source:
         parser.error("--tables goes with one source")
     _tell_progress()
+    progress.bind(run=arguments.run_id)
     found, failed = [], False
     for source in [arguments.source] if arguments.source else extract_load.in_use():
         try:
@@ -210,7 +214,7 @@ def _reconcile(given: list[str]) -> int:
             )
         except StorehouseError as error:
             failed = True
-            print(error, file=sys.stderr, flush=True)
+            progress.fail(str(error), source=source)
     if not found and not failed and arguments.due:
         print("No table is due.")
     elif not found and not failed:
@@ -219,9 +223,7 @@ def _reconcile(given: list[str]) -> int:
 
 
 def _tell_progress() -> None:
-    logger = logging.getLogger("extract_load")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(_Teller())
+    progress.show("extract_load", _Teller())
     # What psycopg says of a lost connection is said by us, once.
     logging.getLogger("psycopg").addHandler(logging.NullHandler())
 

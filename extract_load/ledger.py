@@ -20,6 +20,7 @@ from extract_load import tables
 from extract_load.tables import Table
 from storehouse.core.databases import Database, only_one, take_lock
 from storehouse.core.errors import StorehouseError, TransientError, telling_no_values
+from storehouse.core.progress import about, interval
 from storehouse.core.queries import as_sql, one_row, one_value
 from storehouse.core.settings import settings
 
@@ -82,7 +83,7 @@ class Load:
     Attributes:
         kind: how its rows were found, when not as the table is read.
         settled_until: where the next load begins when that is before the interval's end: transactions were open.
-        is_one_of_many: it is not logged on a line of its own: a file, or one that its caller tells of.
+        is_one_of_many: no person is shown a line of it: a file, or one that its caller tells of.
         source_position: of a table that is read by its change log, up to where in it the table is known.
     """
 
@@ -138,9 +139,9 @@ def land(
         StorehouseError: it was not landed, and nothing of it is there.
     """
     started = time.monotonic()
-    with warehouse.speaking():
+    with about(table=load.table.name, partition=load.partition), warehouse.speaking():
         load_id = begin(warehouse, adapt)
-        with warehouse.transaction():
+        with about(load=load_id), warehouse.transaction():
             rows = write(load_id)
             record(warehouse, load, load_id, rows)
     return landed(warehouse, load, load_id, rows, started)
@@ -149,7 +150,8 @@ def land(
 def begin(warehouse: Database, adapt: Callable[[int], None]) -> int:
     """Draw the id of a load, and give raw the columns that its rows will have; not in a transaction."""
     load_id = one_value(warehouse, "select nextval('raw.load_ids')")
-    adapt(load_id)
+    with about(load=load_id):
+        adapt(load_id)
     return load_id
 
 
@@ -183,12 +185,16 @@ def record(warehouse: Database, load: Load, load_id: int, rows: int) -> None:
 
 def landed(warehouse: Database, load: Load, load_id: int, rows: int, started: float) -> LoadResult:
     """After the commit of a load that began at this time of `time.monotonic`: statistics, and what the log says."""
-    _analyze(warehouse, load.table, rows)
-    if load.members:
-        _tell_of_drift(warehouse, load, load_id)
-    seconds = time.monotonic() - started
-    level = logging.DEBUG if load.is_one_of_many else logging.INFO
-    logger.log(level, "%-24s %12s rows   load %d   %.1f s", load.label, f"{rows:,}", load_id, seconds)
+    read = interval(load.interval_from, load.interval_until)
+    with about(table=load.table.name, partition=load.partition, load=load_id, interval=read):
+        _analyze(warehouse, load.table, rows)
+        if load.members:
+            _tell_of_drift(warehouse, load, load_id)
+        seconds = time.monotonic() - started
+        with about(rows=rows, seconds=round(seconds, 3)):
+            news = "%-24s %12s rows   load %d   %.1f s"
+            is_note = {"is_note": load.is_one_of_many}
+            logger.info(news, load.label, f"{rows:,}", load_id, seconds, extra=is_note)
     return LoadResult(load_id, load.table.source, load.table.name, load.partition, rows, load.bytes)
 
 

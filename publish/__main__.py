@@ -5,6 +5,7 @@ import logging
 import sys
 
 import publish
+from storehouse.core import progress
 from storehouse.core.errors import StorehouseError
 
 HELP = """\
@@ -29,18 +30,18 @@ def main() -> int:
     )
     whats = {"ratings": publish.product_ratings, "sales": publish.daily_sales}
     parser.add_argument("what", choices=[*whats, "all"], metavar="WHAT", help="ratings, sales or all")
+    progress.configure()
     what = parser.parse_args().what
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("publish").setLevel(logging.INFO)
+    progress.show("publish", logging.StreamHandler(sys.stderr))
     failed = False
     for name in whats if what == "all" else [what]:
         try:
             whats[name]()
         except StorehouseError as error:
             failed = True
-            print(f"publish {name}: {error}", file=sys.stderr)
+            progress.fail(f"publish {name}: {error}")
         except KeyboardInterrupt:
-            print(f"publish {name}: interrupted. Run it again.", file=sys.stderr)
+            progress.fail(f"publish {name}: interrupted. Run it again.")
             return 130
     return 1 if failed else 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from storehouse.core import databases
+from storehouse.core import databases, progress
 from storehouse.core.errors import StorehouseError, said_by
 from storehouse.core.settings import PROJECT, settings
 from storehouse.laptop import local
@@ -80,23 +80,24 @@ def main() -> int:
     metrics.add_argument("--serve", type=int, metavar="PORT", help="answer Prometheus on this port, until interrupted")
     metrics.add_argument("--host", default="127.0.0.1", help="and on this address (127.0.0.1)")
     metrics.add_argument("--push", action="store_true", help="push them to PUSHGATEWAY_URL")
+    progress.configure()
     arguments, rest = parser.parse_known_args()
     if rest and arguments.command not in ("psql", "dbt"):
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
         return COMMANDS[arguments.command](arguments, rest)
     except StorehouseError as error:
-        print(f"storehouse {arguments.command}: {error}", file=sys.stderr)
+        progress.fail(f"storehouse {arguments.command}: {error}")
         return 1
     except psycopg.OperationalError as error:
         said = said_by(error)
-        print(f"storehouse {arguments.command}: the embedded server: {said}. Its log: make start", file=sys.stderr)
+        progress.fail(f"storehouse {arguments.command}: the embedded server: {said}. Its log: make start")
         return 1
     except psycopg.Error as error:
-        print(f"storehouse {arguments.command}: the warehouse: {said_by(error)}.", file=sys.stderr)
+        progress.fail(f"storehouse {arguments.command}: the warehouse: {said_by(error)}.")
         return 1
     except KeyboardInterrupt:
-        print(f"storehouse {arguments.command}: interrupted. What was landed stays; run it again.", file=sys.stderr)
+        progress.fail(f"storehouse {arguments.command}: interrupted. What was landed stays; run it again.")
         return 130
 
 
@@ -217,16 +218,17 @@ def _psql(_: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
-    from storehouse.core.transform import quote_no_rows, uncollected
+    from storehouse.core.transform import speak_plainly, uncollected
 
     # A project can be parsed while the warehouse is away.
     known = settings().dbt_environment() if OFFLINE & set(rest) else databases.dbt_environment()
     place = known | {"DBT_PROFILES_DIR": str(PROJECT), "DBT_PROJECT_DIR": str(PROJECT)}
-    os.environ.update({"DBT_LOG_PATH": str(settings().home / "logs")} | os.environ | place)
+    form = {"DBT_LOG_FORMAT": settings().log_format} if settings().log_format == "json" else {}
+    os.environ.update({"DBT_LOG_PATH": str(settings().home / "logs")} | form | os.environ | place)
     with uncollected():
         from dbt.cli.main import cli
 
-        quote_no_rows()
+        speak_plainly()
         cli(rest, prog_name="dbt")
     return 0
 

@@ -84,7 +84,7 @@
         {%- endset -%}
         {%- for share in run_query(found).rows -%}
             {{ exceptions.raise_compiler_error(
-                label ~ ": " ~ share.percent ~ " % of what " ~ share.run_id ~ " landed was refused (" ~ share.refused_rows ~ " of " ~ share.landed_rows
+                "Too many refused records: " ~ label ~ ": " ~ share.percent ~ " % of what " ~ share.run_id ~ " landed was refused (" ~ share.refused_rows ~ " of " ~ share.landed_rows
                 ~ "), the limit is " ~ share.limit_percent ~ " %: " ~ limit.reason ~ ". Most: " ~ share.reasons
                 ~ " Nothing below staging is built from it, the marts stay as they were. Have the source correct the records and run again; "
                 ~ "or waive them in seeds/quarantine_waivers.csv; or let this run pass: --vars '{quality_limits: {" ~ label ~ ": "

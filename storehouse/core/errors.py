@@ -121,7 +121,7 @@ def telling_no_values() -> Iterator[None]:
         raise StorehouseError(unexpected(error)) from None
 
 
-def unexpected(error: Exception) -> str:
+def unexpected(error: BaseException) -> str:
     """The kind of an unexpected error and its line of code, without its message, which may quote a record."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Sequence
 
+from storehouse.core.progress import note
 from storehouse.core.shown import HIDDEN, without_secrets
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ def deliver(urls: Sequence[str], title: str, lines: Sequence[str]) -> bool:
         except Exception as error:
             # Without the error's message: all of a service's URL is secret, even its host.
             logger.warning("The notice was not delivered (%s): %s", type(error).__name__, title)
+    if taken:
+        note(f"notice sent: {title}")
     if taken < len(urls):
         logger.warning("The notice did not reach every service: %s", title)
     return taken > 0

@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     storehouse_home: Path = PROJECT / ".storehouse"
     storehouse_secrets: Path | None = Field(default=None, description="a folder of settings, a file a variable")
     storehouse_port: int = Field(default=0, ge=0, le=65535, description="port of the embedded server, 0: a free one")
+    log_format: Literal["text", "json"] = Field(default="text", description="json: a JSON object a line, for programs")
 
     warehouse_host: str | None = None
     warehouse_port: int = Field(default=5432, ge=1, le=65535)

@@ -3,6 +3,7 @@
 import gc
 import io
 import json
+import logging
 import os
 import re
 import sys
@@ -10,11 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from storehouse.core import databases
 from storehouse.core.errors import StorehouseError, as_error, said_by, without_rows
-from storehouse.core.progress import say
+from storehouse.core.progress import about, bound, is_for_people, note, say
 from storehouse.core.queries import as_sql
 from storehouse.core.settings import PROJECT, settings
 
@@ -23,29 +24,49 @@ NOT_DAILY_TAGS = {"audit"}
 # dbt's arguments for a day's build. Unit tests test the code, not the day: they are in `make test`.
 DAILY = ["build", "--exclude-resource-type", "unit_test", "--exclude", *(f"tag:{tag}" for tag in NOT_DAILY_TAGS)]
 RESULT_EVENTS = {"LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult", "LogNodeResult"}
+BUILT = {"model", "seed", "snapshot", "test", "unit_test"}
+# Of the line of a node that did not go well, by its status.
+LEVELS = {"warn": logging.WARNING, "error": logging.ERROR, "fail": logging.ERROR, "runtime error": logging.ERROR}
 
 
 class Progress:
-    """A callback for dbt's events that prints now and then how far the build is."""
+    """A callback for dbt's events: a line a node for programs; for people now and then how far the build is."""
 
     def __init__(self, every: float = 2.0) -> None:
         """`every`: seconds between two lines; on a terminal the line is written over."""
+        self.keys = bound()  # dbt calls from threads of its own
         self.every = 0.1 if sys.stderr.isatty() else every
         self.told_at = 0.0
         self.reached = ""  # `3 of 50`, once a node has ended
 
     def __call__(self, event: Any) -> None:
         """Take one event: dbt's `EventMsg`, whose `data` has other members for each kind."""
+        if event.info.name == "NodeFinished":
+            self._note(event.data.node_info, event.data.run_result)
         if event.info.name not in RESULT_EVENTS:
             return
         # A test's event has another name for the total.
         index, total = event.data.index, getattr(event.data, "num_models", None) or event.data.total
         self.reached = f"{index} of {total}"
-        if time.monotonic() - self.told_at > self.every or index == total:
+        if is_for_people() and (time.monotonic() - self.told_at > self.every or index == total):
             self.told_at = time.monotonic()
             line = f"{'transform':<14}{self.reached}  {event.data.node_info.node_name:<60.60}"
             terminal = sys.stderr.isatty() and index != total
             print(line.rstrip(), end="\r" if terminal else "\n", file=sys.stderr, flush=True)
+
+    def _note(self, node: Any, result: Any) -> None:
+        if node.resource_type not in BUILT or node.materialized == "ephemeral":
+            return
+        name, level = node.node_name, LEVELS.get(result.status, logging.INFO)
+        rows = dict(result.adapter_response).get("rows_affected", -1)
+        words = f"{name}: {result.status} in {result.execution_time:.2f} s"
+        if level > logging.INFO:
+            words += f": {_first_words(result.message)}"
+        # As macros/operations/describe_results.sql has them: of a test its failures, else what its statement wrote.
+        is_test = node.resource_type in ("test", "unit_test")
+        counted = {"failures": result.num_failures} if is_test else {"rows": int(rows) if rows >= 0 else None}
+        with about(**self.keys):
+            note(words, level, **{node.resource_type: name}, **counted, seconds=round(result.execution_time, 3))
 
 
 def target_folder() -> Path:
@@ -215,7 +236,30 @@ def uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def quote_no_rows() -> None:
+def speak_plainly() -> None:
+    """Make dbt, in this process, quote no rows, and title what a macro refuses with the macro's own words."""
+    _quote_no_rows()
+    _title_refusals()
+
+
+def _title_refusals() -> None:
+    """dbt titles what a macro raises "Compilation Error in model …", be it that too many records were refused."""
+    from dbt.context.exceptions_jinja import CONTEXT_EXPORTS
+    from dbt_common.exceptions import CompilationError
+
+    class Refusal(CompilationError):
+        """What a macro has raised: not of dbt itself, which titles a model that it can't read."""
+
+        def __str__(self, prefix: str = "! ") -> str:
+            return super().__str__(prefix).partition("\n")[2].lstrip()
+
+    def raise_compiler_error(msg: str, node: Any = None) -> NoReturn:
+        raise Refusal(msg, node)
+
+    CONTEXT_EXPORTS[raise_compiler_error.__name__] = raise_compiler_error
+
+
+def _quote_no_rows() -> None:
     """Make dbt, in this process, hand on PostgreSQL's errors without the values of rows that they quote.
 
     dbt writes those errors to its log, its results, the console and Airflow's task logs.
@@ -245,7 +289,7 @@ def _invoke(arguments: list[str], callbacks: list, target: str | None = None, fo
     os.environ.update(databases.dbt_environment())
     from dbt.cli.main import dbtRunner
 
-    quote_no_rows()
+    speak_plainly()
     common = ["--quiet", "--no-use-colors", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
     common += ["--log-path", str(settings().home / "logs")]
     if not (PROJECT / "dbt_packages" / "converge").exists():

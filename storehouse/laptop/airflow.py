@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 
 from extract_load import is_demo
+from storehouse.core import progress
 from storehouse.core.embedded import SUPERUSER
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import PROJECT, settings
@@ -65,6 +66,8 @@ def environment() -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
         # A trigger that ends a task sends a callback: 500 at a time, instead of a process for every twenty.
         "AIRFLOW__DAG_PROCESSOR__MAX_CALLBACKS_PER_LOOP": "500",
+        # Of its own parts; logs of tasks are JSON lines anyway.
+        "AIRFLOW__LOGGING__JSON_LOGS": str(configured.log_format == "json"),
     }
     if METADATA not in os.environ:
         server = configured.server
@@ -143,6 +146,7 @@ def serve() -> None:
 
 def main(arguments: list[str]) -> int:
     """Become Airflow's command line with the arguments, or without any start everything. Returns the exit code."""
+    progress.configure()
     try:
         if not arguments:
             serve()
@@ -151,7 +155,7 @@ def main(arguments: list[str]) -> int:
         _start_server()
         os.execve(sys.executable, [*AIRFLOW, *arguments], environment())
     except StorehouseError as error:
-        print(error, file=sys.stderr)
+        progress.fail(str(error))
         return 1
     except KeyboardInterrupt:
         return 130

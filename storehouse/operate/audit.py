@@ -333,6 +333,7 @@ def main(select: str | None, *, from_source: bool = False) -> int:
     if missed:
         print(
             f"Raw differs from its source in {missed} tables: loads have missed changes. Land them with: make reconcile"
-            "; of a table that is read in full or by change_log, with its next load (docs/runbook.md)"
+            "; of a table that is read in full or by change_log, with its next load. "
+            "docs/runbook.md#raw-differs-from-its-source"
         )
     return 1 if wrong or failed or missed else 0

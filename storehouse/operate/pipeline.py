@@ -3,6 +3,7 @@
 `operations.pipeline_runs` shows the last run of each interval.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -10,7 +11,7 @@ import psycopg
 
 from storehouse.core.databases import open_warehouse
 from storehouse.core.errors import StorehouseError, said_by
-from storehouse.core.progress import say
+from storehouse.core.progress import note, say
 
 
 def record(
@@ -35,6 +36,8 @@ def record(
         has_failed: it failed though nothing of it did.
     """
     state = "failed" if broken or has_failed else "succeeded"
+    words = f"{pipeline} {state}{': ' if broken else ''}{', '.join(broken)}"
+    note(words, logging.INFO if state == "succeeded" else logging.ERROR, run=run_id)
     try:
         with open_warehouse("transform") as warehouse:
             warehouse.execute("set lock_timeout = '5s'")
@@ -57,4 +60,6 @@ def record(
             )
     except (psycopg.Error, StorehouseError) as error:
         said = said_by(error) if isinstance(error, psycopg.Error) else str(error)
-        say("report", f"What became of this run was not landed in raw_operations ({said}). The run is not affected.")
+        news = f"What became of this run was not landed in raw_operations ({said}). The run is not affected: "
+        news += "docs/runbook.md#what-a-run-did-was-not-landed"
+        say("report", news, logging.WARNING)

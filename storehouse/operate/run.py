@@ -8,9 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 import extract_load
-from storehouse.core import transform
+from storehouse.core import runbook, transform
 from storehouse.core.errors import StorehouseError
-from storehouse.core.progress import say
+from storehouse.core.progress import about, bind, note, say, show
 from storehouse.core.selection import variables
 from storehouse.core.settings import settings
 from storehouse.laptop import local
@@ -35,22 +35,33 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
     began, started_at = time.monotonic(), datetime.now(UTC)
     given = variables(dbt_vars)
     run_id = f"run-{uuid4().hex[:12]}"
+    bind(run=run_id)
     settings().session_environment()
     local.start()
     if extract_load.is_demo():
         _play_on(**played)
     failures = _land(run_id)
+    entries = [runbook.entry(failure, "a-load-failed") for failure in failures]
     say("transform", "dbt reads the project (some seconds), then builds and tests the models")
     # What is published names the run, as the ledger does; what dbt did, who began it.
     os.environ |= {"CONVERGE_RUN_ID": run_id, "STOREHOUSE_STARTED_BY": COMMAND}
     try:
-        failures += transform.build([*transform.DAILY, *given])
+        broken = transform.build([*transform.DAILY, *given])
     except (StorehouseError, KeyboardInterrupt):
         pipeline.record(COMMAND, run_id, started_at, broken=[*_names(failures), "dbt"])
         raise
     held_back = [group for group in published.groups() if group.held_back]
-    pipeline.record(COMMAND, run_id, started_at, broken=[*_names(failures), *(f"marts of {g.name}" for g in held_back)])
-    failures += [group.waits for group in held_back]
+    for group in held_back:
+        note(group.waits, logging.ERROR)
+    pipeline.record(
+        COMMAND,
+        run_id,
+        started_at,
+        broken=[*_names([*failures, *broken]), *(f"marts of {group.name}" for group in held_back)],
+    )
+    broken += [group.waits for group in held_back]
+    failures += broken
+    entries += [runbook.entry(failure, "a-model-failed") for failure in broken]
     print(summarise(run_id, at_most=WARNINGS_SHOWN))
     alerts.try_to_send()
     if settings().pushgateway_url:
@@ -61,7 +72,7 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
     for failure in failures:
         print(f"  {failure}")
     if failures:
-        print("What to do: docs/runbook.md")
+        print("What to do:", *(f"{settings().runbook_url}#{entry}" for entry in dict.fromkeys(entries)))
     return 1 if failures else 0
 
 
@@ -83,28 +94,31 @@ def _play_on(days: int | None, until: date | None, **others: Any) -> None:
 
 def _land(run_id: str) -> list[str]:
     """Land every source; returns what failed, a line each."""
-    logger = logging.getLogger("extract_load")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(_Teller())
+    show("extract_load", _Teller())
     failures = []
     used = extract_load.in_use()
     if unset := [source for source in extract_load.SOURCES if source not in used]:
         say("extract-load", f"not read, as the variable of its declaration is not set: {', '.join(unset)}")
     for source in used:
-        began = time.monotonic()
-        say("extract-load", f"{source:<12}reading")
-        try:
-            loads = extract_load.load(source, run_id=run_id)
-            found = extract_load.reconcile(source, is_declared=True, run_id=run_id)
-        except StorehouseError as error:
-            failures.append(f"{source}: {error}")
-            say("extract-load", f"{source} FAILED: {error}")
-            continue
-        rows = sum(load.rows for load in loads)
-        say("extract-load", f"{source:<12}{rows:>10,} rows in {len(loads)} loads, {time.monotonic() - began:.1f} s")
-        for table in found:
-            say("reconcile", table.line)
+        with about(source=source):
+            failures += _land_source(source, run_id)
     return failures
+
+
+def _land_source(source: str, run_id: str) -> list[str]:
+    began = time.monotonic()
+    say("extract-load", f"{source:<12}reading")
+    try:
+        loads = extract_load.load(source, run_id=run_id)
+        found = extract_load.reconcile(source, is_declared=True, run_id=run_id)
+    except StorehouseError as error:
+        say("extract-load", f"{source} FAILED: {error}", logging.ERROR)
+        return [f"{source}: {error}"]
+    rows = sum(load.rows for load in loads)
+    say("extract-load", f"{source:<12}{rows:>10,} rows in {len(loads)} loads, {time.monotonic() - began:.1f} s")
+    for table in found:
+        say("reconcile", table.line)
+    return []
 
 
 class _Teller(logging.Handler):

@@ -14,6 +14,7 @@ from airflow.sdk.log import mask_secret
 
 from extract_load import is_demo
 from storehouse.core.errors import StorehouseError, TransientError, said_by, unexpected
+from storehouse.core.progress import bind, interval
 from storehouse.core.selection import PATTERN
 from storehouse.core.settings import settings
 from storehouse.core.shown import secrets
@@ -27,6 +28,14 @@ for _secret in secrets():
     mask_secret(_secret)
 LATE_AFTER = timedelta(hours=settings().late_hours)
 
+
+def name_the_run(context: Any) -> None:
+    """A task's `pre_execute`: each line of its log has the run, as the ledger of loads names it, and the interval."""
+    run = context["dag_run"]
+    read = interval(run.data_interval_start, run.data_interval_end)
+    bind(run=f"{run.dag_id} {run.run_id}", interval=read)
+
+
 TASK_DEFAULTS = {
     "owner": "data-engineering",
     # Not tried again: an error of ours that is not transient. It raises AirflowFailException (`no_vain_retries`).
@@ -36,6 +45,7 @@ TASK_DEFAULTS = {
     "max_retry_delay": timedelta(minutes=10),
     # A task has no deadline alert in Airflow 3.3: this is its form, and the notice says that it was stopped.
     "execution_timeout": timedelta(hours=1),
+    "pre_execute": name_the_run,
     "on_failure_callback": notices.failed,
     "on_retry_callback": notices.stopped,
 }

@@ -6,7 +6,6 @@ several with spaces between. Without either nothing is sent. A service that is d
 
 import asyncio
 import logging
-import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ from airflow.sdk.exceptions import (
     TaskDeferralTimeout,
 )
 
+from storehouse.core import runbook
 from storehouse.core.errors import without_rows
 from storehouse.core.notify import deliver
 from storehouse.core.settings import settings
@@ -29,7 +29,7 @@ CONNECTION = "storehouse_notices"
 FIRST_WORDS = 300  # characters
 NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 TIMED_OUT = (AirflowTaskTimeout, TaskDeferralTimeout)
-# The runbook's entry for a task, by the last part of its name. Tasks of dbt's nodes have other names.
+# The runbook's entry where the error has none, by the last part of the task's name. Tasks of dbt's nodes have others.
 ENTRIES = {
     "wait": "a-source-is-not-ready",
     "extract_load": "a-load-failed",
@@ -39,8 +39,6 @@ ENTRIES = {
     "publish_marts": "the-marts-are-held-back",
     "audit": "the-audit-found-a-difference",
 }
-# Whatever the task is: what its error says decides.
-OF_THE_MACHINE = re.compile(r"No space left on device|The disk of .* is full|The lock of .* was not free")
 
 logger = logging.getLogger(__name__)
 
@@ -55,11 +53,9 @@ def failed(context: Any) -> None:
         return
     task = context["ti"]
     name = task.task_id.rpartition(".")[2]
-    entry = ENTRIES.get(name) or ("a-model-failed" if task.task_id.startswith(f"{DBT}.") else "a-task-failed")
-    said = _said(context)
-    if OF_THE_MACHINE.search(said):
-        entry = "a-disk-is-full-or-a-lock-is-not-free"
-    _tell_failure(task, _named(task), [f"Error: {said}", *_where(context, entry)])
+    of_task = ENTRIES.get(name) or ("a-model-failed" if task.task_id.startswith(f"{DBT}.") else "a-task-failed")
+    entry = runbook.entry(str(context.get("exception")), of_task)
+    _tell_failure(task, _named(task), [f"Error: {_said(context)}", *_where(context, entry)])
 
 
 def run_failed(context: Any) -> None:

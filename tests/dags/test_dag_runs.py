@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from airflow_scene import Airflow, Notices, environment, run, running_airflow, s
 from real_prometheus import running, watching
 from real_redis import wait_until
 
+from storehouse.core.settings import PROJECT
 from storehouse.laptop.server import free_port
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -139,6 +141,87 @@ def test_what_dbt_did_and_what_became_of_the_run_is_kept_with_airflows_names(air
     )
     assert (state, broken, is_landed) == ("succeeded", None, True)
     assert tasks == len(airflow.states("shop_elt", shop_run))
+
+
+def test_the_lines_of_a_tasks_log_have_the_keys_of_the_command_line(
+    airflow: Airflow, home: Path, shop_run: str
+) -> None:
+    run_id = f"shop_elt {shop_run}"
+    logs = home / "airflow" / "logs" / "dag_id=shop_elt" / f"run_id={shop_run}"
+
+    def told(task: str) -> list[dict]:
+        files = [*logs.glob(f"task_id={task}/**/attempt=1.log")]
+        assert files, [path.name for path in logs.iterdir()]
+        found = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+        return [line for line in found if line.get("run") == run_id]
+
+    landed = {
+        (line["load"], line["source"], line["table"], line["rows"])
+        for line in told("land.extract_load")
+        if "load" in line
+    }
+    assert landed == set(
+        airflow.query("storehouse", "select load_id, source, table_name, rows from raw.loads where run_id = %s", run_id)
+    )
+    assert all("/" in line["interval"] for line in told("land.extract_load"))
+    built = {(line["model"], line.get("rows")) for line in told("dbt.build_large") if "model" in line}
+    assert built == set(
+        airflow.query(
+            "storehouse",
+            "select name, rows_affected from operations.model_runs where run_id = %s and resource_type = 'model'",
+            f"{run_id} 0",
+        )
+    )
+    assert "shop_elt succeeded" in {line["event"] for line in told("report")}
+
+
+TROUBLES = [
+    "A task is queued for ever",
+    "A DAG is missing",
+    "A result between tasks is missing",
+    "A task runs, and its process is gone",
+    "The triggerer is dead",
+]
+# One process for all: each would take seconds to import Airflow.
+RUN_ALL = """
+import contextlib, io, json, os, sys
+from storehouse.laptop.airflow import environment
+os.environ |= environment()
+from airflow.cli import cli_parser
+parser, said = cli_parser.get_parser(), []
+for words in json.loads(sys.argv[1]):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        try:
+            arguments = parser.parse_args(words)
+            arguments.func(arguments)
+        except SystemExit as end:
+            assert not end.code, (words, end.code)
+    said.append(output.getvalue())
+print("said " + json.dumps(said))
+"""
+
+
+def test_the_commands_of_the_runbook_for_airflows_usual_troubles_say_what_it_says(
+    airflow: Airflow, home: Path, shop_run: str
+) -> None:
+    runbook = (PROJECT / "docs/runbook.md").read_text()
+    entries = {title: runbook.split(f"\n## {title}\n")[1].split("\n## ")[0] for title in TROUBLES}
+    typed = {
+        title: [line for line in re.findall(r"(?:^\$ |`)(airflow [a-z-]+ [^`\n]+)", entry, re.MULTILINE)]
+        for title, entry in entries.items()
+    }
+    assert all(typed.values()), typed
+    commands = [shlex.split(line.replace("RUN", shop_run))[1:] for lines in typed.values() for line in lines]
+    done = run(environment(home), "-c", RUN_ALL, json.dumps(commands))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    said = dict(zip(map(" ".join, commands), json.loads(done.stdout.rpartition("said ")[2]), strict=True))
+    for job in ("SchedulerJob", "DagProcessorJob", "TriggererJob"):
+        assert "Found one alive job" in said[f"jobs check --job-type {job}"]
+    assert "builds" in said["pools list"] and "shop_elt" in said["dags list"]
+    assert "dbt.build_large" in said[f"tasks states-for-dag-run shop_elt {shop_run}"]
+    found = airflow.call("GET", f"dags/shop_elt/dagRuns/{shop_run}/taskInstances/dbt.build_large/xcomEntries")
+    assert {"tests", "return_value"} <= {entry["key"] for entry in found["xcom_entries"]}
 
 
 WORKERS = "select task_id from task_instance where run_id = %s and dag_id = %s and task_id ~ '^dbt' and pid is not null"

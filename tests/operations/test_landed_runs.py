@@ -278,12 +278,12 @@ def test_objectives_are_measured_from_the_first_build_on(built: House) -> None:
 
 
 def test_what_became_of_a_run_cannot_be_landed_and_that_fails_nothing(
-    built: House, capsys: pytest.CaptureFixture[str]
+    built: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     with psycopg.connect(built.warehouse) as other:
         other.execute("lock table raw_operations.pipeline_runs")
         pipeline.record("make run", "run-1", None)
-    assert "was not landed in raw_operations (canceling statement due to lock timeout)" in capsys.readouterr().err
+    assert "was not landed in raw_operations (canceling statement due to lock timeout)" in caplog.text
     assert built.query("select count(*) from operations.pipeline_runs") == [(0,)]
     pipeline.record("make run", "run-1", None, broken=["shop", "dbt"])
     shown = "select state, broken_tasks, loads, landed_rows, interval_until from operations.pipeline_runs"

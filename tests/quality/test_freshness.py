@@ -91,3 +91,10 @@ def test_a_history_that_is_years_old_and_one_that_is_read_far_behind_another_loa
     )
     assert transform.build(DAILY) == []
     assert asked.verdict() == "ok"
+
+
+def test_dbts_own_command_for_freshness_asks_the_ledger_by_the_clock(asked: Asked) -> None:
+    asked.marketplace(0)
+    assert transform.build(["source", "freshness"]) == []
+    asked.house.query("update raw.loads set finished_at = now() - interval '3 days' returning 1")
+    assert transform.build(["source", "freshness"]) == ["loads: error"]

@@ -92,7 +92,9 @@ def value(home: Command, query: str) -> str:
 STATUS = "select string_agg(distinct status, ' ') from quarantine.quarantined_records where table_name = 'orders'"
 
 
-def test_too_much_that_is_wrong_stops_the_day_until_the_source_corrects_it(home: Command, wanted: list[str]) -> None:
+def test_too_much_that_is_wrong_stops_the_day_until_the_source_corrects_it(
+    folder: Path, home: Command, wanted: list[str]
+) -> None:
     few = home("run", "--days", "1", "--bad-orders", "0.04")
     assert few.returncode == 0, few.stdout + few.stderr
     (line,) = [line for line in few.stdout.splitlines() if "shop.orders" in line]
@@ -107,6 +109,13 @@ def test_too_much_that_is_wrong_stops_the_day_until_the_source_corrects_it(home:
     assert many.returncode == 1
     for words in ("shop.orders: 5.", "the limit is 5.00 %", "total_negative", "(load ", "stay as they were"):
         assert words in many.stdout
+    # In dbt's own output, in its results, and in the list of what failed.
+    titled = "Too many refused records: shop.orders: 5."
+    assert f"  {titled}" in many.stdout and f"stg_shop__orders: {titled}" in many.stdout
+    results = json.loads((folder / "home" / "target" / "run_results.json").read_text())["results"]
+    (message,) = [result["message"] for result in results if result["unique_id"].endswith(".stg_shop__orders")]
+    assert message.startswith(titled)
+    assert "Compilation Error" not in many.stdout + many.stderr
     assert content(home, SALES) == before
     assert value(home, "select count(*) from staging.stg_shop__orders") > orders_before
     # Nor is anything else of the day seen: readers have all marts at one bound.
@@ -121,6 +130,7 @@ def test_too_much_that_is_wrong_stops_the_day_until_the_source_corrects_it(home:
 
     again = home("dbt", *MODELS_ALONE)
     assert again.returncode == 1, "what was stopped once is not forgotten"
+    assert titled in again.stdout and "Compilation Error" not in again.stdout
     assert content(home, SALES) == before
 
     after = home("run", "--days", "1")

@@ -2,8 +2,11 @@
 
 import re
 
+import pytest
+
 import extract_load
 from storehouse.core import transform
+from storehouse.core.errors import StorehouseError
 from storehouse.core.transform import DAILY
 from storehouse.operate.summary import summarise
 from tests.converge.histories import Landed, Record
@@ -42,3 +45,8 @@ def test_the_summary_names_the_tests_that_warned_with_their_counts_and_a_query(n
     assert "2 rows" in line
     (query,) = QUERY.findall(line)
     assert len(new_house.query(query)) == 2
+
+
+def test_what_dbt_can_not_read_is_still_titled_a_compilation_error(new_house) -> None:
+    with pytest.raises(StorehouseError, match="Compilation Error"):
+        transform.compiled("{{ no_such_macro() }}")

@@ -150,7 +150,9 @@ def test_what_converge_refuses_is_one_message_of_the_run_in_its_own_words(home: 
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1
     (said,) = [line for line in done.stdout.splitlines() if line.startswith("  doubled: ")]
-    assert "The key of doubled (name) must be in every row, and unique. (could not create unique index" in said
+    assert said.startswith(
+        "  doubled: The key of doubled (name) must be in every row, and unique. (could not create unique index"
+    )
     assert "P-0" not in done.stdout + done.stderr, "no message quotes a row"
     assert "Traceback" not in done.stdout + done.stderr
 

@@ -39,6 +39,7 @@ from extract_load.ledger import (
 from extract_load.tables import Table
 from storehouse.core.databases import Database
 from storehouse.core.errors import StorehouseError
+from storehouse.core.progress import about
 from storehouse.core.queries import as_sql, one_row, one_value
 
 BUCKETS = 65_536  # a power of 2; of 10 million rows one has 150
@@ -124,7 +125,8 @@ def reconcile_table(shop: Database, warehouse: Database, table: Table, asked: As
         [key for (key,) in keys],
         hashes.of_key(1, columns).as_string(warehouse),
     )
-    logger.info("%s", result.line)
+    with about(table=table.name):
+        logger.info("%s", result.line)
     return result
 
 
