@@ -156,6 +156,11 @@ replay: $(INSTALLED)
 alerts: $(INSTALLED)
 	@$(BIN)/python -m storehouse alerts $(if $(value SEND),--send)
 
+## status     can the data be trusted, what broke, since when, whom it hurts, what to do: on a screen, and as a page (target/status.html; PAGE=file)
+.PHONY: status
+status: $(INSTALLED)
+	@$(BIN)/python -m storehouse status $(call option,PAGE,page)
+
 ## rates      monthly exchange rates of the ECB into seeds/exchange_rates.csv; CURRENCIES="SEK PLN" adds some
 .PHONY: rates
 rates: $(INSTALLED)

@@ -13,10 +13,9 @@ from datetime import timedelta
 from airflow.sdk import dag, task
 from airflow.sdk.exceptions import AirflowFailException
 
+from storehouse.core import stores
 from storehouse.core.errors import as_error
 from storehouse.core.settings import PROJECT, settings
-from storehouse.core.shown import first_line, shown
-from storehouse.core.stores import AWAY, open_store
 from storehouse.orchestrate.defaults import DAG_DEFAULTS, MAINTENANCE_POOL, every, no_vain_retries
 from storehouse.orchestrate.notices import urls_of_notices
 
@@ -54,12 +53,7 @@ def maintenance() -> None:
                 raise as_error(done.stderr)
         if url := settings().docs_url:
             with no_vain_retries():
-                try:
-                    files, root = open_store(url, "DOCS_URL")
-                    files.makedirs(root, exist_ok=True)
-                    files.put_file(str(folder / "static_index.html"), f"{root}/index.html")
-                except (ValueError, *AWAY) as error:
-                    raise as_error(f"DOCS_URL={shown(url)} can't be written: {first_line(error)}.") from None
+                stores.put(folder / "static_index.html", url, "DOCS_URL", "index.html")
 
     audit() >> vacuum()
     docs()

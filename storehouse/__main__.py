@@ -62,6 +62,10 @@ def main() -> int:
         "alerts", help="say what is amiss now, whom it hurts, and where the runbook tells more"
     )
     alerts.add_argument("--send", action="store_true", help="first tell people what opened and ended, as a run does")
+    status = commands.add_parser(
+        "status", help="say in one look whether the data can be trusted, and write it as a page"
+    )
+    status.add_argument("--page", type=Path, help="the file of the page (target/status.html)")
     rates = commands.add_parser("rates", help="monthly exchange rates of the ECB into seeds/exchange_rates.csv")
     rates.add_argument("currencies", nargs="*", help="more of them than the seed has: SEK PLN")
     commands.add_parser("env", help="print the warehouse's place as shell exports, for dbt and psql by hand")
@@ -130,6 +134,15 @@ def _alerts(arguments: argparse.Namespace, _: list[str]) -> int:
     if settings().is_embedded and not settings().server.is_running:
         local.start()
     return alerts.main(is_sent=arguments.send)
+
+
+def _status(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse.core.transform import target_folder
+    from storehouse.operate import status
+
+    if settings().is_embedded and not settings().server.is_running:
+        local.start()
+    return status.main(arguments.page or target_folder() / status.NAME)
 
 
 def _forget(arguments: argparse.Namespace, _: list[str]) -> int:
@@ -202,10 +215,14 @@ def _env(_: argparse.Namespace, __: list[str]) -> int:
 
 def _docs(arguments: argparse.Namespace, _: list[str]) -> int:
     from storehouse.core import transform
+    from storehouse.operate import status
 
     if settings().is_embedded and not settings().server.is_running:
         local.start()
-    print(f"Open {transform.document(arguments.folder or transform.target_folder())}")
+    folder = arguments.folder or transform.target_folder()
+    print(f"Open {transform.document(folder)}")
+    # Its first page links to it.
+    status.try_to_write(folder / status.NAME)
     return 0
 
 
@@ -265,6 +282,7 @@ COMMANDS = {
     "run": _run,
     "audit": _audit,
     "alerts": _alerts,
+    "status": _status,
     "forget": _forget,
     "backup": _backup,
     "restore": _restore,

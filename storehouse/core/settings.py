@@ -91,7 +91,9 @@ class Settings(BaseSettings):
         default=72, ge=0.001, le=TEN_YEARS / 60, description="how long ratings stand in Redis without a new run"
     )
     sales_export_url: str | None = None
-    docs_url: str | None = Field(default=None, description="a folder or bucket for dbt's documentation")
+    docs_url: str | None = Field(
+        default=None, description="a folder or bucket for dbt's documentation and the status page"
+    )
 
     rates_url: str = Field(
         default="https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist.zip",

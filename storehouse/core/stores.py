@@ -2,6 +2,7 @@
 
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -12,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.registry import known_implementations
 from fsspec.spec import AbstractFileSystem
 
-from storehouse.core.errors import StorehouseError
+from storehouse.core.errors import StorehouseError, as_error
 from storehouse.core.shown import first_line, shown
 
 # Errors of a store that is away, refuses, or breaks off.
@@ -66,6 +67,27 @@ def open_store(
     if scheme in _BUCKETS and not base.strip("/"):
         raise _is_none(url, setting, "it names no bucket")
     return system, base.rstrip("/")
+
+
+def put(file: Path, url: str, setting: str, name: str) -> None:
+    """Put a file under this name into a folder or bucket, which is made if it is not there.
+
+    Args:
+        file: on this machine.
+        url: as `open_store` takes it.
+        setting: the name of the setting that holds it, for messages.
+        name: what it is named there.
+
+    Raises:
+        TransientError: it can't be written, and may be the next time.
+        StorehouseError: it can't be written.
+    """
+    try:
+        files, root = open_store(url, setting)
+        files.makedirs(root, exist_ok=True)
+        files.put_file(str(file), f"{root}/{name}")
+    except (ValueError, *AWAY) as error:
+        raise as_error(f"{setting}={shown(url)} can't be written: {first_line(error)}.") from None
 
 
 def _options(scheme: str) -> dict[str, Any]:

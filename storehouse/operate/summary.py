@@ -81,7 +81,7 @@ def summarise(run_id: str | None = None, tests: Mapping[str, Any] | None = None,
         warnings[at_most - 1 :] = [f"… and {left_out} more: .venv/bin/python -m storehouse summary"]
     lines += [f"tests: {said}", *(f"  {line}" for line in warnings)]
     refused = [f", then select * from {relation}" for relation in quarantine[:1]]
-    lines += [f"Look next: make psql{''.join(refused)}; or make docs"]
+    lines += [f"Look next: make status; make psql{''.join(refused)}; make docs"]
     return "\n".join(lines)
 
 

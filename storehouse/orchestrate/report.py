@@ -1,4 +1,5 @@
-"""The last task of a run: it prints the summary, sends alerts and metrics, and fails if the run is not whole."""
+"""The last task of a run: it prints the summary, sends alerts and metrics, writes the status page; it fails if the run
+is not whole."""
 
 from typing import Any
 
@@ -10,14 +11,14 @@ from storehouse.core.databases import connect_warehouse
 from storehouse.core.queries import one_value
 from storehouse.core.settings import settings
 from storehouse.core.task_names import BUILD, DBT, LARGE_BUILD, TESTS
-from storehouse.operate import alerts, pipeline
+from storehouse.operate import alerts, pipeline, status
 from storehouse.operate.summary import summarise
 from storehouse.orchestrate import notices
 
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def report(ti: Any = None, dag_run: Any = None) -> None:
-    """Print the run's summary and send alerts; fail if a task failed, or if a load that landed was not built."""
+    """Print the run's summary, send alerts, write the status page; fail if a task failed or a load was not built."""
     run_id = f"{dag_run.dag_id} {dag_run.run_id}"
     counts = ti.xcom_pull([BUILD, LARGE_BUILD, TESTS], key="tests")
     tests = max(filter(None, counts), key=lambda count: count["at"], default={})
@@ -43,6 +44,7 @@ def report(ti: Any = None, dag_run: Any = None) -> None:
         from storehouse.operate import metrics
 
         metrics.try_to_push()
+    status.try_to_put()
     if problem:
         raise problem
 

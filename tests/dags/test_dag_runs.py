@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,13 +18,13 @@ import psutil
 import psycopg
 import pytest
 from airflow_scene import Airflow, Notices, environment, run, running_airflow, start_the_demo, web_hook
+from browser import browse, needs_browser
 from real_prometheus import running, watching
 from real_redis import wait_until
 
 from storehouse.core.settings import PROJECT
 from storehouse.laptop.server import free_port
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LARGE_LOAD_ROWS = 3000
 STATE_SHOWN = re.compile(r'truncated-text" title="([\w.]+)".*?"state-badge".*?</svg>([\w ]+)<', re.DOTALL)
 SABOTAGE = """
@@ -94,6 +93,12 @@ def first_runs(airflow: Airflow) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def shop_run(first_runs: dict[str, str]) -> str:
     return first_runs["shop_elt"]
+
+
+def test_each_report_puts_the_status_page_where_the_docs_are(first_runs: dict[str, str], home: Path) -> None:
+    """What the docs' first page links to. Of two reports at once the last one may not know of the other."""
+    page = (home / "site" / "status.html").read_text()
+    assert any(f"{dag_id} {run_id}" in page for dag_id, run_id in first_runs.items())
 
 
 def test_a_run_lands_its_interval_builds_every_node_tests_and_reports(airflow: Airflow, shop_run: str) -> None:
@@ -380,7 +385,7 @@ def test_a_failed_model_shows_its_error_and_its_descendants_are_upstream_failed(
     assert "accountant" in str(messages) and "Ada" not in f"{messages} {told}"
 
 
-@pytest.mark.skipif(not BROWSER, reason="no chromium here: apt-get install chromium")
+@needs_browser
 def test_the_ui_shows_a_green_run_and_one_with_a_failed_model(
     airflow: Airflow, shop_run: str, failed_run: str, home: Path
 ) -> None:
@@ -396,13 +401,6 @@ def test_the_ui_shows_a_green_run_and_one_with_a_failed_model(
         found = {task: shown for task, shown in found.items() if task.startswith("dbt.")}
         assert len(found) > 30 and found.items() <= airflow.states("shop_elt", run_id).items(), (name, found)
         assert screen.stat().st_size > 20_000
-
-
-def browse(home: Path, *arguments: str) -> str:
-    """What a headless browser gives for a page."""
-    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1800,1100"]
-    command.append(f"--user-data-dir={home / 'browser'}")
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def test_after_the_fix_a_failed_run_is_completed(airflow: Airflow, failed_run: str, home: Path) -> None:

@@ -201,6 +201,12 @@ def test_a_run_lands_builds_and_publishes_without_a_superuser(warehouse):
     assert list(Path(warehouse.environment["STOREHOUSE_HOME"]).rglob("sales.parquet"))
 
 
+def test_the_status_is_what_the_role_that_reports_may_see(warehouse):
+    done = warehouse.run("storehouse", "status", REPORTING_USER="reporting", WAREHOUSE_PASSWORD="of nobody")
+    assert done.returncode == 0, done.stderr
+    assert "published  feedback, shop: position" in done.stdout and "not known" not in done.stdout
+
+
 def test_extract_sees_and_writes_raw_alone(warehouse):
     assert all(warehouse.may("extract", f"select from {table}") for table in RAW)
     assert not any(warehouse.may("extract", f"select from {table}") for table in MARTS + INNER)

@@ -93,9 +93,10 @@ def words_of(path: Path) -> list[str]:
 
 
 def defined() -> set[str]:
-    """Names of all doc blocks."""
+    """Names of all doc blocks, but of the one that dbt itself shows: the first page of the documentation."""
     texts = [path.read_text() for folder in FOLDERS for path in (PROJECT / folder).rglob("*.md")]
-    return {name for text in texts for name in re.findall(r"{%-?\s*docs (\w+)\s*-?%}", text)}
+    names = {name for text in texts for name in re.findall(r"{%-?\s*docs (\w+)\s*-?%}", text)}
+    return names - {"__overview__"}
 
 
 def blocks_of(description: str) -> list[str]:

@@ -73,6 +73,11 @@ def test_a_key_is_words_and_an_order_is_one(run) -> None:
     assert "make trace ORDER=web-123" in run("trace")[0]
 
 
+def test_the_page_of_the_status_is_one_word(run) -> None:
+    assert run("status") == ["-m", "storehouse", "status"]
+    assert run("status", f"PAGE={NASTY}") == ["-m", "storehouse", "status", f"--page={NASTY}"]
+
+
 def test_back_ups_are_asked_for_as_they_are(run) -> None:
     assert run("backup") == ["-m", "storehouse", "backup"]
     assert run("backup", f"TO={NASTY}", "FULL=1") == ["-m", "storehouse", "backup", f"--to={NASTY}", "--full"]

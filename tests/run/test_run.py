@@ -87,7 +87,10 @@ def test_an_audit_of_a_fresh_run_finds_nothing_and_of_a_hand_made_change_names_t
     home("psql", given='create schema audit_trail; alter table build.dim_products add "</script><script>alert(1)" text')
     documented = home("docs")
     assert documented.returncode == 0, documented.stderr
-    page = Path(documented.stdout.split()[-1]).read_text()
+    file = Path(documented.stdout.split()[-1])
+    page = file.read_text()
+    # Its first page links to the status, which stands beside it.
+    assert "[status page](status.html)" in page and "published" in (file.parent / "status.html").read_text()
     assert "</script><script>alert(1)" not in page and "alert(1)" in page and "fct_orders" in page
     # Where readers find it, and not where it is built.
     assert '"relation_name": "\\"storehouse\\".\\"core\\".\\"fct_orders\\""' in page
