@@ -193,7 +193,7 @@ def _psql(_: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
-    from storehouse.core.transform import quote_no_rows, uncollected
+    from storehouse.core.transform import quote_no_rows, target_folder, uncollected
 
     # A project can be parsed while the warehouse is away.
     known = settings().dbt_environment() if OFFLINE & set(rest) else databases.dbt_environment()
@@ -203,8 +203,20 @@ def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
         from dbt.cli.main import cli
 
         quote_no_rows()
-        cli(rest, prog_name="dbt")
-    return 0
+        if not TOLD & set(rest[:1]):
+            cli(rest, prog_name="dbt")
+            return 0
+        from storehouse.operate import lineage
+
+        with lineage.told_build(target_folder()) as told:
+            code: int | str | None = 0
+            try:
+                cli(rest, prog_name="dbt")
+            except SystemExit as end:
+                code = end.code
+                told.failed = f"dbt ended with exit code {code}" if code else None
+        lineage.tell_published()
+    sys.exit(code)
 
 
 def _summary(_: argparse.Namespace, __: list[str]) -> int:
@@ -233,6 +245,8 @@ def _republish(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 OFFLINE = {"parse", "deps", "clean", "ls", "list", "--help", "--version"}
+# OpenLineage hears of these.
+TOLD = {"build", "run", "seed", "snapshot", "test"}
 COMMANDS = {
     "start": _start,
     "stop": _stop,
