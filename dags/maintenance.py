@@ -2,7 +2,8 @@
 ### Once a week: is what stands here what raw says, and is it in good order?
 
 `audit` rebuilds every model from raw beside the warehouse and compares; a difference fails it, and says where it is.
-`vacuum` frees and analyses, `docs` writes dbt's documentation to `DOCS_URL`, or to `docs/` in STOREHOUSE_HOME.
+`vacuum` frees and analyses, `docs` writes dbt's documentation and the page of columns to `DOCS_URL`, or to `docs/` in
+STOREHOUSE_HOME.
 Nothing is ever dropped from raw: docs/decisions/0005 says why.
 """
 
@@ -58,6 +59,7 @@ def maintenance() -> None:
                     files, root = open_store(url, "DOCS_URL")
                     files.makedirs(root, exist_ok=True)
                     files.put_file(str(folder / "static_index.html"), f"{root}/index.html")
+                    files.put_file(str(folder / "columns.html"), f"{root}/columns.html")
                 except (ValueError, *AWAY) as error:
                     raise as_error(f"DOCS_URL={shown(url)} can't be written: {first_line(error)}.") from None
 

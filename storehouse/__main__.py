@@ -177,10 +177,15 @@ def _env(_: argparse.Namespace, __: list[str]) -> int:
 
 def _docs(arguments: argparse.Namespace, _: list[str]) -> int:
     from storehouse.core import transform
+    from storehouse.operate import columns
 
     if settings().is_embedded and not settings().server.is_running:
         local.start()
-    print(f"Open {transform.document(arguments.folder or transform.target_folder())}")
+    page = transform.document(folder := arguments.folder or transform.target_folder())
+    unread = columns.document(folder)
+    print(f"Open {page}; from column to column: {folder / columns.PAGE}")
+    if unread:
+        print(f"  of these models the columns can't be traced: {', '.join(unread)}")
     return 0
 
 

@@ -30,8 +30,6 @@ PRODUCER = "urn:storehouse"
 STALLED_AFTER, WITHIN = 5.0, 30.0
 # OpenLineage's own: whose child a run is, and the first of its parents, as `namespace/job/run`.
 PARENT, ROOT = "OPENLINEAGE_PARENT_ID", "OPENLINEAGE_ROOT_PARENT_ID"
-# Its client would add the URL of the git remote as it is, and there a token may stand.
-os.environ.setdefault("OPENLINEAGE__FACETS__SOURCE_CODE_LOCATION__DISABLED", "true")
 
 
 def is_on() -> bool:
@@ -114,7 +112,7 @@ def run(job: str, kind: str = "JOB") -> Iterator[Run]:
         raise
     finally:
         for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
         state = RunState.FAIL if told.failed is not None else RunState.COMPLETE
         send(lambda: [event(state, job, run_id, kind, told)])
 

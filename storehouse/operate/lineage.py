@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from storehouse.core import lineage, transform
 from storehouse.core.lineage import Run
-from storehouse.operate import published
+from storehouse.operate import columns, published
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import RunEvent
@@ -42,7 +42,35 @@ def events_of_build(target: Path, since: str) -> "list[RunEvent]":
     if results["metadata"]["generated_at"] < since.replace("+00:00", "Z"):
         return []
     manifest = json.loads((target / "manifest.json").read_text())
-    return _processor()(manifest, results).parse().events()
+    events = _processor()(manifest, results).parse().events()
+    _tell_columns(events, manifest)
+    return events
+
+
+def _tell_columns(events: "list[RunEvent]", manifest: dict) -> None:
+    """Add of which columns those of a model are made, as `make docs` found, unless its file has changed since."""
+    from openlineage.client.facet_v2 import column_lineage_dataset as facet
+
+    tables, known = manifest["nodes"] | manifest["sources"], columns.kept()
+    for event in events:
+        node = getattr((event.job.facets or {}).get("dbt_node"), "unique_id", None)
+        if node not in known or known[node]["checksum"] != manifest["nodes"][node]["checksum"]["checksum"]:
+            continue
+        fields = {
+            column: facet.Fields(
+                [
+                    facet.InputField(
+                        lineage.warehouse(), _name(tables[table]), of, [facet.Transformation("DIRECT", subtype=how)]
+                    )
+                    for table, of, how in found
+                    if table in tables
+                ]
+            )
+            for column, found in known[node]["columns"].items()
+            if found
+        }
+        for output in event.outputs or []:
+            output.facets = {**(output.facets or {}), "columnLineage": facet.ColumnLineageDatasetFacet(fields)}
 
 
 def tell_published(names: Collection[str] = ()) -> None:
@@ -68,7 +96,8 @@ def _events_of_publication(names: Collection[str]) -> Iterator["RunEvent"]:
 
 
 def _name(node: Mapping[str, Any]) -> str:
-    return f"{node['database']}.{node['schema']}.{node['alias']}"
+    """Of a model or a source: `database.schema.table`."""
+    return f"{node['database']}.{node['schema']}.{node.get('alias') or node['name']}"
 
 
 def tables_only(manifest: dict) -> dict:
@@ -125,6 +154,6 @@ def _processor() -> type:
             }
 
         def get_column_lineage(self, namespace: str, compiled_sql: str) -> None:
-            """None: its parser does not see through `select *`."""
+            """None: its parser does not see through `select *`; `columns` does."""
 
     return Processor

@@ -140,3 +140,20 @@ def sources_of(events: Iterable[dict], name: str) -> set[str]:
             found.add(parent)
             to_visit.append(parent)
     return found
+
+
+def columns_of(events: Iterable[dict], table: str, column: str) -> set[tuple[str, str]]:
+    """The columns, with their tables, that this one is made of, from step to step."""
+    parents: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for event in events:
+        for made in event["outputs"]:
+            fields = made.get("facets", {}).get("columnLineage", {}).get("fields", {})
+            for name, of in fields.items():
+                read = {(field["name"], field["field"]) for field in of["inputFields"]}
+                parents.setdefault((made["name"], name), set()).update(read)
+    found, to_visit = set(), [(table, column)]
+    while to_visit:
+        for parent in parents.get(to_visit.pop(), set()) - found:
+            found.add(parent)
+            to_visit.append(parent)
+    return found

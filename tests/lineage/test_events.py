@@ -3,18 +3,33 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
 from houses import Command, House, command, whole_shop
-from openlineage_scene import NEEDS_AUTHORIZATION, Backend, backend, check, read, sources_of, to_all, to_file, to_server
+from openlineage_scene import (
+    NEEDS_AUTHORIZATION,
+    Backend,
+    backend,
+    check,
+    columns_of,
+    read,
+    sources_of,
+    to_all,
+    to_file,
+    to_server,
+)
 
 from storehouse.core.settings import PROJECT
 
@@ -163,6 +178,96 @@ def test_a_build_that_stops_is_told_as_failed_and_nothing_as_published(told: Sce
     published = {event["job"]["name"] for event in events if kind(event) == "PUBLICATION"}
     assert "publish.core.fct_orders" not in published
     assert of_job(events, "extract_load.shop.orders")[-1]["eventType"] == "COMPLETE"
+
+
+def test_columns_lead_from_the_mart_to_the_shop_once_the_docs_are_written(told: Scene) -> None:
+    docs = told.run("docs")
+    assert docs.returncode == 0, docs.stderr
+    assert "can't be traced" not in docs.stdout, docs.stdout
+    before = len(told.events)
+    told.run.environment["OPENLINEAGE__TRANSPORT"] = json.dumps(to_server(told.backend.url))
+    built = told.run("dbt", "run", "--select", "+fct_orders")
+    del told.run.environment["OPENLINEAGE__TRANSPORT"]
+    assert built.returncode == 0, built.stdout + built.stderr
+    check(told.events[before:])
+    assert of_job(told.events[before:], "dbt build")[-1]["eventType"] == "COMPLETE"
+    found = columns_of(told.events, "storehouse.core.fct_orders", "status")
+    assert found >= {
+        ("storehouse.build.fct_orders", "status"),
+        ("storehouse.intermediate.int_orders__unioned", "status"),
+        ("storehouse.staging.stg_shop__orders", "source_status"),
+        ("storehouse.raw_shop.orders", "status"),
+        ("shop.public.orders", "status"),
+        ("storehouse.staging.stg_marketplace__orders", "source_status"),
+        ("storehouse.raw_marketplace.orders", "payload"),
+        ("storehouse.seeds.order_statuses", "status"),
+    }
+    assert not found & {("shop.public.orders", "currency"), ("shop.public.orders", "total_amount")}
+    # One that is computed says so.
+    ((how,),) = {
+        tuple(one["subtype"] for one in of["transformations"])
+        for event in told.events[before:]
+        for output in event["outputs"]
+        if output["name"] == "storehouse.build.fct_orders"
+        for of in output["facets"]["columnLineage"]["fields"]["total_usd"]["inputFields"]
+    }
+    assert how == "TRANSFORMATION"
+
+
+def test_of_a_model_that_has_changed_since_the_docs_no_columns_are_told(told: Scene) -> None:
+    kept = Path(told.run.environment["STOREHOUSE_HOME"]) / "dbt" / "columns.json"
+    of = json.loads(kept.read_text())
+    of["model.storehouse.dim_products"]["checksum"] = "of-before"
+    kept.write_text(json.dumps(of))
+    before = len(told.events)
+    told.run.environment["OPENLINEAGE__TRANSPORT"] = json.dumps(to_server(told.backend.url))
+    told.run("dbt", "run", "--select", "dim_products", "fct_payments")
+    del told.run.environment["OPENLINEAGE__TRANSPORT"]
+    facets = {
+        output["name"]: "columnLineage" in output["facets"]
+        for event in told.events[before:]
+        if kind(event) == "MODEL"
+        for output in event["outputs"]
+    }
+    assert facets == {"storehouse.build.dim_products": False, "storehouse.build.fct_payments": True}
+
+
+def test_the_page_of_columns_needs_no_network_and_tells_nobody(told: Scene, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium") or pytest.skip("no chromium here")
+    page = Path(told.run.environment["DBT_TARGET_PATH"]) / "columns.html"
+    content = page.read_text()
+    off = "window.colibriTelemetry = false;"
+    assert off in content and str(PROJECT) not in content
+    (telling := tmp_path / "telling.html").write_text(content.replace(off, ""))
+    shown, asked = visited(chromium, page)
+    assert "int_orders__unioned" in shown or "Model Info" in shown
+    assert not asked, asked
+    assert visited(chromium, telling)[1], "this test would not see what a page tells"
+
+
+def visited(chromium: str, page: Path) -> tuple[str, set[str]]:
+    """What a browser without network shows of a page, and which hosts were asked for it: not the browser's own."""
+    asked: set[str] = set()
+
+    class Proxy(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            asked.add(self.path.removeprefix("http://").partition("/")[0].partition(":")[0])
+            self.send_error(502)
+
+        do_CONNECT = do_GET = do_POST = answer
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    with TemporaryDirectory() as profile:
+        command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+        command += [f"--proxy-server=127.0.0.1:{proxy.server_port}", "--virtual-time-budget=8000", "--dump-dom"]
+        shown = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120).stdout
+    proxy.shutdown()
+    proxy.server_close()
+    return shown, {host for host in asked if not re.search(r"(^|\.)(google|googleapis|gvt1|gstatic)\.com$", host)}
 
 
 @pytest.fixture
