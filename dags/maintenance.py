@@ -2,7 +2,8 @@
 ### Once a week: is what stands here what raw says, and is it in good order?
 
 `audit` rebuilds every model from raw beside the warehouse and compares; a difference fails it, and says where it is.
-`vacuum` frees and analyses, `docs` writes dbt's documentation to `DOCS_URL`, or to `docs/` in STOREHOUSE_HOME.
+`vacuum` frees and analyses, `docs` writes dbt's documentation and the page of columns to `DOCS_URL`, or to `docs/` in
+STOREHOUSE_HOME.
 Nothing is ever dropped from raw: docs/decisions/0005 says why.
 """
 
@@ -54,6 +55,7 @@ def maintenance() -> None:
         if url := settings().docs_url:
             with no_vain_retries():
                 stores.put(folder / "static_index.html", url, "DOCS_URL", "index.html")
+                stores.put(folder / "columns.html", url, "DOCS_URL", "columns.html")
 
     audit() >> vacuum()
     docs()

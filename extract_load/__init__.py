@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Literal, cast
 
-from extract_load import ledger, tables
+from extract_load import ledger, lineage, tables
 from extract_load.connectors import Asked, How, Reconciled, Reconciles, connector
 from extract_load.ledger import Interval, LoadResult
 from extract_load.tables import Table, tables_of
@@ -101,7 +101,7 @@ def load(
     settings().place(chosen[0].connection, source)
 
     keys = {"run": run_id, "source": source, "partition": partition, "interval": interval(*asked_for)}
-    with about(**keys), databases.open_warehouse() as warehouse:
+    with about(**keys), lineage.told(chosen), databases.open_warehouse() as warehouse:
         ledger.prepare(warehouse)
         asked = Asked(asked_for, partition, run_id, allow_empty, snapshot)
         return connector(chosen[0].connector).load(warehouse, chosen, asked)
@@ -155,7 +155,8 @@ def reconcile(
         if not chosen:
             return []
         asked = Asked(Interval(None, None), run_id=run_id, allow_empty=allow_empty)
-        return cast(Reconciles, module).reconcile(warehouse, chosen, asked, How(compare, is_dry))
+        with lineage.told(chosen, "reconcile"):
+            return cast(Reconciles, module).reconcile(warehouse, chosen, asked, How(compare, is_dry))
 
 
 def _is_due(warehouse: databases.Database, table: Table) -> bool:

@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -195,7 +196,23 @@ def landed(warehouse: Database, load: Load, load_id: int, rows: int, started: fl
             news = "%-24s %12s rows   load %d   %.1f s"
             is_note = {"is_note": load.is_one_of_many}
             logger.info(news, load.label, f"{rows:,}", load_id, seconds, extra=is_note)
-    return LoadResult(load_id, load.table.source, load.table.name, load.partition, rows, load.bytes)
+    result = LoadResult(load_id, load.table.source, load.table.name, load.partition, rows, load.bytes)
+    if (listening := _heard.get()) is not None:
+        listening.append(result)
+    return result
+
+
+@contextmanager
+def heard() -> Iterator[list[LoadResult]]:
+    """A list of what is landed within it: also when another load fails, whose error is all that the caller gets."""
+    token = _heard.set(loads := [])
+    try:
+        yield loads
+    finally:
+        _heard.reset(token)
+
+
+_heard: ContextVar[list[LoadResult] | None] = ContextVar("heard", default=None)
 
 
 @contextmanager

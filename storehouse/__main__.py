@@ -215,12 +215,15 @@ def _env(_: argparse.Namespace, __: list[str]) -> int:
 
 def _docs(arguments: argparse.Namespace, _: list[str]) -> int:
     from storehouse.core import transform
-    from storehouse.operate import status
+    from storehouse.operate import columns, status
 
     if settings().is_embedded and not settings().server.is_running:
         local.start()
-    folder = arguments.folder or transform.target_folder()
-    print(f"Open {transform.document(folder)}")
+    page = transform.document(folder := arguments.folder or transform.target_folder())
+    unread = columns.document(folder)
+    print(f"Open {page}; from column to column: {folder / columns.PAGE}")
+    if unread:
+        print(f"  of these models the columns can't be traced: {', '.join(unread)}")
     # Its first page links to it.
     status.try_to_write(folder / status.NAME)
     return 0
@@ -235,7 +238,7 @@ def _psql(_: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
-    from storehouse.core.transform import speak_plainly, uncollected
+    from storehouse.core.transform import speak_plainly, target_folder, uncollected
 
     # A project can be parsed while the warehouse is away.
     known = settings().dbt_environment() if OFFLINE & set(rest) else databases.dbt_environment()
@@ -246,8 +249,20 @@ def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
         from dbt.cli.main import cli
 
         speak_plainly()
-        cli(rest, prog_name="dbt")
-    return 0
+        if not TOLD & set(rest[:1]):
+            cli(rest, prog_name="dbt")
+            return 0
+        from storehouse.operate import lineage
+
+        with lineage.told_build(target_folder()) as told:
+            code: int | str | None = 0
+            try:
+                cli(rest, prog_name="dbt")
+            except SystemExit as end:
+                code = end.code
+                told.failed = f"dbt ended with exit code {code}" if code else None
+        lineage.tell_published()
+    sys.exit(code)
 
 
 def _summary(_: argparse.Namespace, __: list[str]) -> int:
@@ -276,6 +291,8 @@ def _republish(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 OFFLINE = {"parse", "deps", "clean", "ls", "list", "--help", "--version"}
+# OpenLineage hears of these.
+TOLD = {"build", "run", "seed", "snapshot", "test"}
 COMMANDS = {
     "start": _start,
     "stop": _stop,

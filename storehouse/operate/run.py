@@ -8,13 +8,14 @@ from typing import Any
 from uuid import uuid4
 
 import extract_load
-from storehouse.core import runbook, transform
+from storehouse.core import lineage, runbook, transform
 from storehouse.core.errors import StorehouseError
 from storehouse.core.progress import about, bind, note, say, show
 from storehouse.core.selection import variables
 from storehouse.core.settings import settings
 from storehouse.laptop import local
 from storehouse.operate import alerts, pipeline, published
+from storehouse.operate.lineage import tell_published, told_build
 from storehouse.operate.summary import summarise
 
 COMMAND = "make run"
@@ -32,6 +33,14 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
         dbt_vars: dbt's `--vars` for this run, as YAML.
         **played: how far the demo plays: arguments of `demo.advance`.
     """
+    with lineage.run("run") as told:
+        failures = _run(dbt_vars, **played)
+        told.failed = "; ".join(failures) or None
+    return 1 if failures else 0
+
+
+def _run(dbt_vars: str | None, **played: Any) -> list[str]:
+    """The run itself; returns what failed, a line each."""
     began, started_at = time.monotonic(), datetime.now(UTC)
     given = variables(dbt_vars)
     run_id = f"run-{uuid4().hex[:12]}"
@@ -46,10 +55,13 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
     # What is published names the run, as the ledger does; what dbt did, who began it.
     os.environ |= {"CONVERGE_RUN_ID": run_id, "STOREHOUSE_STARTED_BY": COMMAND}
     try:
-        broken = transform.build([*transform.DAILY, *given])
+        with told_build(transform.target_folder()) as told:
+            broken = transform.build([*transform.DAILY, *given])
+            told.failed = "; ".join(broken) or None
     except (StorehouseError, KeyboardInterrupt):
         pipeline.record(COMMAND, run_id, started_at, broken=[*_names(failures), "dbt"])
         raise
+    tell_published()
     held_back = [group for group in published.groups() if group.held_back]
     for group in held_back:
         note(group.waits, logging.ERROR)
@@ -73,7 +85,7 @@ def run(dbt_vars: str | None = None, **played: Any) -> int:
         print(f"  {failure}")
     if failures:
         print("What to do:", *(f"{settings().runbook_url}#{entry}" for entry in dict.fromkeys(entries)))
-    return 1 if failures else 0
+    return failures
 
 
 def _names(failures: list[str]) -> list[str]:

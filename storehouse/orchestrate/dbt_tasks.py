@@ -20,6 +20,7 @@ from storehouse.core.selection import words
 from storehouse.core.settings import PROJECT, settings
 from storehouse.core.task_names import DBT
 from storehouse.core.transform import NOT_DAILY_TAGS, target_folder
+from storehouse.operate.lineage import told_build
 from storehouse.operate.summary import count_tests
 from storehouse.orchestrate.defaults import BUILDS_POOL, no_vain_retries
 from storehouse.orchestrate.notices import Told
@@ -67,7 +68,10 @@ class Storehouse(Site):
 
     def run(self, arguments: list[str], target: Path, listen: Callable[[object], None] | None = None) -> list[str]:
         """As `make run` does, with its progress and its words."""
-        return transform.build(arguments, listen)
+        with told_build(target) as told:
+            failures = transform.build(arguments, listen)
+            told.failed = "; ".join(failures) or None
+        return failures
 
     def judging(self) -> AbstractContextManager[None]:
         """As every task of ours."""

@@ -7,6 +7,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from storehouse.core.errors import StorehouseError, TransientError
 from storehouse.operate import published
+from storehouse.operate.lineage import tell_published
 from storehouse.orchestrate import notices
 from storehouse.orchestrate.defaults import no_vain_retries
 from storehouse.orchestrate.report import broken_tasks
@@ -22,6 +23,7 @@ def publish_marts(group: str, ti: Any = None, params: Any = None) -> None:
     with no_vain_retries():
         try:
             print(*published.lines(published.publish([group])), sep="\n")
+            tell_published([group])
         except TransientError:
             raise
         except StorehouseError as error:

@@ -1,0 +1,81 @@
+"""Of which columns each column is made: a page beside dbt's documentation, and a facet of events. By dbt-colibri."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from storehouse.core.settings import settings
+
+PAGE = "columns.html"
+# Its name for a column of no table: what conditions read.
+_FILTER = "__colibri"
+# OpenLineage's words for how a column is made of another: as it is, or computed.
+_HOW = {"pass-through": "IDENTITY", "rename": "IDENTITY"}
+
+
+def document(folder: Path) -> list[str]:
+    """Write the page of all columns, which needs no network and tells nobody, beside dbt's documentation.
+
+    Args:
+        folder: has dbt's manifest and catalog, both of `dbt docs generate`.
+
+    Returns:
+        The models whose SQL dbt-colibri can't read: of their columns nothing is known.
+    """
+    from dbt_colibri.lineage_extractor.extractor import DbtColumnLineageExtractor
+    from dbt_colibri.report.generator import DbtColibriReportGenerator
+
+    # It logs every column that it does not understand, and each several times.
+    for name in ("colibri", "sqlglot"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    manifest, catalog = folder / "manifest.json", folder / "catalog.json"
+    extractor = DbtColumnLineageExtractor(str(manifest), str(catalog))
+    report = DbtColibriReportGenerator(extractor, light_mode=True, disable_telemetry=True)
+    with TemporaryDirectory(dir=folder) as made:
+        report.generate_report(made)
+        (Path(made) / "index.html").replace(folder / PAGE)
+        found = json.loads((Path(made) / "colibri-manifest.json").read_text())
+        errors = Path(made) / "colibri-parsing-errors.json"
+        unread = json.loads(errors.read_text()) if errors.exists() else []
+    _keep(json.loads(manifest.read_text())["nodes"], found["lineage"]["parents"])
+    return sorted({error["node_id"].rpartition(".")[2] for error in unread})
+
+
+def kept() -> dict[str, Any]:
+    """What the last page said, by model: the checksum of its file, and of each column what it is made of."""
+    file = _file()
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def _keep(nodes: dict, parents: dict) -> None:
+    """Keep it for events: of tables only, ephemeral models are read through."""
+
+    def of_tables(node: str, column: str, how: str = "IDENTITY") -> Iterator[list[str]]:
+        for parent in parents.get(node, {}).get(column, ()):
+            above, name = parent["dbt_node"], parent["column"]
+            both = how if how != "IDENTITY" else _HOW.get(parent["lineage_type"], "TRANSFORMATION")
+            if above in nodes and nodes[above]["config"]["materialized"] == "ephemeral":
+                yield from of_tables(above, name, both)
+            else:
+                yield [above, name, both]
+
+    columns = {
+        node: {
+            "checksum": nodes[node]["checksum"]["checksum"],
+            "columns": {
+                column: sorted(map(list, {*map(tuple, of_tables(node, column))}))
+                for column in of_node
+                if not column.startswith(_FILTER)
+            },
+        }
+        for node, of_node in parents.items()
+    }
+    _file().parent.mkdir(parents=True, exist_ok=True)
+    _file().write_text(json.dumps(columns))
+
+
+def _file() -> Path:
+    return settings().home / "dbt" / "columns.json"
