@@ -20,7 +20,7 @@ endif
 # `$(SELECT)` in a recipe would be read as part of the shell's script. As it is, to make too: it would put in the place of
 # `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.
 $(foreach name,ARGS AS BAD_ORDERS BEFORE BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR FOLDER FORCE FROM FULL GROUP HISTORIES \
-	HISTORY_SEED INTO JSON KEY KILLS KILL_SEED META MODEL ORDER PORT READ SELECT SEND SIZE SOURCE STOREHOUSE_HOME TABLE TO UNTIL VARS,\
+	HISTORY_SEED INTO JSON KEY KILLS KILL_SEED META MODEL ORDER PAGE PORT READ SELECT SEND SIZE SOURCE STOREHOUSE_HOME TABLE TO UNTIL VARS,\
 	$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 # An option that was given:
 option = $(if $(value $(1)),--$(2)="$$$(1)")

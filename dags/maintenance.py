@@ -55,7 +55,8 @@ def maintenance() -> None:
         if url := settings().docs_url:
             with no_vain_retries():
                 stores.put(folder / "static_index.html", url, "DOCS_URL", "index.html")
-                stores.put(folder / "columns.html", url, "DOCS_URL", "columns.html")
+                if (page := folder / "columns.html").exists():
+                    stores.put(page, url, "DOCS_URL", page.name)
 
     audit() >> vacuum()
     docs()

@@ -164,13 +164,18 @@ def _restore(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day or time: 2026-01-31, or 2026-01-31T06:00+02:00") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _archive(arguments: argparse.Namespace, _: list[str]) -> int:
     from storehouse.operate import archive
 
+    if settings().is_embedded and not settings().server.is_running:
+        local.start()
     return archive.archive(arguments.folder, arguments.before)
 
 
@@ -219,13 +224,10 @@ def _docs(arguments: argparse.Namespace, _: list[str]) -> int:
 
     if settings().is_embedded and not settings().server.is_running:
         local.start()
-    page = transform.document(folder := arguments.folder or transform.target_folder())
-    unread = columns.document(folder)
-    print(f"Open {page}; from column to column: {folder / columns.PAGE}")
-    if unread:
-        print(f"  of these models the columns can't be traced: {', '.join(unread)}")
-    # Its first page links to it.
+    print(f"Open {transform.document(folder := arguments.folder or transform.target_folder())}")
+    # Its first page links to these.
     status.try_to_write(folder / status.NAME)
+    print(columns.try_to_document(folder))
     return 0
 
 
@@ -249,7 +251,7 @@ def _dbt(_: argparse.Namespace, rest: list[str]) -> int:
         from dbt.cli.main import cli
 
         speak_plainly()
-        if not TOLD & set(rest[:1]):
+        if not TOLD & set(rest[:1]) or OFFLINE & set(rest):
             cli(rest, prog_name="dbt")
             return 0
         from storehouse.operate import lineage

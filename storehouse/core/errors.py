@@ -127,9 +127,9 @@ def unexpected(error: BaseException) -> str:
     ours = [
         frame for frame in frames if Path(frame.filename).is_relative_to(_PROJECT) and ".venv" not in frame.filename
     ]
-    at = (ours or frames)[-1]
-    where = f"{Path(at.filename).name}, line {at.lineno}, in {at.name}"
-    return f"unexpected {type(error).__name__} at {where}. Its words are left out, they may quote a record"
+    # One that nobody raised was nowhere.
+    where = [f" at {Path(at.filename).name}, line {at.lineno}, in {at.name}" for at in (ours or frames)[-1:]]
+    return f"unexpected {type(error).__name__}{''.join(where)}. Its words are left out, they may quote a record"
 
 
 _PROJECT = Path(__file__).resolve().parents[2]

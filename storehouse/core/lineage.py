@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storehouse.core.errors import StorehouseError
@@ -38,10 +37,11 @@ def is_on() -> bool:
         return False
     if _clients == []:
         return False  # none can be reached
-    if any(name == "OPENLINEAGE_URL" or name.startswith("OPENLINEAGE__TRANSPORT") for name in os.environ):
+    if os.environ.get("OPENLINEAGE_URL") or any(name.startswith("OPENLINEAGE__TRANSPORT") for name in os.environ):
         return True
-    files = (os.environ.get("OPENLINEAGE_CONFIG"), "openlineage.yml", Path.home() / ".openlineage/openlineage.yml")
-    return any(Path(file).is_file() for file in files if file)
+    # Where a home may not be looked into, there is no file for us.
+    files = os.environ.get("OPENLINEAGE_CONFIG"), "openlineage.yml", "~/.openlineage/openlineage.yml"
+    return any(os.path.isfile(os.path.expanduser(file)) for file in files if file)  # noqa: PTH111, PTH113
 
 
 def namespace() -> str:
@@ -159,11 +159,16 @@ def send(make: Callable[[], Iterable["RunEvent"]]) -> None:
         return
     try:
         events = list(make())
+    except Exception as error:  # whatever it is: the run goes on, and so do its other events
+        say("lineage", f"Some OpenLineage events can't be made ({type(error).__name__}). The run is not affected.")
+        return
+    try:
         senders = [_Sender(client, events) for client in (_configured() if _clients is None else _clients)]
         for sender in senders:
             sender.start()
-        _clients = [sender.client for sender in senders if sender.has_sent()]
-    except Exception as error:  # whatever it is: the run goes on
+        ends_at = time.monotonic() + WITHIN
+        _clients = [sender.client for sender in senders if sender.has_sent(ends_at)]
+    except Exception as error:
         _clients = []
         _say(error)
 
@@ -183,18 +188,21 @@ class _Sender(threading.Thread):
             for one in self.events:
                 self.client.emit(one)
                 self.sent += 1
-            self.client.close(STALLED_AFTER)  # of a transport with a queue: sends what is in it
+            # Of a transport with a queue: what is in it.
+            wait = getattr(self.client.transport, "wait_for_completion", None)
+            if wait and wait(STALLED_AFTER) is False:
+                raise TimeoutError("its queue is not sent in time")
         except Exception as error:
             self.error = error
 
-    def has_sent(self) -> bool:
-        """Wait for it, as long as events arrive; False, and said, if not all did."""
-        ends_at, sent = time.monotonic() + WITHIN, -1
+    def has_sent(self, ends_at: float) -> bool:
+        """Wait for it, as long as events arrive and until then; False, and said, if not all did."""
+        sent = -1
         while self.is_alive() and sent < self.sent and (left := ends_at - time.monotonic()) > 0:
             sent = self.sent
             self.join(min(STALLED_AFTER, left))
         if self.is_alive() or self.error:
-            _say(self.error or TimeoutError("no answer in time"))
+            _say(self.error or TimeoutError(f"{self.sent} of {len(self.events)} sent in time"))
             return False
         return True
 

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -79,6 +80,8 @@ def configure() -> None:
     for name in OURS:
         logging.getLogger(name).setLevel(logging.INFO)
     if not _is_json():
+        if is_for_people():
+            return
         handler = _ForPeople()
         handler.addFilter(_is_no_note)
         logger.addHandler(handler)
@@ -100,6 +103,8 @@ def configure() -> None:
     logging.getLogger().addHandler(handler)
     logging.raiseExceptions = False  # what it would say goes where the line could not be written
     sys.stderr, sys.excepthook = _Lines(), _last_line
+    threading.excepthook = lambda of: _last_line(of.exc_type, of.exc_value or of.exc_type(), of.exc_traceback)
+    sys.unraisablehook = lambda of: _last_line(of.exc_type, of.exc_value or of.exc_type(), of.exc_traceback)
 
 
 def show(name: str, handler: logging.Handler) -> None:
@@ -144,18 +149,18 @@ class _Lines(io.TextIOBase):
     """Standard error, for who writes there without logging, such as argparse: what is written at once is one line."""
 
     def __init__(self) -> None:
-        self.pending = ""
+        self.of_thread = threading.local()
 
     def write(self, text: str) -> int:
         """Take some of it."""
-        self.pending += text
-        if self.pending.endswith("\n"):
+        self.of_thread.pending = getattr(self.of_thread, "pending", "") + text
+        if text.endswith("\n"):
             self.flush()
         return len(text)
 
     def flush(self) -> None:
-        """Write the line."""
-        said, self.pending = self.pending.strip(), ""
+        """Write the thread's line."""
+        said, self.of_thread.pending = getattr(self.of_thread, "pending", "").strip(), ""
         if said:
             logging.getLogger("stderr").warning("%s", said)
 

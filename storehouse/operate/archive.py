@@ -10,7 +10,9 @@ import json
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, LiteralString
@@ -30,9 +32,11 @@ from storehouse.core.settings import settings
 LOADS = "loads.parquet"
 # A folder that is being written: no archive.
 PART = ".part"
+# Of a file's metadata: the types of its columns.
+TYPES = "postgresql"
 BATCH = 20_000  # rows
-# Of an archive, the numbers of the ledger that others know a load by.
-NUMBERS = ("load_id", "position")
+# By which a load is known again.
+IDENTITY = ("load_id", "position", "finished_at")
 
 Row = dict[str, Any]  # texts by column, or None
 
@@ -49,39 +53,42 @@ def archive(folder: Path | None, before: datetime | None) -> int:
     """
     began = time.monotonic()
     folder = (folder or settings().home / "archives").expanduser().absolute()
-    known = {(load["load_id"], load["finished_at"]) for one in _archives(folder) for load in _read(one / LOADS)}
+    known = {_identity(load) for one in _archives(folder) for load in _read(one / LOADS)}
     part = folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}{PART}"
+    made = part.with_suffix("")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         part.mkdir(mode=0o700)
-        made = _write(part, known, before)
-        if made:
-            part.rename(part.with_suffix(""))
+        written = _write(part, known, before)
+        if written:
+            part.rename(made)
+            _to_disk(made)
+            _to_disk(folder)
     except OSError as error:
         raise StorehouseError(f"{folder}: {error.strerror or type(error).__name__}. Nothing was archived.") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    if not made:
+    if not written:
         print(f"Nothing to archive: all loads of then are in {folder} already, or there are none.")
         return 0
-    loads, rows = made
-    size = sum(file.stat().st_size for file in part.with_suffix("").iterdir()) / 1e6
+    loads, rows = written
+    size = sum(file.stat().st_size for file in made.iterdir()) / 1e6
     print(
-        f"{part.with_suffix('')}: {rows:,} rows of {loads:,} loads, {size:.1f} MB, {time.monotonic() - began:.0f} s. "
+        f"{made}: {rows:,} rows of {loads:,} loads, {size:.1f} MB, {time.monotonic() - began:.0f} s. "
         "Raw has them still: docs/backup.md#archives says what it means to delete them there."
     )
     return 0
 
 
 def replay(folder: Path | None) -> int:
-    """Land what the archives of a folder have and the ledger lacks, under its numbers of then, and print what it was.
+    """Land what the archives of a folder have and raw lacks, under its numbers of then, and print what it was.
 
     Args:
         folder: of archives, or one archive; `archives` in the home.
 
     Raises:
-        StorehouseError: there is no archive; it can't be read; the warehouse has other loads under the same numbers.
-            Of an archive all is landed, or nothing.
+        StorehouseError: there is no archive; it can't be read; it is of another warehouse. Of an archive all is landed,
+            or nothing.
     """
     folder = (folder or settings().home / "archives").expanduser().absolute()
     archives = [folder] if (folder / LOADS).is_file() else _archives(folder)
@@ -89,20 +96,24 @@ def replay(folder: Path | None) -> int:
         raise StorehouseError(f"{folder} has no archive. make archive makes one; FOLDER= is another folder.")
     extract_load.prepare()
     landed: list[Row] = []
-    with open_warehouse("extract") as warehouse, warehouse.speaking():
-        for one in archives:
-            say("replay", one.name)
-            try:
+    try:
+        with open_warehouse("extract") as warehouse, warehouse.speaking():
+            _check_whose(warehouse, archives)
+            for one in archives:
+                say("replay", one.name)
                 landed += _land(warehouse, one)
-            except (OSError, pa.ArrowException, KeyError) as error:
-                # Without its words: they may quote what is stored.
-                raise StorehouseError(
-                    f"{one} can't be read ({type(error).__name__}). Nothing of it was landed; those before it were."
-                ) from None
+    finally:
+        _tell(landed)
+    print(f"Of {len(archives)} archives all is there now.")
+    return 0
+
+
+def _tell(landed: list[Row]) -> None:
+    """What was landed, and what that asks for: also when a later archive could not be."""
     rows = sum(int(load["rows"]) for load in landed)
-    print(f"{len(landed):,} loads of {rows:,} rows were landed again; of {len(archives)} archives all is there now.")
+    print(f"{len(landed):,} loads of {rows:,} rows were landed again.")
     if not landed:
-        return 0
+        return
     first = min(int(load["position"]) for load in landed)
     print(
         f"Models that were built beyond position {first:,} do not know all of them: dbt build --full-refresh"
@@ -110,7 +121,6 @@ def replay(folder: Path | None) -> int:
         else "Build them: make run, or dbt build."
     )
     print("Who was forgotten since they were archived is there again: make forget (docs/backup.md#archives).")
-    return 0
 
 
 def _archives(folder: Path) -> list[Path]:
@@ -118,30 +128,59 @@ def _archives(folder: Path) -> list[Path]:
     return sorted(path.parent for path in folder.glob(f"*/{LOADS}") if path.parent.suffix != PART)
 
 
-def _write(part: Path, known: set[tuple[str, str]], before: datetime | None) -> tuple[int, int] | None:
+def _identity(load: Row) -> tuple[str, ...]:
+    return tuple(load[name] for name in IDENTITY)
+
+
+def _write(part: Path, known: set[tuple[str, ...]], before: datetime | None) -> tuple[int, int] | None:
     """Write the files; returns how many loads and rows they hold, None if there are none."""
     with open_warehouse("transform") as warehouse, warehouse.speaking():
         warehouse.isolation_level = IsolationLevel.REPEATABLE_READ
         with warehouse.transaction():
             of_loads = _columns(warehouse, "raw", "loads")
+            until = "finished_at < coalesce(%s, 'infinity'::timestamptz) order by position"
             loads = [
-                load
-                for load in _select(
-                    warehouse, "raw", "loads", of_loads, "finished_at < coalesce(%s, 'infinity'::timestamptz)", before
-                )
-                if (load["load_id"], load["finished_at"]) not in known
+                x for x in _select(warehouse, "raw", "loads", of_loads, until, before) if _identity(x) not in known
             ]
             if not loads:
                 return None
-            rows = 0
-            for schema, name in sorted({(f"raw_{load['source']}", load["table_name"]) for load in loads}):
-                ids = [int(x["load_id"]) for x in loads if (f"raw_{x['source']}", x["table_name"]) == (schema, name)]
-                if columns := _columns(warehouse, schema, name):
-                    found = _select(warehouse, schema, name, columns, "_load_id = any(%s)", ids)
-                    rows += _store(part / f"{schema}.{name}.parquet", columns, found)
-                    say("archive", f"{schema}.{name}  {rows:,} rows so far")
+            total = 0
+            for schema, name in sorted({_table_of(load) for load in loads}):
+                due = {load["load_id"]: int(load["rows"]) for load in loads if _table_of(load) == (schema, name)}
+                found: Counter[str] = Counter()
+                columns = _columns(warehouse, schema, name)
+                if columns:
+                    rows = _select(warehouse, schema, name, columns, "_load_id = any(%s)", [int(x) for x in due])
+                    total += _store(part / f"{schema}.{name}.parquet", columns, _counted(rows, found))
+                _check_whole(due, found, f"{schema}.{name} in raw")
+                say("archive", f"{schema}.{name}  {total:,} rows so far")
             _store(part / LOADS, of_loads, iter(loads))
-    return len(loads), rows
+    return len(loads), total
+
+
+def _table_of(load: Row) -> tuple[str, str]:
+    return f"raw_{load['source']}", load["table_name"]
+
+
+def _counted(rows: Iterator[Row], found: "Counter[str]") -> Iterator[Row]:
+    """The rows, which are counted by load as they come."""
+    for row in rows:
+        found[row["_load_id"]] += 1
+        yield row
+
+
+def _check_whole(due: dict[str, int], found: "Counter[str]", what: str) -> None:
+    """Refuse loads whose rows are not all there: an archive of them would be taken for whole.
+
+    Raises:
+        StorehouseError: which load it is.
+    """
+    for load, rows in due.items():
+        if found[load] != rows:
+            raise StorehouseError(
+                f"{what} has {found[load]:,} rows of load {load}, and the ledger says {rows:,}: were some deleted? "
+                "Nothing of it was archived or landed."
+            )
 
 
 def _columns(warehouse: Database, schema: str, name: str) -> dict[str, str]:
@@ -159,11 +198,10 @@ def _columns(warehouse: Database, schema: str, name: str) -> dict[str, str]:
 def _select(
     warehouse: Database, schema: str, name: str, columns: Iterable[str], where: LiteralString, parameter: object
 ) -> Iterator[Row]:
-    """Rows in the order of loads, each value as the text that PostgreSQL has for it in any session of ours."""
+    """Rows, each value as the text that PostgreSQL has for it in any session of ours."""
     texts = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(column)) for column in columns)
-    order = sql.SQL("position" if name == "loads" and schema == "raw" else "_load_id, _row")
-    statement = sql.SQL("select {} from {} where {} order by {}").format(
-        texts, sql.Identifier(schema, name), sql.SQL(where), order
+    statement = sql.SQL("select {} from {} as rows where {}").format(
+        texts, sql.Identifier(schema, name), sql.SQL(where)
     )
     with warehouse.cursor(name="archived") as cursor:
         cursor.itersize = BATCH
@@ -173,61 +211,115 @@ def _select(
 
 def _store(file: Path, columns: dict[str, str], rows: Iterator[Row]) -> int:
     """Write a file, to the disk; returns how many rows it has."""
-    schema = pa.schema([(column, pa.string()) for column in columns], {"postgresql": json.dumps(columns)})
+    schema = pa.schema([(column, pa.string()) for column in columns], {TYPES: json.dumps(columns)})
     count = 0
     with pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer:
         while batch := list(itertools.islice(rows, BATCH)):
             writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
             count += len(batch)
-    with file.open("rb+") as stream:
-        os.fsync(stream.fileno())
+    _to_disk(file)
     return count
 
 
+def _to_disk(path: Path) -> None:
+    """Whoever deletes from raw what an archive has must find it after a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        # Without its words: they may quote what is stored.
+        raise StorehouseError(
+            f"{file} can't be read ({type(error).__name__}): take another copy of this archive. "
+            "Nothing of it was landed; those before it were."
+        ) from None
+
+
 def _read(file: Path) -> Iterator[Row]:
-    with pq.ParquetFile(file, page_checksum_verification=True) as stored:
+    with _reading(file), pq.ParquetFile(file, page_checksum_verification=True) as stored:
         for batch in stored.iter_batches(BATCH):
             yield from batch.to_pylist()
 
 
-def _land(warehouse: Database, archived: Path) -> list[Row]:
-    """Land the loads of an archive that the ledger lacks, in one transaction; returns their rows of the ledger."""
+def _types(file: Path) -> dict[str, str]:
+    with _reading(file):
+        return json.loads(pq.read_schema(file).metadata[TYPES.encode()])
+
+
+def _check_whose(warehouse: Database, archives: list[Path]) -> None:
+    """Refuse archives of another warehouse: one that has loads of its own and none of these.
+
+    Raises:
+        StorehouseError: it is so, or another load has the number of one of these.
+    """
+    archived = [(_identity(load), one) for one in archives for load in _read(one / LOADS)]
     with warehouse.transaction():
-        take_lock(warehouse, ledger.LEDGER_LOCK, "raw.loads, the ledger")
-        there = {
-            (load["load_id"], load["position"]): load["finished_at"]
-            for load in _select(warehouse, "raw", "loads", (*NUMBERS, "finished_at"), "%s", True)
-        }
-        ids, positions = ({numbers[place] for numbers in there} for place in (0, 1))
-        lacking = []
-        for load in _read(archived / LOADS):
-            numbers = load["load_id"], load["position"]
-            if numbers not in there and (numbers[0] in ids or numbers[1] in positions):
-                there[numbers] = None
-            if numbers not in there:
-                lacking.append(load)
-            elif there[numbers] != load["finished_at"]:
-                raise StorehouseError(
-                    f"This warehouse has another load {numbers[0]} (position {numbers[1]}) than {archived}: an archive "
-                    "is replayed into its own warehouse, or into one where nothing landed. Nothing of it was landed."
-                )
-        wanted = {load["load_id"] for load in lacking}
-        for file in sorted(archived.glob("raw_*.parquet")):
-            schema, _, name = file.stem.partition(".")
+        there = {_identity(load) for load in _select(warehouse, "raw", "loads", IDENTITY, "%s", True)}
+    others = there - {load for load, _ in archived}
+    taken = {numbers for load_id, position, _ in others for numbers in (("load_id", load_id), ("position", position))}
+    for load, one in archived:
+        is_other = load not in there and {("load_id", load[0]), ("position", load[1])} & taken
+        if is_other or (there and len(others) == len(there)):
+            raise StorehouseError(
+                f"This warehouse has other loads than {one} (load {load[0]}, position {load[1]}): an archive "
+                "is replayed into its own warehouse, or into one where nothing landed. Nothing was landed."
+            )
+
+
+def _land(warehouse: Database, archived: Path) -> list[Row]:
+    """Land the loads of an archive that the ledger, or raw, lacks, in one transaction; returns their ledger rows."""
+    with warehouse.transaction():
+        there = {load["load_id"] for load in _select(warehouse, "raw", "loads", ["load_id"], "%s", True)}
+    loads = list(_read(archived / LOADS))
+    wanted: list[Row] = []
+    with warehouse.transaction():
+        for table in sorted({_table_of(load) for load in loads}):
+            of_table = [load for load in loads if _table_of(load) == table and int(load["rows"])]
+            emptied = _emptied(warehouse, *table, [int(x["load_id"]) for x in of_table if x["load_id"] in there])
+            lacking = [load for load in of_table if load["load_id"] not in there or load["load_id"] in emptied]
+            if not lacking:
+                continue
+            wanted += lacking
+            schema, name = table
             if one_value(warehouse, "select to_regnamespace(%s) is null", [f'"{schema}"']):
                 warehouse.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
-            columns = json.loads(pq.read_schema(file).metadata[b"postgresql"])
+            file = archived / f"{schema}.{name}.parquet"
+            columns = _types(file)
             ledger.shape(warehouse, schema, name, columns)
-            rows = (row for row in _read(file) if row["_load_id"] in wanted)
-            _copy(warehouse, sql.Identifier(schema, name), list(columns), rows)
-        if lacking:
-            _copy(warehouse, sql.Identifier("raw", "loads"), list(lacking[0]), iter(lacking))
-            # What is drawn from now on comes after them.
-            last = max(int(load["load_id"]) for load in lacking)
+            due, found = {load["load_id"]: int(load["rows"]) for load in lacking}, Counter()
+            rows = (row for row in _read(file) if row["_load_id"] in due)
+            _copy(warehouse, sql.Identifier(schema, name), list(columns), _counted(rows, found))
+            _check_whole(due, found, str(file))
+            warehouse.execute(sql.SQL("analyze {}").format(sql.Identifier(schema, name)))
+        new = [load for load in loads if load["load_id"] not in there]
+        if new:
+            # What is drawn from now on comes after them; whoever draws meanwhile finds its position taken at most.
+            last = max(int(load["load_id"]) for load in new)
             drawn = one_value(warehouse, "select nextval('raw.load_ids')")
             if last > drawn:
                 warehouse.execute("select nextval('raw.load_ids') from generate_series(1, %s)", [last - drawn])
-    return lacking
+            take_lock(warehouse, ledger.LEDGER_LOCK, "raw.loads, the ledger")
+            _copy(warehouse, sql.Identifier("raw", "loads"), list(new[0]), iter(new))
+    return [*new, *(load for load in wanted if load["load_id"] in there)]
+
+
+def _emptied(warehouse: Database, schema: str, name: str, loads: list[int]) -> set[str]:
+    """Of these loads, whose rows are not all in raw any more, those of which none is there."""
+    if not loads or one_value(
+        warehouse, "select to_regclass(format('%%I.%%I', %s::text, %s::text)) is null", [schema, name]
+    ):
+        return {str(load) for load in loads}
+    statement = sql.SQL("select load::text from unnest(%s::bigint[]) as load where not exists ({})").format(
+        sql.SQL("select from {} where _load_id = load").format(sql.Identifier(schema, name))
+    )
+    return {load for (load,) in warehouse.execute(statement, [loads])}
 
 
 def _copy(warehouse: Database, relation: sql.Identifier, columns: Sequence[str], rows: Iterator[Row]) -> None:

@@ -2,11 +2,13 @@
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from storehouse.core.errors import unexpected
 from storehouse.core.settings import settings
 
 PAGE = "columns.html"
@@ -44,6 +46,17 @@ def document(folder: Path) -> list[str]:
     return sorted({error["node_id"].rpartition(".")[2] for error in unread})
 
 
+def try_to_document(folder: Path) -> str:
+    """The same beside what is wanted more: returns what was written, or that it could not be, in words for people."""
+    try:
+        unread = document(folder)
+    except Exception as error:
+        (folder / PAGE).unlink(missing_ok=True)
+        return f"  without the page of columns, which could not be written: {unexpected(error)}."
+    untraced = f"; not of {', '.join(unread)}, whose SQL it can't read" if unread else ""
+    return f"  from column to column: {folder / PAGE}{untraced}"
+
+
 def kept() -> dict[str, Any]:
     """What the last page said, by model: the checksum of its file, and of each column what it is made of."""
     file = _file()
@@ -73,8 +86,12 @@ def _keep(nodes: dict, parents: dict) -> None:
         }
         for node, of_node in parents.items()
     }
-    _file().parent.mkdir(parents=True, exist_ok=True)
-    _file().write_text(json.dumps(columns))
+    file = _file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Whole at once: a build may read it meanwhile.
+    made = file.with_suffix(f".{os.getpid()}")
+    made.write_text(json.dumps(columns))
+    made.replace(file)
 
 
 def _file() -> Path:

@@ -38,7 +38,9 @@ def told_build(target: Path) -> Iterator[Run]:
 
 def events_of_build(target: Path, since: str) -> "list[RunEvent]":
     """The events of the build whose results stand there; none if it began before `since`: then no build has ended."""
-    results = json.loads((target / "run_results.json").read_text())
+    if not (file := target / "run_results.json").exists():
+        return []  # it could not begin
+    results = json.loads(file.read_text())
     if results["metadata"]["generated_at"] < since.replace("+00:00", "Z"):
         return []
     manifest = json.loads((target / "manifest.json").read_text())

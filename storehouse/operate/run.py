@@ -58,11 +58,10 @@ def _run(dbt_vars: str | None, **played: Any) -> list[str]:
         with told_build(transform.target_folder()) as told:
             broken = transform.build([*transform.DAILY, *given])
             told.failed = "; ".join(broken) or None
+        held_back = [group for group in published.groups() if group.held_back]
     except (StorehouseError, KeyboardInterrupt):
         pipeline.record(COMMAND, run_id, started_at, broken=[*_names(failures), "dbt"])
         raise
-    tell_published()
-    held_back = [group for group in published.groups() if group.held_back]
     for group in held_back:
         note(group.waits, logging.ERROR)
     pipeline.record(
@@ -71,6 +70,7 @@ def _run(dbt_vars: str | None, **played: Any) -> list[str]:
         started_at,
         broken=[*_names([*failures, *broken]), *(f"marts of {group.name}" for group in held_back)],
     )
+    tell_published()
     broken += [group.waits for group in held_back]
     failures += broken
     entries += [runbook.entry(failure, "a-model-failed") for failure in broken]

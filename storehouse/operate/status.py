@@ -8,6 +8,7 @@ import logging
 import os
 import textwrap
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -129,7 +130,7 @@ QUERIES: dict[str, LiteralString] = {
     """,
     "slowest": f"""
         select
-            name, group_name, array_agg(seconds order by run_started_at) as trend,
+            name, group_name, array_agg(seconds::float8 order by run_started_at) as trend,
             array_agg(run_started_at order by run_started_at) as trend_at,
             (array_agg(seconds order by run_started_at desc))[1] as seconds,
             (array_agg(usual_seconds order by run_started_at desc))[1] as usual_seconds,
@@ -190,8 +191,10 @@ class Status:
         amiss = ", ".join(f"{count} {what}{'s' * (count > 1)}" for what, count in counts.items() if count)
         unseen = [group.name for group in self.groups if not group.published_at]
         waiting = [group.name for group in self.groups if group.held_back and group.published_at]
-        if unseen or not self.groups:
+        if len(unseen) == len(self.groups):
             return Verdict("bad", f"There is none: nothing of {' and '.join(unseen) or 'any group'} is published yet.")
+        if unseen:
+            amiss = ", ".join(filter(None, [f"nothing of {' and '.join(unseen)} published yet", amiss]))
         if critical:
             return Verdict("bad", f"Not before you have looked: {amiss}.")
         if waiting:
@@ -209,8 +212,8 @@ def main(page: Path) -> int:
         StorehouseError: nothing was built yet, the warehouse is away, or the page can't be written.
     """
     status = read()
+    print(*lines(status), sep="\n", flush=True)
     _write(status, page)
-    print(*lines(status), sep="\n")
     print(f"{'page':<{LABEL}}{page.resolve()}")
     return 0
 
@@ -292,7 +295,8 @@ def _write(status: Status, file: Path) -> None:
         beside.write_text(page(status), encoding="utf-8")
         beside.replace(file)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
         raise StorehouseError(f"The page can't be written to {file}: {error.strerror}. Another place: PAGE=") from None
 
 

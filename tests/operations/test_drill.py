@@ -11,6 +11,7 @@ import pytest
 from airflow_scene import Notices, web_hook
 from houses import House, build_demo
 
+import demo
 from storehouse.core.settings import PROJECT
 from storehouse.operate import alerts
 from storehouse.operate.run import run
@@ -27,11 +28,14 @@ def test_an_api_that_is_away_for_a_day_is_told_once_and_so_is_its_end(
 ) -> None:
     played = {"days": 1, "until": None, "size": None, "seed": None, "bad_orders": 0}
     with web_hook() as hook:
-        # Nothing answers at its address. The shop's own database goes on.
+        # Nothing answers at its address. The shop goes on.
+        demo.advance(days=1)
         configure(NOTIFY_URL=hook, REVIEWS_URL="http://127.0.0.1:1")
         assert run(**played) == 1
         said = capsys.readouterr().out
         assert "reviews: " in said and "What to do: docs/runbook.md" in said
+        landed = "select sum(rows) > 0 from raw.loads where source = %s and run_id is not null"
+        assert house.query(landed, "shop") == [(True,)] and house.query(landed, "reviews") == [(None,)]
         with psycopg.connect(house.warehouse) as warehouse:
             # A day goes by, and the sources go with the clock.
             for table in ("staging.stg_ledger__loads", "intermediate.int_tables__last_loaded"):
@@ -48,7 +52,9 @@ def test_an_api_that_is_away_for_a_day_is_told_once_and_so_is_its_end(
         assert "### run_missing" in (PROJECT / "docs/runbook.md").read_text()
 
         configure(REVIEWS_URL=f"http://127.0.0.1:{(house.home / 'demo' / 'port').read_text().strip()}")
+        demo.advance(days=1)
         assert run(**played) == 0, capsys.readouterr()
+        assert house.query(landed, "reviews") == [(True,)]
         assert alerts.send() == []
         heard = [f"{notice['title']}\n{notice['message']}" for notice in Notices.received]
         assert sum("ended: run missing, reviews" in message for message in heard) == 1, heard

@@ -76,6 +76,7 @@ def test_a_key_is_words_and_an_order_is_one(run) -> None:
 def test_the_page_of_the_status_is_one_word(run) -> None:
     assert run("status") == ["-m", "storehouse", "status"]
     assert run("status", f"PAGE={NASTY}") == ["-m", "storehouse", "status", f"--page={NASTY}"]
+    assert run("status", f"PAGE={OF_MAKE}") == ["-m", "storehouse", "status", f"--page={OF_MAKE}"]
 
 
 def test_back_ups_are_asked_for_as_they_are(run) -> None:
