@@ -9,7 +9,7 @@ ENTRIES = {
     "Too many refused records": "too-many-refused-records",
     "not published: ": "the-marts-are-held-back",
     "was not free within": "a-disk-is-full-or-a-lock-is-not-free",
-    "No space left on device": "a-disk-is-full-or-a-lock-is-not-free",
+    "Make room there": "a-disk-is-full-or-a-lock-is-not-free",
     "The disk of ": "a-disk-is-full-or-a-lock-is-not-free",
     "configured to fail if": "a-test-failed",
 }
