@@ -184,7 +184,7 @@ class History:
         if self.way.read != "change_log":
             return False
         with psycopg.connect(self.house.shop) as shop:
-            there = "select from pg_replication_slots where database = current_database() and wal_status <> 'lost'"
+            there = "select 1 from pg_replication_slots where database = current_database() and wal_status <> 'lost'"
             return self.is_slot_lost or not shop.execute(there).fetchone()
 
     def land(self) -> None:
@@ -218,12 +218,14 @@ class History:
                     # Nobody can, once it is invalidated.
                     advance = "select pg_replication_slot_advance(slot_name, pg_current_wal_flush_lsn())"
                     shop.execute(f"{advance} {ours} and wal_status <> 'lost'")
+                    # Else it goes back, and loses nothing, where the server dies before the next one.
+                    shop.execute("checkpoint")
                 case "the slot is invalidated":
                     # It may hold a MB, and three files of 16 are written.
                     shop.execute("alter system set max_slot_wal_keep_size = '1MB'")
                     shop.execute("select pg_reload_conf()")
                     # The checkpointer reads its settings when it is told to, which a busy machine may do later.
-                    while shop.execute(f"select {ours} and wal_status <> 'lost'").fetchone():
+                    while shop.execute(f"select 1 {ours} and wal_status <> 'lost'").fetchone():
                         for _ in range(3):
                             shop.execute("select pg_logical_emit_message(false, '', 'more'), pg_switch_wal()")
                         shop.execute("checkpoint")
