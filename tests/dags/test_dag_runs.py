@@ -433,7 +433,9 @@ def test_a_full_disk_under_the_export_is_told_once_and_that_it_is_well_again_too
         with suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:
             while True:
                 filler.write(bytes(4096))
-        airflow.call("POST", "dags/shop_elt/clearTaskInstances", task_ids=["publish", "report"], **body)
+        airflow.call(
+            "POST", "dags/shop_elt/clearTaskInstances", task_ids=["publish", "report"], only_failed=False, **body
+        )
         assert airflow.finish("shop_elt", failed_run) == "failed"
     finally:
         subprocess.run(["umount", disk], check=True)
