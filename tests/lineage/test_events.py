@@ -164,23 +164,6 @@ def test_a_run_without_openlineages_variables_imports_none_of_it_and_tells_nobod
     assert len(told.events) == before
 
 
-def test_a_build_that_stops_is_told_as_failed_and_nothing_as_published(told: Scene) -> None:
-    before = len(told.events)
-    told.run.environment["OPENLINEAGE__TRANSPORT"] = json.dumps(to_server(told.backend.url))
-    stopped = told.run("run", "--days", "1", "--bad-orders", "0.9")
-    del told.run.environment["OPENLINEAGE__TRANSPORT"]
-    assert stopped.returncode == 1
-    events = told.events[before:]
-    check(events)
-    for job in ("run", "dbt build"):
-        end = of_job(events, job)[-1]
-        assert end["eventType"] == "FAIL"
-        assert "shop.orders" in end["run"]["facets"]["errorMessage"]["message"]
-    published = {event["job"]["name"] for event in events if kind(event) == "PUBLICATION"}
-    assert "publish.core.fct_orders" not in published
-    assert of_job(events, "extract_load.shop.orders")[-1]["eventType"] == "COMPLETE"
-
-
 def test_columns_lead_from_the_mart_to_the_shop_once_the_docs_are_written(told: Scene) -> None:
     docs = told.run("docs")
     assert docs.returncode == 0, docs.stderr
@@ -246,6 +229,23 @@ def test_the_page_of_columns_needs_no_network_and_tells_nobody(told: Scene, tmp_
     assert "Model Info" in drawn
     assert not asked, asked
     assert visited(chromium, telling)[1], "this test would not see what a page tells"
+
+
+def test_a_build_that_stops_is_told_as_failed_and_nothing_as_published(told: Scene) -> None:
+    before = len(told.events)
+    told.run.environment["OPENLINEAGE__TRANSPORT"] = json.dumps(to_server(told.backend.url))
+    stopped = told.run("run", "--days", "1", "--bad-orders", "0.9")
+    del told.run.environment["OPENLINEAGE__TRANSPORT"]
+    assert stopped.returncode == 1
+    events = told.events[before:]
+    check(events)
+    for job in ("run", "dbt build"):
+        end = of_job(events, job)[-1]
+        assert end["eventType"] == "FAIL"
+        assert "shop.orders" in end["run"]["facets"]["errorMessage"]["message"]
+    published = {event["job"]["name"] for event in events if kind(event) == "PUBLICATION"}
+    assert "publish.core.fct_orders" not in published
+    assert of_job(events, "extract_load.shop.orders")[-1]["eventType"] == "COMPLETE"
 
 
 def visited(chromium: str, page: Path) -> tuple[str, set[str]]:
