@@ -5,13 +5,13 @@ import logging
 import re
 import sys
 import time
-from datetime import UTC, datetime
 
 import yaml
 
 import extract_load
 from extract_load import discovery, tables
 from storehouse.core import progress
+from storehouse.core.arguments import moment
 from storehouse.core.errors import StorehouseError
 
 HELP = """\
@@ -135,8 +135,8 @@ def _arguments() -> argparse.Namespace:
     )
     choices = (*extract_load.SOURCES, "all", "prepare")
     parser.add_argument("source", choices=choices, metavar="SOURCE", help=", ".join(choices))
-    parser.add_argument("--from", type=_time, metavar="TIME", help="inclusive; ISO 8601, UTC where it has no zone")
-    parser.add_argument("--until", type=_time, metavar="TIME", help="exclusive")
+    parser.add_argument("--from", type=moment, metavar="TIME", help="inclusive; ISO 8601, UTC where it has no zone")
+    parser.add_argument("--until", type=moment, metavar="TIME", help="exclusive")
     parser.add_argument("--tables", nargs="+", metavar="TABLE", help="only these tables of the source")
     parser.add_argument("--partition", metavar="PARTITION", help="only this partition of the source")
     parser.add_argument("--run-id", metavar="ID", help="of the pipeline run, for raw.loads")
@@ -242,14 +242,6 @@ def _mapping(text: str) -> dict:
     if not isinstance(given, dict):
         raise argparse.ArgumentTypeError("it must be names with values, as YAML: '{path: /orders}'")
     return given
-
-
-def _time(text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time; write 2026-01-31 or 2026-01-31T12:00:00Z") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 class _Teller(logging.Handler):

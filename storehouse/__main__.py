@@ -4,12 +4,13 @@ import argparse
 import os
 import shlex
 import sys
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import psycopg
 
 from storehouse.core import databases, progress
+from storehouse.core.arguments import moment
 from storehouse.core.errors import StorehouseError, said_by
 from storehouse.core.settings import PROJECT, settings
 from storehouse.laptop import local
@@ -51,7 +52,7 @@ def main() -> int:
     restore.add_argument("--force", action="store_true", help="in the place of what is there, which is kept aside")
     archive = commands.add_parser("archive", help="write landed loads as Parquet files, that can be replayed")
     archive.add_argument("--folder", type=Path, help="of archives (archives/ in the home)")
-    archive.add_argument("--before", type=_moment, help="only loads that ended before: 2026-01-31, in UTC")
+    archive.add_argument("--before", type=moment, help="only loads that ended before: 2026-01-31, in UTC")
     replay = commands.add_parser("replay", help="land again what archives have and the ledger lacks")
     replay.add_argument("--folder", type=Path, help="of archives, or one of them (archives/ in the home)")
     trace = commands.add_parser("trace", help="what became of a key of a mart, from its landed versions to its readers")
@@ -161,14 +162,6 @@ def _restore(arguments: argparse.Namespace, _: list[str]) -> int:
     from storehouse.operate import restore
 
     return restore.main(arguments.from_, arguments.into, is_forced=arguments.force)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day or time: 2026-01-31, or 2026-01-31T06:00+02:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _archive(arguments: argparse.Namespace, _: list[str]) -> int:

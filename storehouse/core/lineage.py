@@ -163,7 +163,15 @@ def send(make: Callable[[], Iterable["RunEvent"]]) -> None:
         say("lineage", f"Some OpenLineage events can't be made ({type(error).__name__}). The run is not affected.")
         return
     try:
-        senders = [_Sender(client, events) for client in (_configured() if _clients is None else _clients)]
+        clients = _configured() if _clients is None else _clients
+    except Exception as error:
+        _clients = []
+        said = f"{type(error).__name__}: {first_line(error)}"
+        hint = "OPENLINEAGE__TRANSPORT is JSON (docs/lineage.md)"
+        say("lineage", f"OpenLineage can't be set up ({said}): {hint}. No events are sent; the run is not affected.")
+        return
+    try:
+        senders = [_Sender(client, events) for client in clients]
         for sender in senders:
             sender.start()
         ends_at = time.monotonic() + WITHIN

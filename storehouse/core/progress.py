@@ -82,6 +82,12 @@ def configure() -> None:
     if not _is_json():
         if is_for_people():
             return
+        # dbt brings a library that gives the root logger a handler of its own, if it has none: it would show notes too,
+        # and the rest twice. This one does what Python does without any.
+        others = logging.StreamHandler()
+        others.setLevel(logging.WARNING)
+        others.addFilter(lambda record: not logging.getLogger(record.name.partition(".")[0]).handlers)
+        logging.getLogger().addHandler(others)
         handler = _ForPeople()
         handler.addFilter(_is_no_note)
         logger.addHandler(handler)

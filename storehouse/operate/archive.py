@@ -118,7 +118,7 @@ def _tell(landed: list[Row]) -> None:
     print(
         f"Models that were built beyond position {first:,} do not know all of them: dbt build --full-refresh"
         if _built_until() >= first
-        else "Build them: make run, or dbt build."
+        else "Build them: .venv/bin/python -m storehouse dbt build. With the demo shop, not make run."
     )
     print("Who was forgotten since they were archived is there again: make forget (docs/backup.md#archives).")
 

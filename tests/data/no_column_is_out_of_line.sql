@@ -3,15 +3,7 @@
 
 with last_days as (
 
-    select
-        source,
-        table_name,
-        max(day) as day
-    from {{ ref('table_volumes_daily') }}
-    where
-        verdict not in ('incomplete', 'not_judged')
-        and accepted_rows > 0
-    group by source, table_name
+    {{ last_profiled_days() | indent }}
 
 )
 

@@ -3,20 +3,17 @@
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
+from browser import needs_browser, visit
 from houses import Command, House, command, whole_shop
 from openlineage_scene import (
     NEEDS_AUTHORIZATION,
@@ -164,10 +161,17 @@ def test_a_run_without_openlineages_variables_imports_none_of_it_and_tells_nobod
     assert len(told.events) == before
 
 
-def test_columns_lead_from_the_mart_to_the_shop_once_the_docs_are_written(told: Scene) -> None:
+@pytest.fixture(scope="module")
+def documented(told: Scene) -> Scene:
+    """The same home when the docs are written."""
     docs = told.run("docs")
     assert docs.returncode == 0, docs.stderr
-    assert "can't be traced" not in docs.stdout, docs.stdout
+    assert "columns.html" in docs.stdout and "can't read" not in docs.stdout, docs.stdout
+    return told
+
+
+def test_columns_lead_from_the_mart_to_the_shop_once_the_docs_are_written(documented: Scene) -> None:
+    told = documented
     before = len(told.events)
     told.run.environment["OPENLINEAGE__TRANSPORT"] = json.dumps(to_server(told.backend.url))
     built = told.run("dbt", "run", "--select", "+fct_orders")
@@ -198,7 +202,8 @@ def test_columns_lead_from_the_mart_to_the_shop_once_the_docs_are_written(told: 
     assert how == "TRANSFORMATION"
 
 
-def test_of_a_model_that_has_changed_since_the_docs_no_columns_are_told(told: Scene) -> None:
+def test_of_a_model_that_has_changed_since_the_docs_no_columns_are_told(documented: Scene) -> None:
+    told = documented
     kept = Path(told.run.environment["STOREHOUSE_HOME"]) / "dbt" / "columns.json"
     of = json.loads(kept.read_text())
     of["model.storehouse.dim_products"]["checksum"] = "of-before"
@@ -216,22 +221,24 @@ def test_of_a_model_that_has_changed_since_the_docs_no_columns_are_told(told: Sc
     assert facets == {"storehouse.build.dim_products": False, "storehouse.build.fct_payments": True}
 
 
-def test_the_page_of_columns_needs_no_network_and_tells_nobody(told: Scene, tmp_path: Path) -> None:
-    chromium = shutil.which("chromium") or pytest.skip("no chromium here")
+@needs_browser
+def test_the_page_of_columns_needs_no_network_and_tells_nobody(documented: Scene, tmp_path: Path) -> None:
+    told = documented
     page = Path(told.run.environment["DBT_TARGET_PATH"]) / "columns.html"
     content = page.read_text()
     off = "window.colibriTelemetry = false;"
     assert off in content and str(PROJECT) not in content
     (telling := tmp_path / "telling.html").write_text(content.replace(off, ""))
-    shown, asked = visited(chromium, page)
+    shown, asked = visit(tmp_path, page)
     # Not of its data, but of what its script has made of them.
     drawn = re.sub(r"<script.*?</script>", "", shown, flags=re.DOTALL)
     assert "Model Info" in drawn
     assert not asked, asked
-    assert visited(chromium, telling)[1], "this test would not see what a page tells"
+    assert visit(tmp_path, telling)[1], "this test would not see what a page tells"
 
 
 def test_a_build_that_stops_is_told_as_failed_and_nothing_as_published(told: Scene) -> None:
+    # The last one in this house: it stays stopped.
     before = len(told.events)
     told.run.environment["OPENLINEAGE__TRANSPORT"] = json.dumps(to_server(told.backend.url))
     stopped = told.run("run", "--days", "1", "--bad-orders", "0.9")
@@ -246,31 +253,6 @@ def test_a_build_that_stops_is_told_as_failed_and_nothing_as_published(told: Sce
     published = {event["job"]["name"] for event in events if kind(event) == "PUBLICATION"}
     assert "publish.core.fct_orders" not in published
     assert of_job(events, "extract_load.shop.orders")[-1]["eventType"] == "COMPLETE"
-
-
-def visited(chromium: str, page: Path) -> tuple[str, set[str]]:
-    """What a browser without network shows of a page, and which hosts were asked for it: not the browser's own."""
-    asked: set[str] = set()
-
-    class Proxy(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            asked.add(self.path.removeprefix("http://").partition("/")[0].partition(":")[0])
-            self.send_error(502)
-
-        do_CONNECT = do_GET = do_POST = answer
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
-    threading.Thread(target=proxy.serve_forever, daemon=True).start()
-    with TemporaryDirectory() as profile:
-        command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
-        command += [f"--proxy-server=127.0.0.1:{proxy.server_port}", "--virtual-time-budget=8000", "--dump-dom"]
-        shown = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120).stdout
-    proxy.shutdown()
-    proxy.server_close()
-    return shown, {host for host in asked if not re.search(r"(^|\.)(google|googleapis|gvt1|gstatic)\.com$", host)}
 
 
 @pytest.fixture

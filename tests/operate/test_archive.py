@@ -84,7 +84,10 @@ def test_what_was_archived_is_replayed_into_an_empty_warehouse_to_the_letter(
             assert archive.replay(tmp_path) == 0
             assert raw(other) == before
         said = capsys.readouterr().out
-        assert "Build them: make run" in said and "0 loads of 0 rows were landed again" in said
+        assert (
+            "Build them: .venv/bin/python -m storehouse dbt build" in said
+            and "0 loads of 0 rows were landed again" in said
+        )
         assert transform.build(DAILY) == []
         assert marts(other) == built
         # New loads come after all that were replayed.
@@ -173,4 +176,4 @@ def test_what_was_killed_is_taken_for_no_archive(house: House, tmp_path: Path) -
 
 def test_a_moment_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
     done = command(tmp_path)("archive", "--before", "yesterday")
-    assert done.returncode == 2 and "--before: 'yesterday' is no day or time: 2026-01-31" in done.stderr
+    assert done.returncode == 2 and "--before: 'yesterday' is not a time; write 2026-01-31" in done.stderr

@@ -181,3 +181,21 @@ int(record["email"])
     assert logged["exception"].startswith("unexpected KeyError at script.py, line 7")
     assert last["level"] == "critical" and last["event"].startswith("unexpected ValueError at script.py, line 10")
     assert last["stack"][-1].endswith("script.py, line 10, in <module>")
+
+
+@pytest.mark.quick
+def test_for_people_a_line_is_told_once_and_notes_are_not_whatever_dbt_does_to_logging() -> None:
+    script = """
+import logging
+from storehouse.core import progress
+progress.configure()
+import dbt.tracking
+progress.note("a note")
+progress.say("step", "words")
+progress.fail("what failed")
+logging.getLogger("extract_load").warning("a warning")
+logging.getLogger("another").info("not for people")
+"""
+    env = {name: value for name, value in os.environ.items() if name != "LOG_FORMAT"}
+    done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, env=env, capture_output=True, text=True)
+    assert done.stderr.splitlines() == ["step          words", "what failed", "a warning"]
