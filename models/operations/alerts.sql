@@ -57,7 +57,8 @@ acknowledgements as (
     select
         kind,
         about,
-        max(until) as until,
+        -- No end is an end that any program can read.
+        least(max(until), cast('9999-12-31' as date)) as until,
         max(acknowledged_by) as acknowledged_by
     from {{ ref('alert_acknowledgements') }}
     where until >= {{ utc_date(wall_clock()) }}

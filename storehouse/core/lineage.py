@@ -210,7 +210,7 @@ class _Sender(threading.Thread):
             sent = self.sent
             self.join(min(STALLED_AFTER, left))
         if self.is_alive() or self.error:
-            _say(self.error or TimeoutError(f"{self.sent} of {len(self.events)} sent in time"))
+            _say(self.error or TimeoutError(f"{self.sent} of {len(self.events)} were taken in time"))
             return False
         return True
 

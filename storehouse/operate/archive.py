@@ -23,12 +23,13 @@ from psycopg import IsolationLevel, sql
 
 import extract_load
 from extract_load import ledger
-from storehouse.core.databases import Database, open_warehouse, take_lock
+from storehouse.core.databases import Database, only_one, open_warehouse, take_lock
 from storehouse.core.errors import StorehouseError
 from storehouse.core.progress import say
 from storehouse.core.queries import one_value
 from storehouse.core.settings import settings
 
+LOCK = 0x7265706C6179  # "replay": two would land the same rows twice
 LOADS = "loads.parquet"
 # A folder that is being written: no archive.
 PART = ".part"
@@ -97,7 +98,7 @@ def replay(folder: Path | None) -> int:
     extract_load.prepare()
     landed: list[Row] = []
     try:
-        with open_warehouse("extract") as warehouse, warehouse.speaking():
+        with only_one("extract", LOCK, "replays"), open_warehouse("extract") as warehouse, warehouse.speaking():
             _check_whose(warehouse, archives)
             for one in archives:
                 say("replay", one.name)
@@ -116,7 +117,7 @@ def _tell(landed: list[Row]) -> None:
         return
     first = min(int(load["position"]) for load in landed)
     print(
-        f"Models that were built beyond position {first:,} do not know all of them: dbt build --full-refresh"
+        f"Models that were built without them, beyond position {first:,}, need dbt build --full-refresh."
         if _built_until() >= first
         else "Build them: .venv/bin/python -m storehouse dbt build. With the demo shop, not make run."
     )
@@ -124,8 +125,15 @@ def _tell(landed: list[Row]) -> None:
 
 
 def _archives(folder: Path) -> list[Path]:
-    """In the order in which they were made. What has no ledger, or is being written, is none."""
-    return sorted(path.parent for path in folder.glob(f"*/{LOADS}") if path.parent.suffix != PART)
+    """In the order in which they were made. What is being written is none.
+
+    Raises:
+        StorehouseError: one has lost its ledger.
+    """
+    found = sorted({file.parent for file in folder.glob("*/*.parquet")} - {*folder.glob(f"*{PART}")})
+    if broken := [one for one in found if not (one / LOADS).is_file()]:
+        raise StorehouseError(f"{broken[0]} has no {LOADS}: take another copy of this archive, or move it away.")
+    return found
 
 
 def _identity(load: Row) -> tuple[str, ...]:
@@ -179,7 +187,7 @@ def _check_whole(due: dict[str, int], found: "Counter[str]", what: str) -> None:
         if found[load] != rows:
             raise StorehouseError(
                 f"{what} has {found[load]:,} rows of load {load}, and the ledger says {rows:,}: were some deleted? "
-                "Nothing of it was archived or landed."
+                "Nothing of it was archived or landed. A load is deleted whole (docs/backup.md#archives)."
             )
 
 
@@ -237,8 +245,7 @@ def _reading(file: Path) -> Iterator[None]:
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         # Without its words: they may quote what is stored.
         raise StorehouseError(
-            f"{file} can't be read ({type(error).__name__}): take another copy of this archive. "
-            "Nothing of it was landed; those before it were."
+            f"{file} can't be read ({type(error).__name__}): take another copy of this archive."
         ) from None
 
 
@@ -281,9 +288,11 @@ def _land(warehouse: Database, archived: Path) -> list[Row]:
     wanted: list[Row] = []
     with warehouse.transaction():
         for table in sorted({_table_of(load) for load in loads}):
-            of_table = [load for load in loads if _table_of(load) == table and int(load["rows"])]
-            emptied = _emptied(warehouse, *table, [int(x["load_id"]) for x in of_table if x["load_id"] in there])
-            lacking = [load for load in of_table if load["load_id"] not in there or load["load_id"] in emptied]
+            of_table = {load["load_id"]: load for load in loads if _table_of(load) == table and int(load["rows"])}
+            kept = _counts(warehouse, *table, list(of_table))
+            # What was deleted in part would be doubled.
+            _check_whole({load: int(of_table[load]["rows"]) for load in kept}, kept, f"{'.'.join(table)} in raw")
+            lacking = [load for load_id, load in of_table.items() if load_id not in kept]
             if not lacking:
                 continue
             wanted += lacking
@@ -310,16 +319,13 @@ def _land(warehouse: Database, archived: Path) -> list[Row]:
     return [*new, *(load for load in wanted if load["load_id"] in there)]
 
 
-def _emptied(warehouse: Database, schema: str, name: str, loads: list[int]) -> set[str]:
-    """Of these loads, whose rows are not all in raw any more, those of which none is there."""
-    if not loads or one_value(
-        warehouse, "select to_regclass(format('%%I.%%I', %s::text, %s::text)) is null", [schema, name]
-    ):
-        return {str(load) for load in loads}
-    statement = sql.SQL("select load::text from unnest(%s::bigint[]) as load where not exists ({})").format(
-        sql.SQL("select from {} where _load_id = load").format(sql.Identifier(schema, name))
-    )
-    return {load for (load,) in warehouse.execute(statement, [loads])}
+def _counts(warehouse: Database, schema: str, name: str, loads: list[str]) -> "Counter[str]":
+    """How many rows of each of these loads raw has; those without any are left out."""
+    if one_value(warehouse, "select to_regclass(format('%%I.%%I', %s::text, %s::text)) is null", [schema, name]):
+        return Counter()
+    statement = sql.SQL("select _load_id::text, count(*) from {} where _load_id = any(%s) group by _load_id")
+    counted = warehouse.execute(statement.format(sql.Identifier(schema, name)), [[int(load) for load in loads]])
+    return Counter(dict(counted.fetchall()))
 
 
 def _copy(warehouse: Database, relation: sql.Identifier, columns: Sequence[str], rows: Iterator[Row]) -> None:

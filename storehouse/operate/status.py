@@ -33,7 +33,10 @@ COLUMNS, LABEL = 100, 11  # of the screen, and of the words at its left
 SHOWN = 3  # of what is amiss, worst first: the page has all
 PATIENCE = 5  # seconds for each question: a build that makes a view anew waits as long
 # A view is not there, a build has it for itself, or its server has too much to do.
-NOT_NOW = (errors.UndefinedTable, errors.InvalidSchemaName, errors.LockNotAvailable, errors.QueryCanceled)
+NOT_NOW = (
+    *(errors.UndefinedTable, errors.InvalidSchemaName, errors.LockNotAvailable, errors.QueryCanceled),
+    errors.DataError,  # a value that it can't be computed with, or that Python does not know
+)
 # On Airflow a node that is tried alone is an invocation too.
 _RECENT: LiteralString = """
     select invocation_id from operations.dbt_runs

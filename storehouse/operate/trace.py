@@ -121,7 +121,7 @@ def trace(model: str, values: list[str]) -> dict[str, Any]:
         group = next((group for group in published.read(warehouse) if group.name == of_group), None)
     if not shown:
         raise StorehouseError(
-            f"Nothing that {model} is made of was built here yet, by which its keys are known: dbt build"
+            f"Nothing that {model} is made of was built here yet, so its keys are not known: dbt build"
         )
     if not versions and not any(rows.values()):
         words = ", ".join(f"{key} {value}" for key, value in zip(keys, values, strict=True))

@@ -122,6 +122,31 @@ def test_what_was_deleted_comes_back_and_models_that_lack_it_are_named(
     assert "dbt build --full-refresh" in said and "0 loads of 0 rows were landed again" in said
 
 
+def test_two_replays_land_what_was_deleted_once_and_a_load_that_is_there_in_part_is_refused(
+    house: House, tmp_path: Path
+) -> None:
+    archive.archive(tmp_path, None)
+    before = raw(house)
+    with psycopg.connect(house.warehouse, autocommit=True) as warehouse:
+        warehouse.execute("delete from raw_shop.order_items")
+        # Both have begun when the first may write.
+        warehouse.execute("begin; lock table raw_shop.order_items in share mode")
+        replay = [sys.executable, "-m", "storehouse", "replay", "--folder", str(tmp_path)]
+        both = [subprocess.Popen(replay, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+        waiting = "select count(*) from pg_locks where not granted"
+        wait_until(lambda: house.query(waiting)[0][0] >= 2)
+        warehouse.execute("rollback")
+        assert [process.wait() for process in both] == [0, 0], [process.communicate() for process in both]
+        for process in both:
+            process.communicate()
+        assert raw(house) == before
+        warehouse.execute("delete from raw_shop.order_items where _row = 1")
+        with pytest.raises(StorehouseError, match=r"order_items in raw has \d+ rows of load \d+, and the ledger says"):
+            archive.replay(tmp_path)
+        warehouse.execute("delete from raw_shop.order_items")
+    assert archive.replay(tmp_path) == 0 and raw(house) == before
+
+
 def test_an_archive_of_another_warehouse_is_refused_whole(house: House, server, tmp_path: Path) -> None:
     archive.archive(tmp_path, None)
     for other in build_house(server, tmp_path / "other"):
@@ -144,13 +169,17 @@ def test_what_is_no_archive_or_is_broken_is_said_and_nothing_of_it_lands(house: 
     content[len(content) // 3] ^= 0xFF
     file.write_bytes(content)
     for other in build_house(server, tmp_path / "other"):
-        with pytest.raises(StorehouseError, match=r"can't be read \(\w+\): .* Nothing of it was landed"):
+        with pytest.raises(StorehouseError, match=r"can't be read \(\w+\): take another copy"):
             archive.replay(tmp_path)
         assert other.query("select count(*) from raw.loads") == [(0,)]
         file.unlink()
         with pytest.raises(StorehouseError, match=r"orders.parquet can't be read \(FileNotFoundError\)"):
             archive.replay(tmp_path)
         assert other.query("select count(*) from raw.loads") == [(0,)]
+    (made / archive.LOADS).unlink()
+    for command_of_ours in (lambda: archive.replay(tmp_path), lambda: archive.archive(tmp_path, None)):
+        with pytest.raises(StorehouseError, match=r"has no loads\.parquet: take another copy"):
+            command_of_ours()
     taken = tmp_path / "taken"
     taken.write_text("")
     with pytest.raises(StorehouseError, match=r"taken: .*Nothing was archived"):
