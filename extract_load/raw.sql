@@ -117,12 +117,21 @@ begin
             failures bigint,
             thread text,
             bytes bigint,
+            -- As pg_stat_statements counts: since when, how many statements it has forgotten, and the pages of the node.
+            counted_since timestamptz,
+            statements_forgotten bigint,
+            counted_buffers bigint,
             primary key (invocation_id, unique_id)
         );
         create index on raw_operations.node_results (unique_id, run_started_at);
         -- Rows are appended in the order of time: an index of some pages, whatever is stored.
         create index on raw_operations.node_results using brin (run_started_at) with (autosummarize = true);
     end if;
+    -- Of an earlier version.
+    alter table raw_operations.node_results
+        add column if not exists counted_since timestamptz,
+        add column if not exists statements_forgotten bigint,
+        add column if not exists counted_buffers bigint;
     if to_regclass('raw_operations.publications') is null then
         create table raw_operations.publications (
             invocation_id text not null,

@@ -228,8 +228,10 @@ def _psql(_: argparse.Namespace, rest: list[str]) -> int:
     if settings().is_embedded and not settings().server.is_running:
         local.start()
     place = {name.replace("WAREHOUSE_", "PG"): value for name, value in settings().warehouse_environment().items()}
+    # A script that is given ends at its first error, and says so by its exit code; a person reads it, and goes on.
+    stop = [] if sys.stdin.isatty() else ["--set", "ON_ERROR_STOP=1"]
     sys.stdout.flush()
-    os.execve(binaries() / "psql", ["psql", *rest], os.environ | place)
+    os.execve(binaries() / "psql", ["psql", *stop, *rest], os.environ | place)
 
 
 def _dbt(_: argparse.Namespace, rest: list[str]) -> int:

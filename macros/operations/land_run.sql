@@ -8,8 +8,13 @@
         {%- set own = '$run_' ~ invocation_id | replace('-', '') ~ '$' -%}
         {%- call statement('landed_run', fetch_result=true) -%}
             do {{ own }}
+            declare
+                counted jsonb;
+                counted_since timestamptz;
+                statements_forgotten bigint;
             begin
                 perform set_config('lock_timeout', '5s', true);
+                {{ count_buffers('counted', 'counted_since', 'statements_forgotten') }}
                 with given as (
                     select * from jsonb_to_record({{ converge.literal(tojson(describe_run())) }}) as run (
                         invocation_id text, run_id text, command text, target text, started_by text, dag_id text, dag_run_id text,
@@ -51,7 +56,8 @@
                 insert into raw_operations.node_results (
                     invocation_id, unique_id, run_id, command, target, code_version, position, run_started_at, resource_type,
                     name, schema_name, relation_name, materialized, tested_id, group_name, publish_group, status, message,
-                    started_at, finished_at, seconds, rows_affected, failures, thread, bytes
+                    started_at, finished_at, seconds, rows_affected, failures, thread, bytes, counted_since, statements_forgotten,
+                    counted_buffers
                 )
                 select
                     run.invocation_id, results.unique_id, run.run_id, run.command, run.target, run.code_version, run.position,
@@ -62,7 +68,8 @@
                     case
                         when results.resource_type in ('model', 'seed', 'snapshot') and results.materialized != 'view'
                             then pg_total_relation_size(to_regclass(format('%I.%I', results.schema_name, results.relation_name)))
-                    end
+                    end,
+                    counted_since, statements_forgotten, cast(counted ->> results.unique_id as bigint)
                 from run cross join results;
             exception when others or query_canceled then
                 -- Only what names things: an error about data could quote a value.

@@ -1,5 +1,8 @@
 {% macro standing_relations() -%}
-    {#- Grain: one row per table and view of the database: its size with its indexes, and the planner's estimate of its rows. -#}
+    {#-
+        Grain: one row per table and view of the database that no extension has made: its size with its indexes, and the
+        planner's estimate of its rows.
+    -#}
     {{ return(adapter.dispatch('standing_relations')()) }}
 {%- endmacro %}
 
@@ -13,5 +16,11 @@
     from pg_catalog.pg_class as relations
     inner join pg_catalog.pg_namespace as schemas
         on relations.relnamespace = schemas.oid
-    where relations.relkind in ('r', 'p', 'v', 'm')
+    where
+        relations.relkind in ('r', 'p', 'v', 'm')
+        and not exists (
+            select 1
+            from pg_catalog.pg_depend as owners
+            where owners.classid = 'pg_class'::regclass and owners.objid = relations.oid and owners.deptype = 'e'
+        )
 {%- endmacro %}

@@ -15,7 +15,8 @@ pending as (
 
     select
         record_id,
-        last_load_id
+        last_load_id,
+        last_row
     from {{ ref('quarantined_records') }}
     where status = 'pending'
 
@@ -39,4 +40,5 @@ left join pending
     on
         reasons.record_id = pending.record_id
         and reasons._load_id = pending.last_load_id
+        and reasons._row = pending.last_row
 group by reasons.source, reasons.table_name, reasons.code, reasons.error_type, reasons.words

@@ -69,6 +69,7 @@ select
     latest.times_seen,
     latest.first_load_id,
     latest._load_id as last_load_id,
+    latest._row as last_row,
     latest.resolved_load_id,
     waivers.waived_by,
     waivers.reason as waived_because,

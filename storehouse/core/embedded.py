@@ -101,6 +101,12 @@ class EmbeddedServer:
             if not connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
                 connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
 
+    def count_statements(self, name: str) -> None:
+        """Let a database show what its statements look up (`operations.model_runs`), if it does not yet."""
+        with psycopg.connect(self.conninfo(name), autocommit=True) as connection:
+            connection.execute("set client_min_messages to warning")
+            connection.execute("create extension if not exists pg_stat_statements")
+
     def _running_port(self) -> int | None:
         """The port in the pid file, when a server of this folder answers there."""
         try:

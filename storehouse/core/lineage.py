@@ -5,6 +5,7 @@ of this process. docs/lineage.md says which events there are, and how datasets a
 """
 
 import copy
+import json
 import logging
 import os
 import threading
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from storehouse.core.errors import StorehouseError
 from storehouse.core.progress import say
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 PRODUCER = "urn:storehouse"
 # Seconds: between two events that arrive, and in all, each time that some are sent.
 STALLED_AFTER, WITHIN = 5.0, 30.0
-# OpenLineage's own: whose child a run is, and the first of its parents, as `namespace/job/run`.
-PARENT, ROOT = "OPENLINEAGE_PARENT_ID", "OPENLINEAGE_ROOT_PARENT_ID"
+# OpenLineage's own: whose child a run is, and the first of its parents, as JSON.
+CONTEXT = "OPENLINEAGE_CONTEXT"
 
 
 def is_on() -> bool:
@@ -100,21 +101,60 @@ def run(job: str, kind: str = "JOB") -> Iterator[Run]:
     from openlineage.client.event_v2 import RunState
     from openlineage.client.uuid import generate_new_uuid
 
-    run_id, before = str(generate_new_uuid()), {name: os.environ.get(name) for name in (PARENT, ROOT)}
+    run_id, before = str(generate_new_uuid()), os.environ.get(CONTEXT)
     send(lambda: [event(RunState.START, job, run_id, kind)])
-    me = f"{namespace()}/{job}/{run_id}"
-    os.environ[PARENT], root = me, before[ROOT] or before[PARENT]
-    os.environ[ROOT] = root or me
+    become_child_of(lambda: (Named(namespace(), job, run_id), _root()))
     try:
         yield told
     except BaseException as error:
         told.failed = str(error) if isinstance(error, StorehouseError) else type(error).__name__
         raise
     finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+        os.environ.pop(CONTEXT, None) if before is None else os.environ.update({CONTEXT: before})
         state = RunState.FAIL if told.failed is not None else RunState.COMPLETE
         send(lambda: [event(state, job, run_id, kind, told)])
+
+
+class Named(NamedTuple):
+    """A run, as its children name it."""
+
+    namespace: str
+    job: str
+    run_id: str
+
+    def as_facet(self) -> dict[str, dict[str, str]]:
+        """As OpenLineage's facet parent has it."""
+        return {"run": {"runId": self.run_id}, "job": {"namespace": self.namespace, "name": self.job}}
+
+
+def become_child_of(name: Callable[[], tuple[Named, Named | None]]) -> None:
+    """From here on what this process tells, and those that it starts, is of the children of a run.
+
+    Args:
+        name: says which, and the first of its parents if it has any. That this can't be said fails nothing.
+    """
+    if not is_on():
+        return
+    try:
+        parent, root = name()
+    except Exception as error:
+        say("lineage", f"Whose child this is can't be told ({type(error).__name__}). The run is not affected.")
+        return
+    os.environ[CONTEXT] = json.dumps({"parent": parent.as_facet() | {"root": (root or parent).as_facet()}})
+
+
+def _root() -> Named | None:
+    """The first of the parents of what is told here."""
+    from openlineage.common.provider.dbt.utils import get_parent_run_metadata
+
+    of = get_parent_run_metadata()
+    if not of:
+        return None
+    return Named(
+        of.root_parent_job_namespace or of.job_namespace,
+        of.root_parent_job_name or of.job_name,
+        of.root_parent_run_id or of.run_id,
+    )
 
 
 def event(state: Any, job: str, run_id: str, kind: str, told: Run | None = None, at: str | None = None) -> "RunEvent":
@@ -129,14 +169,14 @@ def event(state: Any, job: str, run_id: str, kind: str, told: Run | None = None,
         at: when; now by default.
     """
     from openlineage.client.event_v2 import Job, Run, RunEvent
-    from openlineage.client.facet_v2 import error_message_run, job_type_job
+    from openlineage.client.facet_v2 import job_type_job
     from openlineage.common.provider.dbt.utils import get_parent_run_metadata
 
     facets: dict[str, Any] = {}
     if parent := get_parent_run_metadata():
         facets["parent"] = parent.to_openlineage()
     if told and told.failed is not None:
-        facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(as_message(told.failed), "Python")
+        facets |= why(told.failed, "Python")
     job_type = job_type_job.JobTypeJobFacet(processingType="BATCH", integration="STOREHOUSE", jobType=kind)
     return RunEvent(
         eventTime=at or datetime.now(UTC).isoformat(),
@@ -147,6 +187,13 @@ def event(state: Any, job: str, run_id: str, kind: str, told: Run | None = None,
         inputs=told.inputs if told else [],
         outputs=told.outputs if told else [],
     )
+
+
+def why(words: str, language: str) -> dict[str, Any]:
+    """The facet errorMessage: why a run failed, in words that people may see, of a program in this language."""
+    from openlineage.client.facet_v2 import error_message_run
+
+    return {"errorMessage": error_message_run.ErrorMessageRunFacet(as_message(words), language)}
 
 
 def send(make: Callable[[], Iterable["RunEvent"]]) -> None:
@@ -210,7 +257,7 @@ class _Sender(threading.Thread):
             sent = self.sent
             self.join(min(STALLED_AFTER, left))
         if self.is_alive() or self.error:
-            _say(self.error or TimeoutError(f"{self.sent} of {len(self.events)} were taken in time"))
+            _say(self.error or TimeoutError("not all arrived in time"))
             return False
         return True
 

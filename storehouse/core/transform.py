@@ -61,7 +61,7 @@ class Progress:
         rows = dict(result.adapter_response).get("rows_affected", -1)
         words = f"{name}: {result.status} in {result.execution_time:.2f} s"
         if level > logging.INFO:
-            words += f": {_first_words(result.message)}"
+            words += f": {first_words(result.message)}"
         # As macros/operations/describe_results.sql has them: of a test its failures, else what its statement wrote.
         is_test = node.resource_type in ("test", "unit_test")
         counted = {"failures": result.num_failures} if is_test else {"rows": int(rows) if rows >= 0 else None}
@@ -112,7 +112,7 @@ def build(arguments: list[str], listen: Callable[[Any], None] | None = None, tar
         cause = done.exception if isinstance(done.exception, KeyboardInterrupt) else None
         raise as_error(f"dbt {arguments[0]} {how}: {said}") from cause
     return [
-        f"{result.node.name}: {_first_words(result.message or result.status)}{_where_to_look(result)}"
+        f"{result.node.name}: {first_words(result.message or result.status)}{_where_to_look(result)}"
         for result in done.result.results
         if result.status in ("error", "fail", "runtime error")
     ]
@@ -128,7 +128,7 @@ def operate(macro: str, **arguments: object) -> None:
     done = _invoke(["run-operation", macro, "--args", json.dumps(arguments)], [])
     if not done.success:
         said = str(done.exception or done.result.results[0].message)
-        raise as_error(f"{macro} failed: {_first_words(said)}")
+        raise as_error(f"{macro} failed: {first_words(said)}")
 
 
 def compiled(text: str) -> str:
@@ -137,11 +137,12 @@ def compiled(text: str) -> str:
     Raises:
         StorehouseError: dbt could not compile it.
     """
+    say("transform", "dbt reads the project (some seconds)")
     # dbt prints it: it must not get into the output of our command.
     with redirect_stdout(io.StringIO()):
         done = _invoke(["compile", "--inline", text], [])
     if not done.success:
-        raise as_error(f"dbt could not compile a query: {_first_words(str(done.exception or done.result))}")
+        raise as_error(f"dbt could not compile a query: {first_words(str(done.exception or done.result))}")
     return done.result.results[0].node.compiled_code
 
 
@@ -154,6 +155,7 @@ def document(folder: Path) -> Path:
     Raises:
         StorehouseError: dbt could not write it.
     """
+    say("docs", "dbt describes the project and the warehouse (some seconds)")
     done = _invoke(["docs", "generate"], [], folder=folder)
     if not done.success:
         raise as_error(f"dbt's documentation could not be written: {without_rows(str(done.exception or done.result))}")
@@ -204,7 +206,7 @@ def names(arguments: list[str]) -> set[str]:
     return {json.loads(line)["unique_id"] for line in done.result}
 
 
-def _first_words(message: str) -> str:
+def first_words(message: str) -> str:
     """The message without its stack of macros; dbt's log has that."""
     return " ".join(without_rows(message).split("\n  > in macro")[0].split())[:1500]
 

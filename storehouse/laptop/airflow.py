@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 
 from extract_load import is_demo
-from storehouse.core import progress
+from storehouse.core import lineage, progress
 from storehouse.core.embedded import SUPERUSER
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import PROJECT, settings
@@ -68,6 +68,9 @@ def environment() -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__MAX_CALLBACKS_PER_LOOP": "500",
         # Of its own parts; logs of tasks are JSON lines anyway.
         "AIRFLOW__LOGGING__JSON_LOGS": str(configured.log_format == "json"),
+        # Of tasks and DAGs, as of all that they start; their names and states: no code, which is in no other event.
+        "AIRFLOW__OPENLINEAGE__NAMESPACE": lineage.namespace(),
+        "AIRFLOW__OPENLINEAGE__DISABLE_SOURCE_CODE": "True",
     }
     if METADATA not in os.environ:
         server = configured.server

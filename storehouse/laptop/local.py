@@ -12,6 +12,7 @@ def start() -> None:
     if place.is_embedded:
         was_running = server.is_running
         server.start().ensure_database(place.warehouse_database)
+        server.count_statements(place.warehouse_database)
         say("server", f"PostgreSQL on port {server.port}, {'was running' if was_running else 'started'}")
     if is_demo():
         import demo

@@ -35,6 +35,8 @@ OPTIONS = {
     # For back-ups of what changed: `make backup`.
     "summarize_wal": "on",
     "jit": "off",
+    # Which models look up how much: operations.model_runs.
+    "shared_preload_libraries": "pg_stat_statements",
     "autovacuum_naptime": "5s",
     "scram_iterations": "4096",
     "timezone": "UTC",

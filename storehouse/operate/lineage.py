@@ -46,7 +46,23 @@ def events_of_build(target: Path, since: str) -> "list[RunEvent]":
     manifest = json.loads((target / "manifest.json").read_text())
     events = _processor()(manifest, results).parse().events()
     _tell_columns(events, manifest)
+    _tell_why(events, {result["unique_id"]: result["message"] for result in results["results"]})
     return events
+
+
+def _tell_why(events: "list[RunEvent]", messages: Mapping[str, str | None]) -> None:
+    """Add to the end of what failed what dbt says of it, without rows."""
+    from openlineage.client.event_v2 import RunState
+
+    for event in events:
+        said = messages.get(_node_of(event) or "")
+        if said and event.eventType == RunState.FAIL:
+            event.run.facets = {**(event.run.facets or {}), **lineage.why(transform.first_words(said), "SQL")}
+
+
+def _node_of(event: "RunEvent") -> str | None:
+    """The node of dbt that an event is of: its unique_id."""
+    return getattr((event.job.facets or {}).get("dbt_node"), "unique_id", None)
 
 
 def _tell_columns(events: "list[RunEvent]", manifest: dict) -> None:
@@ -55,7 +71,7 @@ def _tell_columns(events: "list[RunEvent]", manifest: dict) -> None:
 
     tables, known = manifest["nodes"] | manifest["sources"], columns.kept()
     for event in events:
-        node = getattr((event.job.facets or {}).get("dbt_node"), "unique_id", None)
+        node = _node_of(event)
         if node not in known or known[node]["checksum"] != manifest["nodes"][node]["checksum"]["checksum"]:
             continue
         fields = {

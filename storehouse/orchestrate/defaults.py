@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from airflow.sdk.log import mask_secret
 
 from extract_load import is_demo
+from storehouse.core import lineage
 from storehouse.core.errors import StorehouseError, TransientError, said_by, unexpected
 from storehouse.core.progress import bind, interval
 from storehouse.core.selection import PATTERN
@@ -34,6 +35,16 @@ def name_the_run(context: Any) -> None:
     run = context["dag_run"]
     read = interval(run.data_interval_start, run.data_interval_end)
     bind(run=f"{run.dag_id} {run.run_id}", interval=read)
+    lineage.become_child_of(lambda: as_airflow_names(context["ti"]))
+
+
+def as_airflow_names(ti: Any) -> tuple[lineage.Named, lineage.Named]:
+    """A task's run, and the run of its DAG, as Airflow's own integration tells OpenLineage of them."""
+    from airflow.providers.openlineage.plugins import macros as named
+
+    of_task = named.lineage_job_namespace(), named.lineage_job_name(ti), named.lineage_run_id(ti)
+    of_dag = named.lineage_root_job_namespace(ti), named.lineage_root_job_name(ti), named.lineage_root_run_id(ti)
+    return lineage.Named(*of_task), lineage.Named(*of_dag)
 
 
 TASK_DEFAULTS = {

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from airflow_scene import Airflow, Notices, environment, run, running_airflow, start_the_demo, web_hook
 from browser import browse, needs_browser
+from openlineage_scene import Backend, backend, check, to_server
 from real_prometheus import running, watching
 from real_redis import wait_until
 
@@ -59,13 +60,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def airflow(home: Path, hook: str) -> Iterator[Airflow]:
+def listening() -> Iterator[Backend]:
+    with backend() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def airflow(home: Path, hook: str, listening: Backend) -> Iterator[Airflow]:
     """The demo shop after twelve small days, and Airflow over it. Ten days take the large build, three the small one.
 
-    Every run is late. One of the notices' two services is dead.
+    Every run is late. One of the notices' two services is dead. OpenLineage is on.
     """
     env = environment(
         home,
+        OPENLINEAGE__TRANSPORT=json.dumps(to_server(listening.url)),
         NOTIFY_URL=f"{hook} json://127.0.0.1:1",
         LARGE_LOAD_ROWS=str(LARGE_LOAD_ROWS),
         LATE_HOURS="0.0003",
@@ -178,6 +186,46 @@ def test_the_lines_of_a_tasks_log_have_the_keys_of_the_command_line(
         )
     )
     assert "shop_elt succeeded" in {line["event"] for line in told("report")}
+
+
+def ended(listening: Backend, run: str, job: str) -> list[dict]:
+    """The last events of the runs of a job, within the run of a DAG whose first event is known."""
+    return [
+        event
+        for event in listening.events
+        if event["job"]["name"] == job
+        and event["eventType"] in ("COMPLETE", "FAIL")
+        and run
+        in (event["run"]["runId"], event["run"]["facets"].get("parent", {}).get("root", {}).get("run", {}).get("runId"))
+    ]
+
+
+def test_openlineage_hears_of_the_dag_its_tasks_and_what_they_do_in_one_tree(
+    airflow: Airflow, shop_run: str, listening: Backend
+) -> None:
+    of_dag = [
+        event for event in listening.events if event["job"]["name"] == "shop_elt" and event["eventType"] == "START"
+    ]
+    run = of_dag[0]["run"]["runId"]
+    # The scheduler tells it when it finds that all tasks have ended.
+    wait_until(lambda: ended(listening, run, "shop_elt"))
+    check(listening.events)
+    parents = {event["run"]["runId"]: event["run"]["facets"].get("parent") for event in listening.events}
+    names = {event["run"]["runId"]: event["job"]["name"] for event in listening.events}
+
+    def above(job: str) -> list[str]:
+        found, run_id = [], ended(listening, run, job)[-1]["run"]["runId"]
+        while parent := parents[run_id]:
+            run_id = parent["run"]["runId"]
+            found.append(names[run_id])
+        return found
+
+    dag = "shop_elt"
+    assert above("extract_load.shop.orders") == ["extract_load.shop", f"{dag}.land.extract_load", dag]
+    assert above("storehouse.build.storehouse.fct_orders.build.run") == ["dbt build", f"{dag}.dbt.build_large", dag]
+    assert above("publish.core.fct_orders") == [f"{dag}.publish_marts", dag]
+    tasks = {f"{dag}.{task.partition('[')[0]}" for task in airflow.states(dag, shop_run) if not task.startswith("dbt.")}
+    assert {task for task in tasks if not ended(listening, run, task)} == set()
 
 
 TROUBLES = [
@@ -383,6 +431,17 @@ def test_a_failed_model_shows_its_error_and_its_descendants_are_upstream_failed(
     # PostgreSQL's detail quotes rows, which may have a person's data.
     messages = airflow.query("storehouse", "select string_agg(message, ' ') from orchestration.node_results")
     assert "accountant" in str(messages) and "Ada" not in f"{messages} {told}"
+
+
+def test_openlineage_hears_why_a_model_failed_without_the_row(
+    airflow: Airflow, failed_run: str, listening: Backend
+) -> None:
+    failures = [event for event in listening.events if event["eventType"] == "FAIL"]
+    for job in ("storehouse.build.storehouse.fct_payments.build.run", "dbt build"):
+        (why, *_) = [event["run"]["facets"]["errorMessage"] for event in failures if event["job"]["name"] == job]
+        assert "the accountant says no" in why["message"], job
+    assert not any("Ada" in json.dumps(event) for event in failures)
+    check(failures)
 
 
 @needs_browser

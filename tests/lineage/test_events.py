@@ -330,18 +330,33 @@ def test_openlineages_own_file_in_the_folder_turns_it_on_and_its_own_variable_of
     assert {event["run"]["facets"]["parent"]["job"]["name"] for event in events} == {"a_dag.a_task"}
 
 
+def test_a_namespace_may_be_a_path(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    transport = json.dumps(to_file(file))
+    one_run(tmp_path, "outer", "inner", OPENLINEAGE__TRANSPORT=transport, OPENLINEAGE_NAMESPACE="prod/eu")
+    check(events := read(file))
+    ((_, inner),) = [of_job(events, "inner")]
+    (outer, _) = of_job(events, "outer")
+    parent = inner["run"]["facets"]["parent"]
+    assert parent["job"] == parent["root"]["job"] == {"namespace": "prod/eu", "name": "outer"}
+    assert parent["run"] == {"runId": outer["run"]["runId"]} and "parent" not in outer["run"]["facets"]
+
+
 NOTHING = """
+import sys
+from contextlib import ExitStack
 from storehouse.core import lineage, progress
 progress.configure()
-with lineage.run("nothing"):
-    pass
+with ExitStack() as runs:
+    for job in sys.argv[1:]:
+        runs.enter_context(lineage.run(job))
 """
 
 
-def one_run(folder: Path, **variables: str) -> subprocess.CompletedProcess:
-    """A run of a job that does nothing, in this folder."""
+def one_run(folder: Path, *jobs: str, **variables: str) -> subprocess.CompletedProcess:
+    """A run of a job that does nothing, in this folder; of several, each within the one before."""
     done = subprocess.run(
-        [sys.executable, "-c", NOTHING],
+        [sys.executable, "-c", NOTHING, *(jobs or ["nothing"])],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(PROJECT), "HOME": str(folder)} | variables,
         capture_output=True,

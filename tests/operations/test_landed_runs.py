@@ -168,6 +168,33 @@ def test_a_run_says_who_started_it(built: House, variables: dict[str, str], expe
     assert who == expected
 
 
+BUFFERS = "select buffers from operations.model_runs where name = %s order by run_started_at desc limit 1"
+
+
+def test_what_a_models_statements_look_up_is_counted_where_the_extension_is(built: House) -> None:
+    assert transform.build(["run", "--select", "dim_dates"]) == []
+    assert built.query(BUFFERS, "dim_dates") == [(None,)]
+    with psycopg.connect(built.warehouse, autocommit=True) as warehouse:
+        warehouse.execute("create schema elsewhere; create extension pg_stat_statements schema elsewhere")
+        try:
+            assert transform.build(["run", "--select", "dim_dates", "--full-refresh"]) == []
+            ((first,),) = built.query(BUFFERS, "dim_dates")
+            assert first > built.query("select count(*) from build.dim_dates")[0][0], "it wrote more rows than that"
+            Landed().land("shop.orders", orders(12, 22), (TUESDAY, WEDNESDAY))
+            assert transform.build(DAILY) == []
+            ((again,),) = built.query(BUFFERS, "dim_dates")
+            assert 0 < again < first / 10, "nothing of it has changed"
+            # Several statements are sent at once; each that names a table of the model's own names the model.
+            statements = warehouse.execute(
+                "select query like '%\"model.storehouse.fct_orders\"%', query from elsewhere.pg_stat_statements "
+                "where query ~ 'fct_orders__(new|old|gone)' and query not like 'do %' "
+                "and dbid = (select oid from pg_database where datname = current_database())"
+            ).fetchall()
+            assert len(statements) > 8 and [query for is_named, query in statements if not is_named] == []
+        finally:
+            warehouse.execute("drop extension pg_stat_statements; drop schema elsewhere")
+
+
 HIDDEN = "alter schema raw_operations rename to elsewhere", "alter schema elsewhere rename to raw_operations"
 GONE = (
     "alter table raw_operations.node_results rename to elsewhere",

@@ -56,6 +56,8 @@ def test_psql_runs_the_sql_on_its_standard_input_and_finds_a_schema_a_layer(home
     done = home("psql", "-At", given="select nspname from pg_namespace")
     assert done.returncode == 0, done.stderr
     assert set(done.stdout.split()) >= LAYERS
+    stopped = home("psql", "-At", given="select 1/0;\nselect 'went on'")
+    assert stopped.returncode and "division by zero" in stopped.stderr and "went on" not in stopped.stdout
 
 
 def test_what_became_of_the_run_is_kept_with_what_it_landed_and_what_dbt_did(home: Command) -> None:

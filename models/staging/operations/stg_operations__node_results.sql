@@ -25,6 +25,9 @@ select
     rows_affected,
     failures,
     thread,
-    bytes
+    bytes,
+    counted_since,
+    statements_forgotten,
+    counted_buffers
 from {{ source('operations', 'node_results') }}
 where target = '{{ target.name }}'

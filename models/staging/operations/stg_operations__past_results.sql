@@ -8,6 +8,9 @@ select
     position,
     run_started_at,
     status,
-    cast(seconds as numeric(12, 3)) as seconds
+    cast(seconds as numeric(12, 3)) as seconds,
+    counted_since,
+    statements_forgotten,
+    counted_buffers
 from {{ source('operations', 'node_results') }}
 where target = '{{ target.name }}'

@@ -9,14 +9,14 @@
     {%- set kind = state[0].target_kind -%}
     {%- set never_null = (plan.key + plan.version + plan.touched) | unique | list -%}
     {%- call statement('converge_build', fetch_result=true) -%}
-        {{ get_create_table_as_sql(false, building, converge.latest(converge.bind(plan, state, 'create'), plan)) }}
+        {{ get_create_table_as_sql(false, building, converge.latest(converge.bind(plan, state, 'create'), plan) ~ converge.node_comment()) }}
         {{ converge.in_words(
             'alter table ' ~ building ~ converge.each(never_null, ' alter column {} set not null', ',') ~ ', add primary key (' ~ plan.key | join(', ') ~ ')',
             'not_null_violation or unique_violation',
             converge.key_words(target, plan),
         ) }}
         {% if plan.touched != plan.key[:plan.touched | length] -%}
-        create index on {{ building }} ({{ plan.touched | join(', ') }});
+        create index on {{ building }} ({{ plan.touched | join(', ') }}) {{ converge.node_comment() }};
         {%- endif %}
         select count(*) from {{ building }};
     {%- endcall -%}

@@ -1,6 +1,6 @@
 """What the tests of lineage share: a real HTTP server that takes OpenLineage events, their specification, their graph.
 
-`spec/` has the specification's schemas as https://openlineage.io/spec/ publishes them (Apache License 2.0).
+`lineage/spec/` has the specification's schemas as https://openlineage.io/spec/ publishes them (Apache License 2.0).
 """
 
 import json
@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-SPEC = Path(__file__).with_name("spec")
+SPEC = Path(__file__).parent / "lineage" / "spec"
 OFFICIAL = "https://openlineage.io/spec/"
 # Facets of the integrations themselves, whose schemas their packages have.
 THEIRS = "https://github.com/OpenLineage/OpenLineage/tree/main/integration/common/openlineage/schema/"
