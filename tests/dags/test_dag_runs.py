@@ -438,8 +438,8 @@ def test_openlineage_hears_why_a_model_failed_without_the_row(
 ) -> None:
     failures = [event for event in listening.events if event["eventType"] == "FAIL"]
     for job in ("storehouse.build.storehouse.fct_payments.build.run", "dbt build"):
-        (why, *_) = [event["run"]["facets"]["errorMessage"] for event in failures if event["job"]["name"] == job]
-        assert "the accountant says no" in why["message"], job
+        told = [event["run"]["facets"]["errorMessage"]["message"] for event in failures if event["job"]["name"] == job]
+        assert any("the accountant says no" in message for message in told), told
     assert not any("Ada" in json.dumps(event) for event in failures)
     check(failures)
 
