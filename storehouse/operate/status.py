@@ -64,17 +64,17 @@ QUERIES: dict[str, LiteralString] = {
         gone as (
             select nodes.unique_id
             from (
-                select unique_id, max(run_started_at) as seen_at
+                select distinct on (unique_id) unique_id, invocation_id
                 from (
-                    select unique_id, run_started_at from operations.test_runs
+                    select unique_id, invocation_id, run_started_at from operations.test_runs
                     where invocation_id in (select invocation_id from recent)
                     union all
-                    select unique_id, run_started_at from operations.model_runs
+                    select unique_id, invocation_id, run_started_at from operations.model_runs
                     where invocation_id in (select invocation_id from recent)
                 ) as results
-                group by unique_id
+                order by unique_id, run_started_at desc
             ) as nodes
-            inner join recent as its on nodes.seen_at = its.started_at
+            inner join recent as its using (invocation_id)
             inner join recent as later
                 on
                     its.started_at < later.started_at
