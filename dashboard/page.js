@@ -143,7 +143,7 @@ function el(tag, attributes = {}, ...inside) {
 }
 
 function changed(now, before, isGoodUp = true, unit = "%") {
-    if (before === null || before === undefined || now === null || (unit === "%" && !before)) return el("span", { class: "change" }, "–");
+    if (before === null || before === undefined || now === null || (unit === "%" && !before)) return el("span", { class: "change" }, period().before_starts_on ? "–" : "\u00a0");
     const change = unit === "%" ? now / before - 1 : now - before, level = Math.abs(change) < .005 ? "" : (change > 0) === isGoodUp ? "good" : "bad";
     return el("span", { class: `change ${isGoodUp === null ? "" : level}` }, signed(unit === "points" ? 100 * change : change, unit));
 }
@@ -161,8 +161,8 @@ function legend(...entries) {
 // Plots -------------------------------------------------------------------------------------------------------------
 
 function ticks(most) {
-    const rough = most / 3, power = 10 ** Math.floor(Math.log10(rough || 1)), step = [1, 2, 2.5, 5, 10].find(times => times * power >= rough) * power;
-    return [1, 2, 3].map(times => times * step).filter(tick => tick <= most * 1.05);
+    const rough = most / 4, power = 10 ** Math.floor(Math.log10(rough || 1)), step = [1, 2, 2.5, 5, 10].find(times => times * power >= rough) * power;
+    return [1, 2, 3, 4].map(times => times * step).filter(tick => tick <= most * 1.05);
 }
 
 // Bars from left to right, each of parts from the bottom up, with a line for the same days before. The arrow keys read them.
@@ -187,9 +187,10 @@ function plot(body, { bars, height, format, what, label }) {
     drawing.append(el("path", { class: "before", d: line }), el("line", { class: "axis", x1: left, x2: width, y1: y(0), y2: y(0) }));
     for (const tick of ticks(most)) drawing.append(el("text", { x: left - 8, y: y(tick) + 4, "text-anchor": "end" }, format(tick)));
     const last = bars.length - 1, marked = width > 420 && last > 3 ? [0, Math.round(last / 3), Math.round(2 * last / 3), last] : [0, last];
+    const isLong = !["1 day", "7 days"].includes(period().grain) || bars.length > 52;
     for (const n of new Set(marked)) {
         const anchor = n === 0 && last ? "start" : n === last && last ? "end" : "middle";
-        drawing.append(el("text", { x: anchor === "start" ? left : anchor === "end" ? width : middle(n), y: height - 4, "text-anchor": anchor }, day(bars[n].bar.from, bars.length > 40 && state.period === "all" ? { year: "2-digit" } : {})));
+        drawing.append(el("text", { x: anchor === "start" ? left : anchor === "end" ? width : middle(n), y: height - 4, "text-anchor": anchor }, isLong ? month(bars[n].bar.from) : day(bars[n].bar.from)));
     }
     let at = null;
     const show = n => {
@@ -213,13 +214,13 @@ function plot(body, { bars, height, format, what, label }) {
 function barTable({ heads, rows, label }) {
     const most = Math.max(...rows.map(row => Math.max(Math.abs(row.value), row.before ?? 0)), 0) || 1;
     return el("table", { class: "bars", "aria-label": label },
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, heads[0]), el("th", { class: "bar", "aria-hidden": "true" }), heads.slice(1).map(head => el("th", { scope: "col" }, head)))),
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, heads[0]), el("th", { class: "bar", "aria-hidden": "true" }), heads.slice(1).filter(Boolean).map(head => el("th", { scope: "col" }, head)))),
         el("tbody", {}, rows.map(row => el("tr", { class: row.isPicked ? "picked" : null },
             el("th", { scope: "row" }, row.pick ? el("button", { id: row.id, type: "button", "aria-pressed": String(row.isPicked), onclick: row.pick }, parted(row.name)) : parted(row.name)),
             el("td", { class: "bar", "aria-hidden": "true" }, el("div", { class: "track" },
                 el("span", { class: row.kind, style: { width: `${100 * Math.abs(row.value) / most}%` } }),
                 row.before === null || row.before === undefined ? null : el("i", { style: { left: `calc(${100 * Math.max(row.before, 0) / most}% - 1px)` } }))),
-            row.cells.map(cell => el("td", {}, cell))))));
+            row.cells.filter(Boolean).map(cell => el("td", {}, cell))))));
 }
 
 // Charts ------------------------------------------------------------------------------------------------------------
@@ -233,10 +234,10 @@ function overTime() {
 }
 
 function salesChart() {
-    const { bars, now, before } = overTime();
+    const { bars, unit, now, before } = overTime();
     if (!now.orders) return EMPTY;
     const best = bars.reduce((one, other) => other.now.sales_cents > one.now.sales_cents ? other : one), change = before && moved(now.sales_cents, before.sales_cents);
-    const title = change ? `Sales ${change}` : `${money(usd(now.sales_cents))} of sales ${inPeriod()}, most of them ${stretched(best.bar)}`;
+    const title = change ? `Sales ${change}` : `${money(usd(now.sales_cents))} of sales ${inPeriod()}; the best ${unit} was ${stretched(best.bar)}`;
     return {
         title,
         head: ["starts_on", "ends_on", "sales_usd", "discount_usd", "items", "sales_usd_before"],
@@ -301,10 +302,10 @@ function breakdown(dimension) {
             rows: rows.map(row => [row.key, row.now, row.orders, row.before]),
             draw(body) {
                 body.append(barTable({
-                    label: title, heads: [dimension, "sales", "change"],
+                    label: title, heads: [dimension, "sales", before && "change"],
                     rows: rows.map(row => ({
                         id: `${dimension}-${row.key}`, name: named(row.key), value: row.now, before: row.before, isPicked: state[dimension] === row.key,
-                        pick: () => choose(dimension, state[dimension] === row.key ? "" : row.key), cells: [money(row.now), changed(row.now, row.before)],
+                        pick: () => choose(dimension, state[dimension] === row.key ? "" : row.key), cells: [money(row.now), before && changed(row.now, row.before)],
                     })),
                 }), legend(["now", "sales"], before && ["tick", period().before_words]));
             },
@@ -312,12 +313,14 @@ function breakdown(dimension) {
     };
 }
 
+// The named products, and what all sales have beyond them.
 function products() {
-    const { now, before } = both("products", "product"), keys = [...new Set([...now.keys(), ...(before ?? new Map()).keys()])];
-    return {
-        hasBefore: Boolean(before),
-        rows: keys.map(key => ({ key, now: usd(now.get(key)?.sales_cents), items: now.get(key)?.items ?? 0, before: before && usd(before.get(key)?.sales_cents) })),
-    };
+    const { now, before } = both("products", "product"), all = both("sales"), keys = [...new Set([...now.keys(), ...(before ?? new Map()).keys()])];
+    const named = keys.map(key => ({ key, now: now.get(key)?.sales_cents ?? 0, items: now.get(key)?.items ?? 0, before: before && (before.get(key)?.sales_cents ?? 0) }));
+    const rest = (total, measure, name) => (total?.[measure] ?? 0) - named.reduce((sum, row) => sum + row[name], 0);
+    const others = { key: "all others", now: rest(all.now, "sales_cents", "now"), items: rest(all.now, "items", "items"), before: before && rest(all.before, "sales_cents", "before") };
+    const inDollars = row => ({ ...row, now: usd(row.now), before: row.before === null ? null : usd(row.before) });
+    return { hasBefore: Boolean(before), named: named.map(inDollars), others: inDollars(others) };
 }
 
 function productTable(title, shown, others) {
@@ -327,8 +330,8 @@ function productTable(title, shown, others) {
         rows: [...shown, ...others].map(row => [row.key, row.now, row.items, row.before]),
         draw(body) {
             body.append(barTable({
-                label: title, heads: ["product", "sales", "change"],
-                rows: shown.map(row => ({ name: row.key, value: row.now, before: row.before, cells: [money(row.now), changed(row.now, row.before)] })),
+                label: title, heads: ["product", "sales", shown[0].before !== null && "change"],
+                rows: shown.map(row => ({ name: row.key, value: row.now, before: row.before, cells: [money(row.now), row.before !== null && changed(row.now, row.before)] })),
             }), legend(["now", "sales"], shown[0].before !== null && ["tick", period().before_words],
                 others[0] && [null, `All other products together: ${money(others.reduce((sum, row) => sum + row.now, 0))}`]));
         },
@@ -336,13 +339,13 @@ function productTable(title, shown, others) {
 }
 
 function bestChart() {
-    const { rows } = products(), all = rows.reduce((sum, row) => sum + row.now, 0), named = rows.filter(row => row.key !== "all others" && row.now > 0).sort((one, other) => other.now - one.now);
-    if (!named.length) return EMPTY;
-    return productTable(`${named[0].key} sold most: ${money(named[0].now)}, ${percent(share(named[0].now, all), 1)} of sales`, named.slice(0, 8), [...named.slice(8), ...rows.filter(row => row.key === "all others")]);
+    const { named, others } = products(), all = named.reduce((sum, row) => sum + row.now, others.now), sold = named.sort((one, other) => other.now - one.now);
+    if (!(sold[0]?.now > 0)) return EMPTY;
+    return productTable(`${sold[0].key} sold most: ${money(sold[0].now)}, ${percent(share(sold[0].now, all), 1)} of sales`, sold.slice(0, 8), [...sold.slice(8), others]);
 }
 
 function fallingChart() {
-    const { rows, hasBefore } = products(), fallen = rows.filter(row => row.key !== "all others" && row.now < row.before).sort((one, other) => one.now - one.before - (other.now - other.before)).slice(0, 8);
+    const { named, hasBefore } = products(), fallen = named.filter(row => row.now < row.before).sort((one, other) => one.now - one.before - (other.now - other.before)).slice(0, 8);
     if (!hasBefore) return { ...EMPTY, words: "There are no whole days before this period to compare with." };
     if (!fallen.length) return { ...EMPTY, words: `Of the named products none sold less than in ${period().before_words}.` };
     return productTable(`${fallen[0].key} lost most: ${money(fallen[0].before - fallen[0].now)} less than in ${period().before_words}`, fallen, []);
@@ -371,6 +374,7 @@ function cohortsChart() {
         head: ["cohort_month", "month_number", "cohort_customers", "active_customers", "is_in_period"],
         rows: cells.map(cell => [cell.cohort, cell.number, cell.size, cell.customers, isIn(cell.cohort, cell.number)]),
         draw(body) {
+            const isFramed = chosen.length && chosen.length < cells.filter(cell => cell.number).length;
             body.append(el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Cohorts by months after their first order" }, el("table", { class: "heat", "aria-label": title },
                 el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "first bought"), el("th", { scope: "col" }, "people"), Array.from({ length: columns - 1 }, (_, n) => el("th", { scope: "col" }, n ? `${n + 1}` : "1 month later")))),
                 el("tbody", {}, cohorts.map(([cohort]) => el("tr", {}, el("th", { scope: "row" }, month(cohort)), el("td", { class: "size" }, count(found.get(cohort)[0])),
@@ -378,9 +382,9 @@ function cohortsChart() {
                         const cell = cells.find(each => each.cohort === cohort && each.number === n + 1);
                         if (!cell) return el("td");
                         const value = share(cell.customers, cell.size);
-                        return el("td", { class: isIn(cohort, n + 1) ? "in" : null, title: `${count(cell.customers)} of ${count(cell.size)}`, style: { background: `color-mix(in srgb, var(--now) ${Math.round(4 + 46 * value)}%, var(--card))` } }, percent(value));
+                        return el("td", { class: isFramed && isIn(cohort, n + 1) ? "in" : null, title: `${count(cell.customers)} of ${count(cell.size)}`, style: { background: `color-mix(in srgb, var(--now) ${Math.round(4 + 46 * value)}%, var(--card))` } }, percent(value));
                     })))))),
-            legend([null, "Share of a month's new customers who bought again, by months after it. Framed: the months of the period. The newest month is not over."]));
+            legend([null, `Share of a month's new customers who bought again, by months after it.${isFramed ? " Framed: the months of the period." : ""} The newest month may not be over.`]));
         },
     };
 }
@@ -454,7 +458,8 @@ function droppedChart() {
     if (TABLES.ratings && !TABLES.ratings.slot?.length) return { ...EMPTY, words: "No product's rating has dropped." };
     if (!keys.length) return { ...EMPTY, words: "The products whose rating dropped have no review of these orders in this period." };
     const rows = keys.map(key => ({ key, now: average(now.get(key)), before: before && average(before.get(key)), reviews: now.get(key)?.reviews ?? 0 })).sort((one, other) => (one.now ?? 9) - (other.now ?? 9));
-    const worst = rows[0], title = worst.now === null ? `${rows.length} products' ratings dropped` : `${worst.key} is down to ${worst.now.toFixed(1)} stars${worst.before ? ` from ${worst.before.toFixed(1)}` : ""}`;
+    const worst = rows[0], stars = worst.now?.toFixed(1), was = worst.before?.toFixed(1);
+    const title = worst.now === null ? `${rows.length} products' ratings dropped` : Number(was) > Number(stars) ? `${worst.key} is down to ${stars} stars from ${was}` : `${worst.key} has fewest stars: ${stars}`;
     return {
         title,
         head: ["product", "average_rating", "reviews", "average_rating_before"],

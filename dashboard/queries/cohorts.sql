@@ -38,7 +38,7 @@ active as (
 select
     case when channel = any(%(channels)s) then channel else 'others' end as channel,
     region,
-    coalesce(discount_tier, 'unknown') as tier,
+    discount_tier as tier,
     cohort_month,
     cast(extract(year from age(order_month, cohort_month)) * 12 + extract(month from age(order_month, cohort_month)) as integer) as month_number,
     count(*) as customers

@@ -5,7 +5,7 @@
 select
     case when channel = any(%(channels)s) then channel else 'others' end as channel,
     region,
-    coalesce(discount_tier, 'unknown') as tier,
+    discount_tier as tier,
     width_bucket(order_date, cast(%(slots)s as date[])) as slot,
     count(*) as orders,
     count(*) filter (where is_cancelled) as cancelled_orders,

@@ -24,7 +24,7 @@ with customers as (
 select
     case when channel = any(%(channels)s) then channel else 'others' end as channel,
     region,
-    coalesce(discount_tier, 'unknown') as tier,
+    discount_tier as tier,
     segment,
     width_bucket(first_order_date, cast(%(windows)s as date[])) as slot,
     count(*) as customers,
