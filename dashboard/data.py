@@ -1,5 +1,6 @@
 """What the page has: the rows of each query of `queries/`, of one moment, within a limit, as the role that reports."""
 
+import csv
 import json
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -14,13 +15,15 @@ from psycopg.rows import dict_row
 from storehouse.core.databases import open_warehouse
 from storehouse.core.errors import StorehouseError
 from storehouse.core.queries import as_sql, one_value
+from storehouse.core.settings import PROJECT
 from storehouse.core.shown import printable
 
 BYTES = 1_000_000  # of data, at most
 MOST = (8, 4, 2, 1)  # channels, and products of each list, that have a name: fewer where the data would be too large
 FOLDER = Path(__file__).parent / "queries"
+WORDS = PROJECT / "seeds" / "sentiment_words.csv"
 FIRST = ("calendar", "channels")  # the others are asked with what these say
-OTHERS = ("sales", "cohorts", "value", "products", "reviews", "ratings", "quality", "freshness", "published")
+OTHERS = ("sales", "cohorts", "value", "products", "reviews", "ratings", "words", "quality", "freshness", "published")
 # Not published or not built yet, or a build has it for itself.
 NOT_THERE = (errors.UndefinedTable, errors.InvalidSchemaName, errors.LockNotAvailable)
 _ADVICE = {
@@ -55,6 +58,11 @@ class Data:
         """The last whole day of sales."""
         return max((bar["ends_on"] for bar in self.answers["calendar"].rows or ()), default=None)
 
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(self.as_json().encode())
+
     def as_json(self) -> str:
         """For the page's script, and safe in one: columns instead of rows."""
         queries = {
@@ -81,7 +89,7 @@ def read() -> Data:
             warehouse.execute("set local lock_timeout to '10s'")
             for most in MOST:
                 data = _read(warehouse, most)
-                if len(data.as_json().encode()) <= BYTES:
+                if data.size <= BYTES:
                     return data
     raise StorehouseError(
         f"The data of the page would be over {BYTES:,} bytes. Which column has so many values? "
@@ -105,9 +113,18 @@ def _read(warehouse: psycopg.Connection, most: int) -> Data:
         "last": last,
         "slots": slots,
         "windows": windows,
+        **_words(),
     }
     answers |= {name: _ask(warehouse, name, given) for name in OTHERS}
     return Data(asked_at, answers, slots, windows)
+
+
+def _words() -> dict[str, list[Any]]:
+    """The words of the seed and their weights: readers have no right to its table, and of a review's text no other word
+    may be told."""
+    with WORDS.open(encoding="utf-8", newline="") as file:
+        known = [(row["word"], int(row["weight"])) for row in csv.DictReader(file) if row["kind"] == "word"]
+    return {"words": [word for word, _ in known], "weights": [weight for _, weight in known]}
 
 
 def _borders(bars: list[dict[str, Any]], last: date, *names: str) -> list[date]:

@@ -54,7 +54,7 @@ function passes(table, row, skipped) {
 
 // The filtered sums of all number columns between two days, by the values of a column.
 function sums(name, from, to, by) {
-    const table = TABLES[name] ?? {}, measures = Object.keys(table).filter(key => ![...DIMENSIONS, "slot", by].includes(key));
+    const table = TABLES[name] ?? {}, measures = Object.keys(table).filter(key => ![...DIMENSIONS, "slot", "is_good", by].includes(key));
     const [first, last] = stretch(name === "sales" ? DATA.slots : DATA.windows, from, to), found = new Map();
     for (let row = 0; row < (table.slot ?? []).length; row++) {
         if (table.slot[row] < first || table.slot[row] > last || !passes(table, row)) continue;
@@ -452,6 +452,28 @@ function saidChart() {
     };
 }
 
+function wordsChart() {
+    const { now, before } = both("words", "word"), { now: all, before: allBefore } = both("reviews"), table = TABLES.words ?? {};
+    const written = sum => (sum?.positive ?? 0) + (sum?.neutral ?? 0) + (sum?.negative ?? 0);
+    const isGood = Object.fromEntries((table.word ?? []).map((word, row) => [word, table.is_good[row]]));
+    const rows = [...now].map(([word, { reviews }]) => ({ word, reviews, before: before && (before.get(word)?.reviews ?? 0), part: share(reviews, written(all)), partBefore: before && share(before.get(word)?.reviews ?? 0, written(allBefore)) }))
+        .sort((one, other) => other.reviews - one.reviews);
+    const good = rows.filter(row => isGood[row.word]), bad = rows.filter(row => !isGood[row.word]);
+    if (!rows.length) return { ...EMPTY, words: "No review of these orders in this period uses a word that is known to be good or bad." };
+    const title = !bad.length ? `“${good[0].word}” is said most, and no bad word` : `“${bad[0].word}” is the bad word said most: in ${percent(bad[0].part, 1)} of texts${bad[0].partBefore === null ? "" : `, ${percent(bad[0].partBefore, 1)} before`}`;
+    return {
+        title,
+        head: ["word", "is_good", "reviews", "reviews_before"],
+        rows: [...bad, ...good].map(row => [row.word, isGood[row.word], row.reviews, row.before]),
+        draw(body) {
+            body.append(barTable({
+                label: title, heads: ["word", "of texts", "reviews"],
+                rows: [...bad.slice(0, 5), ...good.slice(0, 5)].map(row => ({ name: row.word, kind: isGood[row.word] ? "good" : "bad", value: row.part, before: row.partBefore, cells: [percent(row.part, 1), count(row.reviews)] })),
+            }), legend(["bad", "bad words"], ["good", "good words"], before && ["tick", period().before_words]));
+        },
+    };
+}
+
 function droppedChart() {
     const { now, before } = both("ratings", "product"), keys = [...new Set([...now.keys(), ...(before ?? new Map()).keys()])];
     const average = sum => sum ? sum.rating_sum / sum.reviews : null;
@@ -518,8 +540,9 @@ const CHARTS = [
     { id: "value", kind: "Lifetime value", size: "third", query: "value", make: valueChart },
     { id: "reviews", kind: "Reviews", size: "third", query: "reviews", group: "feedback", make: reviewsChart },
     { id: "said", kind: "What reviews say", size: "third", query: "reviews", group: "feedback", make: saidChart },
-    { id: "dropped", kind: "Falling ratings", size: "third", query: "ratings", group: "feedback", make: droppedChart },
-    { id: "quality", kind: "Quality and freshness of the sources", size: "most", query: "quality", group: "all", make: qualityChart },
+    { id: "words", kind: "Words in reviews", size: "half", query: "words", group: "feedback", make: wordsChart },
+    { id: "dropped", kind: "Falling ratings", size: "half", query: "ratings", group: "feedback", make: droppedChart },
+    { id: "quality", kind: "Quality and freshness of the sources", size: "whole", query: "quality", group: "all", make: qualityChart },
 ];
 
 // The corner of a chart: the lowest score and the worst freshness of the tables that it stands on.

@@ -20,11 +20,10 @@ def main(file: Path) -> int:
         StorehouseError: nothing is published yet, the warehouse is away, or the page can't be written.
     """
     found = data.read()
-    size = len(found.as_json().encode())
     pages.write(file, page(found))
     rows = sum(len(answer.rows or ()) for answer in found.answers.values())
     print(f"dashboard  {file.resolve()}")
-    print(f"           {rows:,} sums in {size / 1000:,.0f} KB, of complete days up to {found.last or 'none'}")
+    print(f"           {rows:,} sums in {found.size / 1000:,.0f} KB, of complete days up to {found.last or 'none'}")
     return 0
 
 

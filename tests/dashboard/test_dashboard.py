@@ -168,6 +168,16 @@ def test_the_figures_are_what_the_warehouse_says_under_every_filter(
     texts = [row for row in column(rows_of(tab, "said"), "sentiment", "reviews") if row[1]]
     assert sorted(texts) == sorted(house.query(said, starts, ends))
 
+    known = "select word, weight from seeds.sentiment_words where kind = 'word' and word ~ '^[a-z]+$'"
+    weights, checked = dict(house.query(known)), 0
+    text = f"{reviews.replace('r.rating, ', '').partition('group by')[0]} and concat_ws(' ', r.title, r.review_text)"
+    for word, is_good, count in column(rows_of(tab, "words"), "word", "is_good", "reviews"):
+        if word in weights:
+            checked += 1
+            assert (is_good == "true") == (weights[word] > 0)
+            assert house.query(f"{text} ~* %s", starts, ends, rf"\y{word}\y") == [(count,)], word
+    assert checked > 2 or sum(count for _, count in texts) < 20
+
     customers = f"""
         select segment, count(*), sum(spend_usd) from (
             select distinct on (customer_id) v.segment, v.spend_usd, o.channel, o.region, o.discount_tier
@@ -227,7 +237,7 @@ def test_what_is_shown_as_sql_is_what_was_run(house: House, written: Path, tab: 
             return [each.id, sql, each.querySelector('.panel').innerText, each.querySelector('.trust').innerText];
         })
     """)
-    assert len(shown) == 13
+    assert len(shown) == 14
     for chart, sql, definition, trust in shown:
         assert any(sql.strip() == query["sql"].strip() for query in queries.values()), chart
         assert len(definition) > 60 and "--" not in definition, chart
@@ -530,7 +540,7 @@ def test_a_mart_that_is_not_there_costs_its_own_charts_alone(house: House, tab: 
         ".map(each => [each.id, each.querySelector('h2').innerText]))"
     )
     missing = {chart for chart, words in heads.items() if "not published yet" in words}
-    assert missing == {"reviews", "said", "dropped"} and tab.console == []
+    assert missing == {"reviews", "said", "words", "dropped"} and tab.console == []
 
 
 def test_where_nothing_is_published_the_command_says_what_to_do(new_house: House) -> None:
