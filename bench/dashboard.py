@@ -85,7 +85,7 @@ def _fill(orders: int) -> None:
                     [schema, name],
                 )
             ]
-            moved = ", ".join(MOVED.get(column, column) for column in columns)
+            moved = ", ".join(f"{MOVED.get(column, column)}" for column in columns)
             warehouse.execute(
                 as_sql(
                     f"insert into {table} ({', '.join(columns)}) select {moved} from {table}"

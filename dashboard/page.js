@@ -4,6 +4,7 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const TABLES = Object.fromEntries(Object.entries(DATA.queries).map(([name, query]) => [name, unpacked(query.columns)]));
 const PERIODS = periods();
+const LAST = Object.values(PERIODS).map(each => each.ends_on).sort().at(-1); // whole day
 const SOURCE_OF = Object.fromEntries(records("channels").map(each => [each.channel, each.source]));
 const DIMENSIONS = ["channel", "source", "region", "tier"];
 const NAMES = {
@@ -45,9 +46,9 @@ function stretch(borders, from, to) {
     return [borders.findIndex(day => day >= from) + 1, borders.findLastIndex(day => day <= to) + 1];
 }
 
-function passes(table, row, skipped) {
+function passes(table, row) {
     return DIMENSIONS.every(name => {
-        if (!state[name] || name === skipped) return true;
+        if (!state[name]) return true;
         return state[name] === (name === "source" ? SOURCE_OF[table.channel[row]] ?? "others" : table[name][row]);
     });
 }
@@ -225,6 +226,8 @@ function barTable({ heads, rows, label }) {
 
 // Charts ------------------------------------------------------------------------------------------------------------
 
+// What a chart is made of: a title that says what is seen, the columns and rows of its CSV, and what draws them. Where there
+// is nothing to draw, `words` say so.
 const EMPTY = { title: null, head: [], rows: [] };
 
 function overTime() {
@@ -361,7 +364,7 @@ function cohortsChart() {
     const cohorts = [...found].filter(([, months]) => months[0]).sort();
     if (!cohorts.length) return EMPTY;
     const monthAfter = (iso, months) => { const date = new Date(iso); date.setUTCMonth(date.getUTCMonth() + months); return date.toISOString().slice(0, 10); };
-    const lastMonth = period().ends_on.slice(0, 7), firstMonth = period().starts_on.slice(0, 7), newest = DATA.queries.calendar.last.slice(0, 7);
+    const lastMonth = period().ends_on.slice(0, 7), firstMonth = period().starts_on.slice(0, 7), newest = LAST.slice(0, 7);
     const isIn = (cohort, number) => { const at = monthAfter(cohort, number).slice(0, 7); return number > 0 && firstMonth <= at && at <= lastMonth; };
     const cells = cohorts.flatMap(([cohort, months]) => Array.from({ length: 12 }, (_, number) => ({ cohort, number, customers: months[number] ?? 0, size: months[0] })))
         .filter(({ cohort, number }) => monthAfter(cohort, number).slice(0, 7) <= newest);
@@ -589,13 +592,13 @@ function section(chart) {
     };
     unfold();
     const file = `${chart.id} ${state.period}${DIMENSIONS.map(name => state[name] ? ` ${state[name]}` : "").join("")}.csv`.replaceAll(/[^\w. -]/g, "_");
-    const made_section = el("section", { id: chart.id, class: chart.size, "aria-labelledby": titled },
+    const element = el("section", { id: chart.id, class: chart.size, "aria-labelledby": titled },
         el("header", {}, el("p", { class: "kind" }, chart.kind), trust(chart.group)),
         el("h2", { id: titled }, made.title ?? made.words ?? "Nothing was sold under these filters in this period."),
         body,
         el("div", { class: "tools" }, el("a", { href: `data:text/csv;charset=utf-8,${encodeURIComponent(csv(made.head, made.rows))}`, download: file, "aria-label": `CSV of ${chart.kind}` }, "CSV"), buttons),
         panel);
-    return { element: made_section, draw: () => made.draw?.(body) };
+    return { element, draw: () => made.draw?.(body) };
 }
 
 // Page --------------------------------------------------------------------------------------------------------------
@@ -680,8 +683,6 @@ function notes() {
         el("p", {}, "Every figure is the sum of what is in this file for the chosen filters. SQL shows the query that filled it, as it was run."));
 }
 
-// The last day of all, for charts that go beyond the period.
-DATA.queries.calendar.last = records("calendar").reduce((last, row) => row.ends_on > last ? row.ends_on : last, "");
 document.getElementById("headline").setAttribute("aria-live", "polite");
 filters();
 show();
