@@ -67,6 +67,8 @@ def main() -> int:
         "status", help="say in one look whether the data can be trusted, and write it as a page"
     )
     status.add_argument("--page", type=Path, help="the file of the page (target/status.html)")
+    dashboard = commands.add_parser("dashboard", help="write the analysts' page, of the published marts")
+    dashboard.add_argument("--page", type=Path, help="the file of the page (target/dashboard.html)")
     rates = commands.add_parser("rates", help="monthly exchange rates of the ECB into seeds/exchange_rates.csv")
     rates.add_argument("currencies", nargs="*", help="more of them than the seed has: SEK PLN")
     commands.add_parser("env", help="print the warehouse's place as shell exports, for dbt and psql by hand")
@@ -146,6 +148,15 @@ def _status(arguments: argparse.Namespace, _: list[str]) -> int:
     return status.main(arguments.page or target_folder() / status.NAME)
 
 
+def _dashboard(arguments: argparse.Namespace, _: list[str]) -> int:
+    from dashboard import page
+    from storehouse.core.transform import target_folder
+
+    if settings().is_embedded and not settings().server.is_running:
+        local.start()
+    return page.main(arguments.page or target_folder() / page.NAME)
+
+
 def _forget(arguments: argparse.Namespace, _: list[str]) -> int:
     from storehouse.operate import forget
 
@@ -212,14 +223,16 @@ def _env(_: argparse.Namespace, __: list[str]) -> int:
 
 
 def _docs(arguments: argparse.Namespace, _: list[str]) -> int:
-    from storehouse.core import transform
+    from dashboard import page
+    from storehouse.core import pages, transform
     from storehouse.operate import columns, status
 
     if settings().is_embedded and not settings().server.is_running:
         local.start()
     print(f"Open {transform.document(folder := arguments.folder or transform.target_folder())}")
     # Its first page links to these.
-    status.try_to_write(folder / status.NAME)
+    pages.try_to_write("status page", status.write, folder / status.NAME)
+    pages.try_to_write("dashboard", page.write, folder / page.NAME)
     print(columns.try_to_document(folder))
     return 0
 
@@ -297,6 +310,7 @@ COMMANDS = {
     "audit": _audit,
     "alerts": _alerts,
     "status": _status,
+    "dashboard": _dashboard,
     "forget": _forget,
     "backup": _backup,
     "restore": _restore,

@@ -4,11 +4,8 @@ All figures are of one moment, of the views of `operations` alone, and asked for
 needs no network and runs no script: its plots are SVG that the template draws, in the colours of its own style.
 """
 
-import logging
-import os
 import textwrap
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -20,7 +17,7 @@ from markupsafe import Markup
 from psycopg import errors
 from psycopg.rows import dict_row
 
-from storehouse.core import stores
+from storehouse.core import pages
 from storehouse.core.databases import open_warehouse
 from storehouse.core.errors import StorehouseError
 from storehouse.core.queries import as_sql, one_value
@@ -167,8 +164,6 @@ QUERIES: dict[str, LiteralString] = {
     """,
 }
 
-logger = logging.getLogger(__name__)
-
 
 class Verdict(NamedTuple):
     """Whether the data can be trusted: `good`, `warning`, `bad` or `unknown`, and in words."""
@@ -231,7 +226,7 @@ class Status:
         return Verdict("good", "Yes: readers see the last build, its tests passed, and no alert is open.")
 
 
-def main(page: Path) -> int:
+def main(file: Path) -> int:
     """Print the status and write it as a page too; the exit code is 0, whatever it is.
 
     Raises:
@@ -239,8 +234,8 @@ def main(page: Path) -> int:
     """
     status = read()
     print(*lines(status), sep="\n", flush=True)
-    _write(status, page)
-    print(f"{'page':<{LABEL}}{page.resolve()}")
+    pages.write(file, page(status))
+    print(f"{'page':<{LABEL}}{file.resolve()}")
     return 0
 
 
@@ -310,45 +305,8 @@ def write(file: Path) -> Path:
     Raises:
         StorehouseError: as `read`, or it can't be written.
     """
-    _write(read(), file)
+    pages.write(file, page(read()))
     return file
-
-
-def _write(status: Status, file: Path) -> None:
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(page(status), encoding="utf-8")
-        beside.replace(file)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
-        raise StorehouseError(f"The page can't be written to {file}: {error.strerror}. Another place: PAGE=") from None
-
-
-def try_to_write(file: Path) -> bool:
-    """The same beside something that is wanted more: what goes wrong is logged; False then."""
-    try:
-        write(file)
-    except Exception as error:
-        _tell(error)
-        return False
-    return True
-
-
-def try_to_put() -> None:
-    """At the end of a run on Airflow: put the page beside dbt's documentation. What goes wrong fails no run."""
-    file, url = settings().home / "docs" / NAME, settings().docs_url
-    if try_to_write(file) and url:
-        try:
-            stores.put(file, url, "DOCS_URL", NAME)
-        except Exception as error:
-            _tell(error)
-
-
-def _tell(error: Exception) -> None:
-    # Of an error that nobody expected not its words: they may quote anything.
-    logger.warning("No status page: %s", error if isinstance(error, StorehouseError) else type(error).__name__)
 
 
 def _said(status: Status) -> dict[str, tuple[str, list[str], int]]:

@@ -1,5 +1,5 @@
-"""The last task of a run: it prints the summary, sends alerts and metrics, writes the status page; it fails if the run
-is not whole."""
+"""The last task of a run: it prints the summary, sends alerts and metrics, writes the status page and the dashboard; it
+fails if the run is not whole."""
 
 from typing import Any
 
@@ -7,6 +7,8 @@ from airflow.sdk import TriggerRule, task
 from airflow.sdk.exceptions import AirflowFailException
 from one_build import results
 
+from dashboard import page
+from storehouse.core import pages
 from storehouse.core.databases import connect_warehouse
 from storehouse.core.queries import one_value
 from storehouse.core.settings import settings
@@ -18,7 +20,7 @@ from storehouse.orchestrate import notices
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def report(ti: Any = None, dag_run: Any = None) -> None:
-    """Print the run's summary, send alerts, write the status page; fail if a task failed or a load was not built."""
+    """Print the run's summary, send alerts, write the pages; fail if a task failed or a load was not built."""
     run_id = f"{dag_run.dag_id} {dag_run.run_id}"
     counts = ti.xcom_pull([BUILD, LARGE_BUILD, TESTS], key="tests")
     tests = max(filter(None, counts), key=lambda count: count["at"], default={})
@@ -44,7 +46,8 @@ def report(ti: Any = None, dag_run: Any = None) -> None:
         from storehouse.operate import metrics
 
         metrics.try_to_push()
-    status.try_to_put()
+    pages.try_to_put("status page", status.write, status.NAME)
+    pages.try_to_put("dashboard", page.write, page.NAME)
     if problem:
         raise problem
 

@@ -103,10 +103,13 @@ def shop_run(first_runs: dict[str, str]) -> str:
     return first_runs["shop_elt"]
 
 
-def test_each_report_puts_the_status_page_where_the_docs_are(first_runs: dict[str, str], home: Path) -> None:
+def test_each_report_puts_the_status_page_and_the_dashboard_where_the_docs_are(
+    first_runs: dict[str, str], home: Path
+) -> None:
     """What the docs' first page links to. Of two reports at once the last one may not know of the other."""
     page = (home / "site" / "status.html").read_text()
     assert any(f"{dag_id} {run_id}" in page for dag_id, run_id in first_runs.items())
+    assert '"sales_cents"' in (home / "site" / "dashboard.html").read_text()
 
 
 def test_a_run_lands_its_interval_builds_every_node_tests_and_reports(airflow: Airflow, shop_run: str) -> None:

@@ -373,6 +373,9 @@ def test_transform_reads_raw_and_never_writes_it(warehouse):
 
 def test_reporting_reads_marts_and_operations_and_writes_nothing(warehouse):
     assert all(warehouse.may("reporting", f"select from {table}") for table in MARTS)
+    done = warehouse.run("storehouse", "dashboard", f"--page={warehouse.home / 'dashboard.html'}")
+    assert (done.returncode, done.stderr) == (0, "") and "sums in" in done.stdout
+    assert '"columns":null' not in (warehouse.home / "dashboard.html").read_text()
     assert not any(warehouse.may("reporting", f"select from {table}") for table in RAW + INNER)
     for table in ("core.fct_orders", "sales.agg_daily_sales"):
         assert not warehouse.may("reporting", f"delete from {table}")

@@ -12,6 +12,7 @@ import pytest
 from browser import browse, needs_browser, visit
 from houses import House, build_demo, command
 
+from storehouse.core import pages
 from storehouse.core.queries import as_sql
 from storehouse.operate import pipeline, status
 
@@ -309,13 +310,13 @@ def test_that_the_page_cannot_be_put_fails_no_run(
     house: House, configure: Callable[..., None], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     configure(DOCS_URL=str(tmp_path / "site"))
-    status.try_to_put()
+    pages.try_to_put("status page", status.write, status.NAME)
     assert "can the data be trusted?" in (tmp_path / "site" / "status.html").read_text() and not caplog.text
     (tmp_path / "file").touch()
     configure(DOCS_URL=str(tmp_path / "file"))
-    status.try_to_put()
+    pages.try_to_put("status page", status.write, status.NAME)
     assert "No status page: DOCS_URL=" in caplog.text
     caplog.clear()
     configure(WAREHOUSE_PORT=1)
-    status.try_to_put()
+    pages.try_to_put("status page", status.write, status.NAME)
     assert "No status page: " in caplog.text

@@ -92,8 +92,9 @@ def test_an_audit_of_a_fresh_run_finds_nothing_and_of_a_hand_made_change_names_t
     file, columns = map(Path, re.findall(r"(?:Open |column: )(\S+)", documented.stdout))
     assert columns.exists()
     page = file.read_text()
-    # Its first page links to the status, which stands beside it.
+    # Its first page links to the status and the dashboard, which stand beside it.
     assert "[status page](status.html)" in page and "published" in (file.parent / "status.html").read_text()
+    assert "[dashboard](dashboard.html)" in page and '"sales_cents"' in (file.parent / "dashboard.html").read_text()
     assert "</script><script>alert(1)" not in page and "alert(1)" in page and "fct_orders" in page
     # Where readers find it, and not where it is built.
     assert '"relation_name": "\\"storehouse\\".\\"core\\".\\"fct_orders\\""' in page

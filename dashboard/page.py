@@ -1,0 +1,57 @@
+"""The page itself: the data, what draws it, and how it looks, in one file that asks nothing of the network."""
+
+import base64
+import hashlib
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from dashboard import data
+from storehouse.core import pages
+
+NAME = "dashboard.html"
+
+
+def main(file: Path) -> int:
+    """Write the page, and say where it is and what it has.
+
+    Raises:
+        StorehouseError: nothing is published yet, the warehouse is away, or the page can't be written.
+    """
+    found = data.read()
+    pages.write(file, page(found))
+    rows = sum(len(answer.rows or ()) for answer in found.answers.values())
+    print(f"dashboard  {file.resolve()}")
+    print(f"           {rows:,} sums in {found.size / 1000:,.0f} KB, of complete days up to {found.last or 'none'}")
+    return 0
+
+
+def write(file: Path) -> None:
+    """Write the page as it is now, whole or not at all.
+
+    Raises:
+        StorehouseError: as `main`.
+    """
+    pages.write(file, page(data.read()))
+
+
+def page(found: data.Data) -> str:
+    """The file's text. Its own policy lets this script run and no other, and nothing be fetched."""
+    folder = Path(__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = (folder / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("page.html.jinja").render(
+        asked_at=found.asked_at,
+        data=Markup(found.as_json()),
+        digest=digest,
+        script=Markup(script),
+        style=Markup((folder / "page.css").read_text(encoding="utf-8")),
+    )
