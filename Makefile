@@ -15,6 +15,10 @@ export DO_NOT_TRACK := 1
 ifeq ($(origin AS),default)
 undefine AS
 endif
+# In Windows' Linux the environment has the machine's; ours is a metric's.
+ifeq ($(origin NAME),environment)
+undefine NAME
+endif
 
 # What is given (`make audit SELECT=x`) stands in the environment of the recipes, where the shell takes it as it is:
 # `$(SELECT)` in a recipe would be read as part of the shell's script. As it is, to make too: it would put in the place of
@@ -74,7 +78,7 @@ republish: $(PACKAGES)
 ## metric     revenue, orders, retention, … of the published marts: NAME=net_revenue BY=month,channel FROM= UNTIL= CSV=file SQL=1. Without NAME: list them
 .PHONY: metric
 metric: $(PACKAGES) target/manifest.json
-	@$(BIN)/python -m storehouse metric $(call option,BY,by) $(call option,FROM,from) $(call option,UNTIL,until) $(call option,CSV,csv) $(if $(value SQL),--sql) -- $(if $(value NAME),"$$NAME")
+	@$(BIN)/python -m storehouse metric $(call option,BY,by) $(call option,FROM,from) $(call option,UNTIL,until) $(call option,CSV,csv) $(if $(value SQL),--sql) $(if $(value NAME),-- "$$NAME")
 
 ## metrics    answer Prometheus on PORT= (9184), until interrupted; without a server: .venv/bin/python -m storehouse metrics
 .PHONY: metrics

@@ -164,8 +164,8 @@ def _found(metrics: MetricFlowEngine, names: Sequence[str], word: str) -> str:
     found = dimensions(metrics, names)
     if word not in found and word not in found.values():
         raise StorehouseError(
-            f"There is no {', '.join(names)} by {word!r}.{_meant(word, found)} "
-            f"There is: {', '.join(short_dimensions(metrics, names))}."
+            f"{', '.join(names)} can't be asked by {word!r}.{_meant(word, found)} "
+            f"What {'they' if len(names) > 1 else 'it'} can be asked by: {', '.join(short_dimensions(metrics, names))}."
         )
     return found.get(word, word)
 
