@@ -15,12 +15,16 @@ export DO_NOT_TRACK := 1
 ifeq ($(origin AS),default)
 undefine AS
 endif
+# In Windows' Linux the environment has the machine's; ours is a metric's.
+ifeq ($(origin NAME),environment)
+undefine NAME
+endif
 
 # What is given (`make audit SELECT=x`) stands in the environment of the recipes, where the shell takes it as it is:
 # `$(SELECT)` in a recipe would be read as part of the shell's script. As it is, to make too: it would put in the place of
 # `$(shell …)` in a customer's id what that command says, where it exports what stands on its command line.
-$(foreach name,ARGS AS BAD_ORDERS BEFORE BACKFILL_DAYS BACKFILL_SIZE CONNECTOR CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR FOLDER FORCE FROM FULL GROUP HISTORIES \
-	HISTORY_SEED INTO JSON KEY KILLS KILL_SEED META MODEL ORDER PAGE PORT READ SELECT SEND SIZE SOURCE STOREHOUSE_HOME TABLE TO UNTIL VARS,\
+$(foreach name,ARGS AS BAD_ORDERS BEFORE BACKFILL_DAYS BACKFILL_SIZE BY CONNECTOR CSV CURRENCIES CUSTOMER DAYS DBT_PROFILES_DIR FOLDER FORCE FROM FULL GROUP HISTORIES \
+	HISTORY_SEED INTO JSON KEY KILLS KILL_SEED META MODEL NAME ORDER PAGE PORT READ SELECT SEND SIZE SOURCE SQL STOREHOUSE_HOME TABLE TO UNTIL VARS,\
 	$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 # An option that was given:
 option = $(if $(value $(1)),--$(2)="$$$(1)")
@@ -70,6 +74,11 @@ unpublish: $(PACKAGES)
 .PHONY: republish
 republish: $(PACKAGES)
 	@$(if $(value GROUP),,$(error Which? make republish GROUP=shop))$(BIN)/python -m storehouse republish -- "$$GROUP"
+
+## metric     revenue, orders, retention, … of the published marts: NAME=net_revenue BY=month,channel FROM= UNTIL= CSV=file SQL=1. Without NAME: list them
+.PHONY: metric
+metric: $(PACKAGES) target/manifest.json
+	@$(BIN)/python -m storehouse metric $(call option,BY,by) $(call option,FROM,from) $(call option,UNTIL,until) $(call option,CSV,csv) $(if $(value SQL),--sql) $(if $(value NAME),-- "$$NAME")
 
 ## metrics    answer Prometheus on PORT= (9184), until interrupted; without a server: .venv/bin/python -m storehouse metrics
 .PHONY: metrics

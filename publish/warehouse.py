@@ -4,22 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-from psycopg import errors
 
-from storehouse.core.databases import only_one, open_warehouse
+from storehouse.core.databases import READERS_ADVICE, only_one, open_warehouse
 
 # Held by one publisher at a time.
 EXPORT_LOCK = 0x5EED_0004
 RATINGS_LOCK = 0x5EED_0005
-
-
-_NOT_THERE = "The mart is not published yet: run `make run`, or dbt build; `make published` says what holds it back."
-_ADVICE = {
-    errors.UndefinedTable: _NOT_THERE,
-    errors.InvalidSchemaName: _NOT_THERE,
-    errors.UndefinedColumn: "The mart was built by another version of the models: run dbt build.",
-    errors.InsufficientPrivilege: "The role needs what `reporting` has, and to see every row: deploy/roles.sql.",
-}
 
 
 @contextmanager
@@ -38,7 +28,7 @@ def snapshot(lock: int, what: str) -> Iterator[psycopg.Connection]:
     with (
         only_one("reporting", lock, what),
         open_warehouse("reporting") as warehouse,
-        warehouse.speaking(_ADVICE),
+        warehouse.speaking(READERS_ADVICE),
     ):
         warehouse.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         warehouse.read_only = True

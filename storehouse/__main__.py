@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 
 from storehouse.core import databases, progress
-from storehouse.core.arguments import moment
+from storehouse.core.arguments import day, moment, words
 from storehouse.core.errors import StorehouseError, said_by
 from storehouse.core.settings import PROJECT, settings
 from storehouse.laptop import local
@@ -83,6 +83,15 @@ def main() -> int:
     unpublish.add_argument("--to", type=int, help="a number that `published` lists (the one before)")
     republish = commands.add_parser("republish", help="end that: on to what is built")
     republish.add_argument("group", help="shop or feedback")
+    metric = commands.add_parser("metric", help="answer a question about the business; without a name, list metrics")
+    metric.add_argument("names", nargs="?", type=words, default=[], help="metrics, or one saved query")
+    metric.add_argument("--by", type=words, default=[], help="dimensions: month,channel")
+    metric.add_argument("--from", dest="from_", type=day, help="the first day: 2026-01-01")
+    metric.add_argument("--until", type=day, help="the day after the last: 2026-02-01")
+    metric.add_argument(
+        "--csv", type=Path, nargs="?", const=Path("-"), help="as CSV, into a file or on standard output"
+    )
+    metric.add_argument("--sql", action="store_true", help="print the query, and don't run it")
     metrics = commands.add_parser("metrics", help="print what the pipeline knows of itself, in Prometheus' text format")
     metrics.add_argument("--serve", type=int, metavar="PORT", help="answer Prometheus on this port, until interrupted")
     metrics.add_argument("--host", default="127.0.0.1", help="and on this address (127.0.0.1)")
@@ -202,6 +211,14 @@ def _rates(arguments: argparse.Namespace, _: list[str]) -> int:
 
     print(rates.refresh(arguments.currencies))
     return 0
+
+
+def _metric(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse.operate import metric
+
+    return metric.main(
+        arguments.names, arguments.by, arguments.from_, arguments.until, arguments.csv, is_sql=arguments.sql
+    )
 
 
 def _metrics(arguments: argparse.Namespace, _: list[str]) -> int:
@@ -326,6 +343,7 @@ COMMANDS = {
     "published": _published,
     "unpublish": _unpublish,
     "republish": _republish,
+    "metric": _metric,
     "metrics": _metrics,
 }
 

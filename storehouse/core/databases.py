@@ -62,6 +62,15 @@ _MAY_PASS = ("08", "40", "53", "55", "57", "58")
 # Of these classes, but the same again ends the same: a full disk and a limit wait for a person.
 _STAYS = (errors.DiskFull, errors.ConfigurationLimitExceeded, errors.ObjectNotInPrerequisiteState)
 
+# Of who reads marts.
+_NOT_THERE = "The mart is not published yet: run `make run`, or dbt build; `make published` says what holds it back."
+READERS_ADVICE: Advice = {
+    errors.UndefinedTable: _NOT_THERE,
+    errors.InvalidSchemaName: _NOT_THERE,
+    errors.UndefinedColumn: "The mart was built by another version of the models: run dbt build.",
+    errors.InsufficientPrivilege: "The role needs what `reporting` has, and to see every row: deploy/roles.sql.",
+}
+
 # Of a session of the replication protocol: it is silent while what was read lands, and the server finds out by itself
 # when nobody is there any more.
 _REPLICATION = {

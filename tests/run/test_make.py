@@ -79,6 +79,19 @@ def test_the_page_of_the_status_is_one_word(run) -> None:
     assert run("status", f"PAGE={OF_MAKE}") == ["-m", "storehouse", "status", f"--page={OF_MAKE}"]
 
 
+def test_a_metric_is_asked_for_as_it_is(run) -> None:
+    metric = ["-m", "storehouse", "metric"]
+    assert run("metric") == metric
+    # Not one of the environment: there it is the machine's.
+    assert run("metric", NAME="DESKTOP-1") == metric
+    assert run("metric", f"NAME={NASTY}", "BY=month, channel", f"CSV={OF_MAKE}", "SQL=1") == [
+        *metric, "--by=month, channel", f"--csv={OF_MAKE}", "--sql", "--", NASTY,
+    ]  # fmt: skip
+    assert run("metric", "NAME=orders", "FROM=2026-01-01", "UNTIL=x y", "CSV=-") == [
+        *metric, "--from=2026-01-01", "--until=x y", "--csv=-", "--", "orders",
+    ]  # fmt: skip
+
+
 def test_back_ups_are_asked_for_as_they_are(run) -> None:
     assert run("backup") == ["-m", "storehouse", "backup"]
     assert run("backup", f"TO={NASTY}", "FULL=1") == ["-m", "storehouse", "backup", f"--to={NASTY}", "--full"]
