@@ -266,7 +266,7 @@ conditions as (
         'core' as group_name,
         'core.fct_orders' as concerns,
         100.0 * of_unknown / nullif(orders, 0) as measure,
-        {{ utc_midnight(dbt.dateadd('day', -6, 'last_day')) }} as since,
+        {{ reporting_midnight(dbt.dateadd('day', -6, 'last_day')) }} as since,
         of_unknown || ' of the ' || orders || ' orders of the week until ' || last_day
         || ' that name a customer name one that core.dim_customers does not have.' as words
     from (
@@ -291,7 +291,7 @@ conditions as (
         'feedback' as group_name,
         'feedback.product_ratings' as concerns,
         -rating_change as measure,
-        {{ utc_midnight('as_of_date') }} as since,
+        {{ reporting_midnight('as_of_date') }} as since,
         'Product ' || product_id || ': ' || cast(average_rating_30_days as varchar) || ' stars on average in the 30 days until ' || as_of_date
         || ' (' || reviews_30_days || ' reviews), ' || cast(average_rating_30_days_before as varchar) || ' in the 30 before.' as words
     from {{ shown_ratings }}

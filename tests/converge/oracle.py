@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from zoneinfo import ZoneInfo
 
 from histories import DAY_ZERO, Landed, Record
 
@@ -148,10 +149,12 @@ class Oracle:
     Args:
         landed: what was landed, with load ids.
         rates: currency, first day and rate, as the warehouse's seed has them.
+        zone: whose days and hours the marts have.
     """
 
-    def __init__(self, landed: Landed, rates: list[tuple[str, date, Decimal]]) -> None:
+    def __init__(self, landed: Landed, rates: list[tuple[str, date, Decimal]], zone: str = "UTC") -> None:
         self.landed = landed
+        self.zone = ZoneInfo(zone)
         self.rates = sorted(rates, key=lambda rate: rate[1])
         self.orders = self._orders()
         self.items = self._items()
@@ -159,6 +162,12 @@ class Oracle:
 
     def rate(self, code: str, day: date) -> Decimal:
         return [rate for rate_code, since, rate in self.rates if rate_code == code and since <= day][-1]
+
+    def day(self, moment: datetime) -> date:
+        return moment.astimezone(self.zone).date()
+
+    def placed(self, moment: datetime) -> dict:
+        return {"date": self.day(moment), "hour": moment.astimezone(self.zone).hour}
 
     def accepts(self, table: str, load_id: int, record: Record) -> bool:
         return is_deleted(record) or ACCEPTS[table](content(record), *self.landed.intervals[load_id])
@@ -204,7 +213,7 @@ class Oracle:
                 "region": REGIONS.get(country, "other"),
                 "status": OUR_WORDS.get(status, status),
                 "currency": currency(order["currency"]),
-                "date": order["placed_at"].date(),
+                **self.placed(order["placed_at"]),
             }
         self.marketplace = self.latest("marketplace.orders", lambda r: r["order_id"])
         for key, order in self.marketplace.items():
@@ -215,7 +224,7 @@ class Oracle:
                 "region": order["region"].lower(),
                 "status": OUR_WORDS.get(order["status"], order["status"]),
                 "currency": currency(order["currency"]),
-                "date": at(order["placed_at"]).date(),
+                **self.placed(at(order["placed_at"])),
             }
         self.store_lines = self.latest(
             "stores.sales", lambda r: (r["store_id"], r["receipt_id"], int(r["line_number"]))
@@ -229,7 +238,7 @@ class Oracle:
                     "region": line["region"],
                     "status": "delivered",
                     "currency": "EUR",
-                    "date": at(line["sold_at"]).date(),
+                    **self.placed(at(line["sold_at"])),
                 },
             )
         return orders
@@ -275,7 +284,7 @@ class Oracle:
         self.refunded_by_name = set()  # only the marketplace's do here
         for key, (order, payment, paid_at) in payments.items():
             code = currency(payment["currency"])
-            day = paid_at.date() if paid_at else self.orders[order]["date"] if order in self.orders else None
+            day = self.day(paid_at) if paid_at else self.orders[order]["date"] if order in self.orders else None
             given = money(payment["amount"])
             is_refund = payment["status"] == "refunded" and (given < 0 or bool(payment.get("refunds_payment_id")))
             amount = rounded(abs(given), code)
@@ -337,7 +346,7 @@ class Oracle:
 
     def fct_orders(self) -> Iterable[tuple]:
         for order, m in self.measured_orders().items():
-            head = (order, m["channel"], m["region"], m["customer"], m["status"], m["date"], m["quantity"])
+            head = (order, m["channel"], m["region"], m["customer"], m["status"], m["date"], m["hour"], m["quantity"])
             yield *head, m["gives_back"], m["usd"], m["paid"], m["refunded"], m["tier"], m["usd"] >= HIGH_VALUE_USD
 
     def agg_daily_sales(self) -> Iterable[tuple]:
@@ -375,7 +384,7 @@ class Oracle:
 
     def reviews(self) -> list[dict]:
         return [
-            review | {"date": at(review["created_at"]).date(), "sentiment": sentiment(review)}
+            review | {"date": self.day(at(review["created_at"])), "sentiment": sentiment(review)}
             for review in self.latest("reviews.reviews", lambda r: (r["review_id"], r["order_id"])).values()
         ]
 
@@ -416,8 +425,8 @@ QUERIES = {
     "waiting_records": "select record_id from quarantine.waiting_records",
     "fct_payments": "select payment_id, order_id, method, status, is_refund, amount, amount_usd from"
     " build.fct_payments",
-    "fct_orders": "select order_id, channel, region, customer_id, status, order_date, item_count, is_credit_note,"
-    " total_usd, paid_usd, refunded_usd, discount_tier, is_high_value from build.fct_orders",
+    "fct_orders": "select order_id, channel, region, customer_id, status, order_date, order_hour, item_count,"
+    " is_credit_note, total_usd, paid_usd, refunded_usd, discount_tier, is_high_value from build.fct_orders",
     "agg_daily_sales": "select order_date, channel, region, orders, cancelled_orders, credit_notes,"
     " guest_orders, customers, items, sales_usd, refunded_usd, high_value_orders from build.agg_daily_sales",
     "cohort_retention": "select cohort_month, order_month, cohort_customers, active_customers, spend_usd"

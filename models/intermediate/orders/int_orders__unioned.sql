@@ -166,7 +166,8 @@ select
     unioned.currency,
     unioned.stated_amount,
     unioned.placed_at,
-    {{ utc_date('unioned.placed_at') }} as order_date,
+    {{ reporting_date('unioned.placed_at') }} as order_date,
+    {{ reporting_hour('unioned.placed_at') }} as order_hour,
     unioned.shipped_at,
     unioned.delivered_at
 from unioned

@@ -136,6 +136,7 @@ select
     or (measured.total_amount = 0 and measured.item_count < 0) as is_credit_note,
     measured.placed_at,
     measured.order_date,
+    measured.order_hour,
     measured.shipped_at,
     measured.delivered_at,
     cast(measured.line_count as integer) as line_count,

@@ -119,7 +119,7 @@ select
     payments.installments,
     cast(payments.status as varchar) as status,
     payments.paid_at,
-    {{ utc_date('payments.paid_at') }} as paid_date,
+    {{ reporting_date('payments.paid_at') }} as paid_date,
     payments.currency,
     payments.rounded_amount as amount,
     cast(round(payments.rounded_amount * rates.usd_per_unit, 2) as numeric(18, 2)) as amount_usd
@@ -129,6 +129,6 @@ left join orders
 left join {{ ref('int_exchange_rates__ranged') }} as rates
     on
         payments.currency = rates.currency
-        and cast(date_trunc('month', coalesce({{ utc_date('payments.paid_at') }}, orders.order_date)) as date) = rates.rate_month
-        and coalesce({{ utc_date('payments.paid_at') }}, orders.order_date) >= rates.valid_from
-        and coalesce({{ utc_date('payments.paid_at') }}, orders.order_date) < rates.valid_until
+        and cast(date_trunc('month', coalesce({{ reporting_date('payments.paid_at') }}, orders.order_date)) as date) = rates.rate_month
+        and coalesce({{ reporting_date('payments.paid_at') }}, orders.order_date) >= rates.valid_from
+        and coalesce({{ reporting_date('payments.paid_at') }}, orders.order_date) < rates.valid_until
