@@ -10,13 +10,19 @@ from zoneinfo import ZoneInfo
 
 from histories import DAY_ZERO, Landed, Record
 
-KNOWN_STATUSES = {"created", "approved", "shipped", "delivered", "canceled", "returned", "credit_note"}
+NOT_COUNTED = {"canceled", "unavailable"}
+KNOWN_STATUSES = {"created", "approved", "shipped", "delivered", "returned", "credit_note", *NOT_COUNTED}
 OUR_WORDS = {"credit_note": "credited"}
 KNOWN_CURRENCIES = {"USD", "EUR", "JPY", "GBP"}
 REGIONS = {"US": "us", "DE": "eu", "GB": "eu", "JP": "apac"}
 DECIMALS = {"JPY": 0}  # the other currencies here have cents
 HIGH_VALUE_USD = 1000
 Versions = list[tuple[tuple, Record]]
+
+
+def is_sale(order: dict) -> bool:
+    """One of what every mart calls `orders`."""
+    return order["status"] not in NOT_COUNTED and not order["gives_back"]
 
 
 def cents(value: Decimal) -> Decimal:
@@ -350,27 +356,32 @@ class Oracle:
             yield *head, m["gives_back"], m["usd"], m["paid"], m["refunded"], m["tier"], m["usd"] >= HIGH_VALUE_USD
 
     def agg_daily_sales(self) -> Iterable[tuple]:
-        days: dict[tuple, list] = defaultdict(lambda: [0, 0, 0, 0, set(), 0, Decimal(0), Decimal(0), 0])
+        days: dict[tuple, Counter] = defaultdict(Counter)
+        customers: dict[tuple, set] = defaultdict(set)
         for m in self.measured_orders().values():
-            day = days[m["date"], m["channel"], m["region"]]
-            sold = m["status"] != "canceled"
-            day[0] += 1
-            day[1] += not sold
-            day[2] += sold and m["gives_back"]
-            day[3] += m["customer"] is None
-            if not m["gives_back"]:
-                day[4] |= {m["customer"]} - {None}
-            day[5] += m["quantity"] * sold
-            day[6] += m["usd"] * sold
-            day[7] += m["refunded"]
-            day[8] += sold and m["usd"] >= HIGH_VALUE_USD
-        for key, (*counts, customers, items, usd, refunded, high) in days.items():
-            yield *key, *counts, len(customers), items, usd, refunded, high
+            key = m["date"], m["channel"], m["region"]
+            counts, is_order = m["status"] not in NOT_COUNTED, is_sale(m)
+            customers[key] |= {m["customer"]} - {None} if is_order else set()
+            days[key].update(
+                all=1,
+                orders=is_order,
+                cancelled=m["status"] == "canceled",
+                unavailable=m["status"] == "unavailable",
+                credits=counts and m["gives_back"],
+                guests=is_order and m["customer"] is None,
+                items=m["quantity"] * counts,
+                usd=m["usd"] * counts,
+                refunded=m["refunded"],
+                high=is_order and m["usd"] >= HIGH_VALUE_USD,
+            )
+        names = ("all", "orders", "cancelled", "unavailable", "credits", "guests", "items", "usd", "refunded", "high")
+        for key, day in days.items():
+            yield *key, len(customers[key]), *(day[name] for name in names)
 
     def cohort_retention(self) -> Iterable[tuple]:
         sold: dict[str, list] = defaultdict(list)
         for m in self.measured_orders().values():
-            if m["customer"] and m["status"] != "canceled":
+            if m["customer"] and m["status"] not in NOT_COUNTED:
                 sold[m["customer"]].append((m["date"].replace(day=1), m["gives_back"], m["usd"]))
         cohorts: dict[tuple, list] = defaultdict(lambda: [set(), Decimal(0)])
         for customer, orders in sold.items():
@@ -427,8 +438,8 @@ QUERIES = {
     " build.fct_payments",
     "fct_orders": "select order_id, channel, region, customer_id, status, order_date, order_hour, item_count,"
     " is_credit_note, total_usd, paid_usd, refunded_usd, discount_tier, is_high_value from build.fct_orders",
-    "agg_daily_sales": "select order_date, channel, region, orders, cancelled_orders, credit_notes,"
-    " guest_orders, customers, items, sales_usd, refunded_usd, high_value_orders from build.agg_daily_sales",
+    "agg_daily_sales": "select order_date, channel, region, customers, all_orders, orders, cancelled_orders, unavailable_orders,"
+    " credit_notes, guest_orders, items, sales_usd, refunded_usd, high_value_orders from build.agg_daily_sales",
     "cohort_retention": "select cohort_month, order_month, cohort_customers, active_customers, spend_usd"
     " from build.cohort_retention",
     "fct_reviews": "select review_id, product_id, rating, sentiment, review_date from build.fct_reviews",

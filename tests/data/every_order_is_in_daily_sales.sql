@@ -5,10 +5,11 @@ with orders as (
         order_date,
         channel,
         region,
-        count(*) as orders,
-        coalesce(sum(case when is_cancelled then 0 else total_usd end), 0) as sales_usd,
+        count(*) as all_orders,
+        sum(case when is_counted and not is_credit_note then 1 else 0 end) as orders,
+        coalesce(sum(case when is_counted then total_usd end), 0) as sales_usd,
         coalesce(sum(refunded_usd), 0) as refunded_usd,
-        sum(case when customer_id is null then 1 else 0 end) as guest_orders
+        sum(case when is_counted and not is_credit_note and customer_id is null then 1 else 0 end) as guest_orders
     from {{ ref('fct_orders') }}
     where {{ converge.is_tested(ref('fct_orders'), 'order_date', 'channel', 'region') }}
     group by order_date, channel, region
@@ -26,6 +27,8 @@ select
     coalesce(orders.order_date, days.order_date) as order_date,
     coalesce(orders.channel, days.channel) as channel,
     coalesce(orders.region, days.region) as region,
+    orders.all_orders,
+    days.all_orders as all_orders_shown,
     orders.orders,
     days.orders as orders_shown,
     orders.sales_usd,
@@ -41,9 +44,10 @@ full outer join days
         and orders.channel = days.channel
         and orders.region = days.region
 where
-    orders.orders is distinct from days.orders
+    orders.all_orders is distinct from days.all_orders
+    or orders.orders is distinct from days.orders
     or orders.sales_usd is distinct from days.sales_usd
     or orders.refunded_usd is distinct from days.refunded_usd
     or orders.guest_orders is distinct from days.guest_orders
-    or days.sold_orders + days.credit_notes + days.cancelled_orders != days.orders
+    or days.orders + days.credit_notes + days.cancelled_orders + days.unavailable_orders + days.written_off_orders != days.all_orders
     or days.undiscounted_orders + days.low_discount_orders + days.medium_discount_orders + days.high_discount_orders != days.orders

@@ -129,7 +129,7 @@ select
     measured.customer_id is null as is_guest,
     measured.credited_order_id,
     measured.status,
-    measured.is_cancelled,
+    measured.is_counted,
     measured.is_returned,
     coalesce(measured.is_credit_note, false)
     or measured.total_amount < 0
