@@ -347,13 +347,15 @@ class Oracle:
                 "paid": paid[order],
                 "refunded": refunded[order],
                 "tier": next(tier for tier, least in TIERS if share >= least),
+                "size": None if gives_back else next(size for size, least in SIZES if cents(total * rate) >= least),
             }
         return measured
 
     def fct_orders(self) -> Iterable[tuple]:
         for order, m in self.measured_orders().items():
             head = (order, m["channel"], m["region"], m["customer"], m["status"], m["date"], m["hour"], m["quantity"])
-            yield *head, m["gives_back"], m["usd"], m["paid"], m["refunded"], m["tier"], m["usd"] >= HIGH_VALUE_USD
+            tiers = (m["tier"], m["size"], m["usd"] >= HIGH_VALUE_USD)
+            yield *head, m["gives_back"], m["usd"], m["paid"], m["refunded"], *tiers
 
     def agg_daily_sales(self) -> Iterable[tuple]:
         days: dict[tuple, Counter] = defaultdict(Counter)
@@ -373,10 +375,44 @@ class Oracle:
                 usd=m["usd"] * counts,
                 refunded=m["refunded"],
                 high=is_order and m["usd"] >= HIGH_VALUE_USD,
+                **{size: is_order and m["size"] == size for size, _ in SIZES},
             )
         names = ("all", "orders", "cancelled", "unavailable", "credits", "guests", "items", "usd", "refunded", "high")
+        names += ("small", "medium", "large")
         for key, day in days.items():
             yield *key, len(customers[key]), *(day[name] for name in names)
+
+    def agg_monthly_kpis(self) -> Iterable[tuple]:
+        months: dict[date, list[dict]] = defaultdict(list)
+        first: dict[str, date] = {}
+        for m in sorted(self.measured_orders().values(), key=lambda m: m["date"]):
+            months[m["date"].replace(day=1)].append(m)
+            if is_sale(m) and m["customer"]:
+                first.setdefault(m["customer"], m["date"].replace(day=1))
+        sales = {
+            month: sum((m["usd"] for m in given if m["status"] not in NOT_COUNTED), Decimal(0))
+            for month, given in months.items()
+        }
+        for month, given in months.items():
+            sold = [m for m in given if is_sale(m)]
+            customers = {m["customer"] for m in sold} - {None}
+            new = sum(first[customer] == month for customer in customers)
+            gross = sum((m["usd"] for m in sold), Decimal(0))
+            before = (month - timedelta(days=1)).replace(day=1)
+            yield (
+                *(month, given[-1]["date"], len(sold), len(given), len(customers), new, sales[month]),
+                *(sum(m["refunded"] for m in given), cents(gross / len(sold)) if sold else None, sales.get(before)),
+            )
+
+    def agg_daily_region_sales(self) -> Iterable[tuple]:
+        days: dict[tuple[str, date], Decimal] = defaultdict(Decimal)
+        for m in self.measured_orders().values():
+            days[m["region"], m["date"]] += m["usd"] if m["status"] not in NOT_COUNTED else 0
+        for (region, day), usd in days.items():
+            so_far = (
+                days[region, day.replace(day=n)] for n in range(1, day.day + 1) if (region, day.replace(day=n)) in days
+            )
+            yield day, region, usd, days.get((region, day - timedelta(days=7))), sum(so_far)
 
     def cohort_retention(self) -> Iterable[tuple]:
         sold: dict[str, list] = defaultdict(list)
@@ -427,6 +463,7 @@ class Oracle:
             yield *key, len(given), average(given), written, said["positive"], said["neutral"], said["negative"]
 
 
+SIZES = [("large", 500), ("medium", 100), ("small", 0)]
 TIERS = [("high", Decimal("0.2")), ("medium", Decimal("0.1")), ("low", Decimal("0.0001")), ("none", Decimal(0))]
 assert DAY_ZERO.tzinfo is not None
 
@@ -437,9 +474,14 @@ QUERIES = {
     "fct_payments": "select payment_id, order_id, method, status, is_refund, amount, amount_usd from"
     " build.fct_payments",
     "fct_orders": "select order_id, channel, region, customer_id, status, order_date, order_hour, item_count,"
-    " is_credit_note, total_usd, paid_usd, refunded_usd, discount_tier, is_high_value from build.fct_orders",
-    "agg_daily_sales": "select order_date, channel, region, customers, all_orders, orders, cancelled_orders, unavailable_orders,"
-    " credit_notes, guest_orders, items, sales_usd, refunded_usd, high_value_orders from build.agg_daily_sales",
+    " is_credit_note, total_usd, paid_usd, refunded_usd, discount_tier, size_tier, is_high_value from build.fct_orders",
+    "agg_daily_sales": "select order_date, channel, region, customers, all_orders, orders, cancelled_orders,"
+    " unavailable_orders, credit_notes, guest_orders, items, sales_usd, refunded_usd, high_value_orders,"
+    " small_orders, medium_orders, large_orders from build.agg_daily_sales",
+    "agg_monthly_kpis": "select order_month, last_order_date, orders, all_orders, customers, new_customers, sales_usd,"
+    " refunded_usd, average_order_usd, sales_usd_month_before from build.agg_monthly_kpis",
+    "agg_daily_region_sales": "select order_date, region, sales_usd, sales_usd_week_before, sales_usd_month_to_date"
+    " from build.agg_daily_region_sales",
     "cohort_retention": "select cohort_month, order_month, cohort_customers, active_customers, spend_usd"
     " from build.cohort_retention",
     "fct_reviews": "select review_id, product_id, rating, sentiment, review_date from build.fct_reviews",

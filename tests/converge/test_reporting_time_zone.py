@@ -1,4 +1,4 @@
-"""The marts' days are those of the reporting time zone: changing it computes again what depends on it, and nothing else."""
+"""The marts' days are those of the reporting time zone; changing it computes again what depends on it, no more."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ OF_THE_ZONE = {"int_orders__unioned", "fct_payments", "fct_reviews"}
 
 
 def in_zone(project: Path, zone: str) -> None:
-    """Set the zone as a person does, in dbt_project.yml. These histories bring more wrong than any shop: it is let in."""
+    """Set the zone as a person does, in dbt_project.yml. These histories bring more wrong than any shop: let it in."""
     file = project / "dbt_project.yml"
     text = (PROJECT / "dbt_project.yml").read_text()
     limits = json.dumps({table.label: 100 for table in TABLES})

@@ -50,4 +50,5 @@ where
     or orders.refunded_usd is distinct from days.refunded_usd
     or orders.guest_orders is distinct from days.guest_orders
     or days.orders + days.credit_notes + days.cancelled_orders + days.unavailable_orders + days.written_off_orders != days.all_orders
+    or days.small_orders + days.medium_orders + days.large_orders != days.converted_orders
     or days.undiscounted_orders + days.low_discount_orders + days.medium_discount_orders + days.high_discount_orders != days.orders

@@ -183,8 +183,8 @@ def test_every_invoice_is_what_its_lines_come_to(wholesaler):
 
 def test_a_day_sells_what_was_invoiced_less_what_was_taken_back(wholesaler):
     shown = wholesaler.query(
-        "select order_date, sum(all_orders), sum(orders), sum(credit_notes), sum(written_off_orders), sum(guest_orders), sum(items)"
-        " from build.agg_daily_sales group by 1"
+        "select order_date, sum(all_orders), sum(orders), sum(credit_notes), sum(written_off_orders),"
+        " sum(guest_orders), sum(items) from build.agg_daily_sales group by 1"
     )
     expected: dict = {}
     for i in INVOICES:
@@ -216,9 +216,7 @@ def test_a_customer_spent_what_they_kept(wholesaler):
     assert shown == {customer: orders for customer, orders in spent.items() if orders}
     (ours,), (theirs,) = (
         wholesaler.query("select sum(spend_usd) from build.customer_lifetime_value"),
-        wholesaler.query(
-            "select sum(total_usd) from build.fct_orders where customer_id is not null and is_counted"
-        ),
+        wholesaler.query("select sum(total_usd) from build.fct_orders where customer_id is not null and is_counted"),
     )
     assert ours == theirs
 

@@ -87,6 +87,16 @@ payments as (
 
 ),
 
+sizes as (
+
+    select
+        tier,
+        from_usd,
+        lead(from_usd) over (order by from_usd) as until_usd
+    from {{ ref('size_tiers') }}
+
+),
+
 measured as (
 
     select
@@ -98,6 +108,10 @@ measured as (
         coalesce(items.discount_amount, 0) as discount_amount,
         coalesce(items.freight_amount, 0) as freight_amount,
         coalesce(items.total_amount, 0) as total_amount,
+        cast(round(coalesce(items.total_amount, 0) * rates.usd_per_unit, 2) as numeric(18, 2)) as total_usd,
+        coalesce(orders.is_credit_note, false)
+        or coalesce(items.total_amount, 0) < 0
+        or (coalesce(items.total_amount, 0) = 0 and coalesce(items.item_count, 0) < 0) as gives_back,
         {{ as_amount('orders.stated_amount', 'currencies.minor_unit') }} as rounded_stated_amount,
         case when coalesce(payments.is_converted, true) then coalesce(payments.paid_usd, 0) end as paid_usd,
         case when coalesce(payments.is_converted, true) then coalesce(payments.refunded_usd, 0) end as refunded_usd,
@@ -131,9 +145,7 @@ select
     measured.status,
     measured.is_counted,
     measured.is_returned,
-    coalesce(measured.is_credit_note, false)
-    or measured.total_amount < 0
-    or (measured.total_amount = 0 and measured.item_count < 0) as is_credit_note,
+    measured.gives_back as is_credit_note,
     measured.placed_at,
     measured.order_date,
     measured.order_hour,
@@ -151,15 +163,21 @@ select
     cast(round(measured.items_amount * measured.usd_per_unit, 2) as numeric(18, 2)) as items_usd,
     cast(round(measured.discount_amount * measured.usd_per_unit, 2) as numeric(18, 2)) as discount_usd,
     cast(round(measured.freight_amount * measured.usd_per_unit, 2) as numeric(18, 2)) as freight_usd,
-    cast(round(measured.total_amount * measured.usd_per_unit, 2) as numeric(18, 2)) as total_usd,
+    measured.total_usd,
     cast(measured.paid_usd as numeric(18, 2)) as paid_usd,
     cast(measured.refunded_usd as numeric(18, 2)) as refunded_usd,
     cast(measured.paid_usd - measured.refunded_usd as numeric(18, 2)) as net_paid_usd,
     cast(measured.discount_share as numeric(5, 4)) as discount_share,
     tiers.tier as discount_tier,
-    coalesce(round(measured.total_amount * measured.usd_per_unit, 2) >= {{ var('high_value_usd') }}, false) as is_high_value
+    sizes.tier as size_tier,
+    coalesce(measured.total_usd >= {{ var('high_value_usd') }}, false) as is_high_value
 from measured
 left join {{ ref('discount_tiers') }} as tiers
     on
         measured.discount_share >= tiers.from_share
         and measured.discount_share < tiers.until_share
+left join sizes
+    on
+        not measured.gives_back
+        and measured.total_usd >= sizes.from_usd
+        and (measured.total_usd < sizes.until_usd or sizes.until_usd is null)

@@ -27,6 +27,7 @@ select
     count(*) as all_orders,
     sum(case when is_order and is_returned then 1 else 0 end) as returned_orders,
     sum(case when is_order and is_guest then 1 else 0 end) as guest_orders,
+    count(case when is_order then total_usd end) as converted_orders,
     sum(case when total_usd is null or paid_usd is null then 1 else 0 end) as unconverted_orders,
     count(distinct case when is_order then customer_id end) as customers,
     cast(coalesce(sum(case when is_counted then item_count end), 0) as bigint) as items,
@@ -39,6 +40,9 @@ select
     cast(round(sum(case when is_order then total_usd end) / nullif(count(case when is_order then total_usd end), 0), 2) as numeric(18, 2))
         as average_order_usd,
     sum(case when is_order and is_high_value then 1 else 0 end) as high_value_orders,
+    sum(case when is_order and size_tier = 'small' then 1 else 0 end) as small_orders,
+    sum(case when is_order and size_tier = 'medium' then 1 else 0 end) as medium_orders,
+    sum(case when is_order and size_tier = 'large' then 1 else 0 end) as large_orders,
     sum(case when is_order and discount_tier = 'none' then 1 else 0 end) as undiscounted_orders,
     sum(case when is_order and discount_tier = 'low' then 1 else 0 end) as low_discount_orders,
     sum(case when is_order and discount_tier = 'medium' then 1 else 0 end) as medium_discount_orders,
