@@ -295,8 +295,12 @@ class Oracle:
             is_refund = payment["status"] == "refunded" and (given < 0 or bool(payment.get("refunds_payment_id")))
             amount = rounded(abs(given), code)
             usd = cents(amount * self.rate(code, day)) if day else None
+            own = self.orders[order]["currency"] if order in self.orders else None
+            # Of another currency than its order, by way of dollars.
+            by_way = own and rounded(amount * self.rate(code, day) / self.rate(own, day), own)
+            in_own = amount if code == own else by_way
             method = (payment["method"] or "unknown").strip().lower()
-            result[key] = (order, method, payment["status"], is_refund, amount, usd)
+            result[key] = (order, method, payment["status"], is_refund, amount, usd, in_own)
             if is_refund and payment.get("refunds_payment_id"):
                 self.refunded_by_name.add((order, f"{order}/{payment['refunds_payment_id']}"))
         return result
@@ -328,11 +332,12 @@ class Oracle:
                 sums[order][index] += value
         paid: Counter = Counter()
         refunded: Counter = Counter()
-        for key, (order, _, status, is_refund, _, usd) in self.payments.items():
-            if status in ("captured", "refunded"):
-                paid[order] += 0 if is_refund else usd or 0
-                gives_back = is_refund or (order, key) not in self.refunded_by_name
-                refunded[order] += (usd or 0) if status == "refunded" and gives_back else 0
+        for key, (order, _, status, is_refund, _, usd, own) in self.payments.items():
+            for name, amount in (("usd", usd or 0), ("own", own or 0)):
+                if status in ("captured", "refunded"):
+                    paid[order, name] += 0 if is_refund else amount
+                    gives_back = is_refund or (order, key) not in self.refunded_by_name
+                    refunded[order, name] += amount if status == "refunded" and gives_back else 0
         measured = {}
         for order, head in self.orders.items():
             quantity, items, discount, freight, goods, off = sums[order]
@@ -344,8 +349,10 @@ class Oracle:
                 "quantity": quantity,
                 "usd": cents(total * rate),
                 "gives_back": gives_back,
-                "paid": paid[order],
-                "refunded": refunded[order],
+                "total": total,
+                "paid": paid[order, "usd"],
+                "refunded": refunded[order, "usd"],
+                "own": (paid[order, "own"], refunded[order, "own"]),
                 "tier": next(tier for tier, least in TIERS if share >= least),
                 "size": None if gives_back else next(size for size, least in SIZES if cents(total * rate) >= least),
             }
@@ -355,13 +362,13 @@ class Oracle:
         for order, m in self.measured_orders().items():
             head = (order, m["channel"], m["region"], m["customer"], m["status"], m["date"], m["hour"], m["quantity"])
             tiers = (m["tier"], m["size"], m["usd"] >= HIGH_VALUE_USD)
-            yield *head, m["gives_back"], m["usd"], m["paid"], m["refunded"], *tiers
+            yield *head, m["gives_back"], m["usd"], m["paid"], m["refunded"], *m["own"], *tiers
 
     def agg_daily_sales(self) -> Iterable[tuple]:
         days: dict[tuple, Counter] = defaultdict(Counter)
         customers: dict[tuple, set] = defaultdict(set)
         for m in self.measured_orders().values():
-            key = m["date"], m["channel"], m["region"]
+            key = m["date"], m["channel"], m["region"], m["currency"]
             counts, is_order = m["status"] not in NOT_COUNTED, is_sale(m)
             customers[key] |= {m["customer"]} - {None} if is_order else set()
             days[key].update(
@@ -374,11 +381,13 @@ class Oracle:
                 items=m["quantity"] * counts,
                 usd=m["usd"] * counts,
                 refunded=m["refunded"],
+                sales_amount=m["total"] * counts,
+                refunded_amount=m["own"][1],
                 high=is_order and m["usd"] >= HIGH_VALUE_USD,
                 **{size: is_order and m["size"] == size for size, _ in SIZES},
             )
         names = ("all", "orders", "cancelled", "unavailable", "credits", "guests", "items", "usd", "refunded", "high")
-        names += ("small", "medium", "large")
+        names += ("small", "medium", "large", "sales_amount", "refunded_amount")
         for key, day in days.items():
             yield *key, len(customers[key]), *(day[name] for name in names)
 
@@ -471,13 +480,14 @@ QUERIES = {
     "fct_order_items": "select order_id, line_number, product_id, quantity, total_amount, total_usd"
     " from build.fct_order_items",
     "waiting_records": "select record_id from quarantine.waiting_records",
-    "fct_payments": "select payment_id, order_id, method, status, is_refund, amount, amount_usd from"
-    " build.fct_payments",
+    "fct_payments": "select payment_id, order_id, method, status, is_refund, amount, amount_usd,"
+    " amount_in_order_currency from build.fct_payments",
     "fct_orders": "select order_id, channel, region, customer_id, status, order_date, order_hour, item_count,"
-    " is_credit_note, total_usd, paid_usd, refunded_usd, discount_tier, size_tier, is_high_value from build.fct_orders",
-    "agg_daily_sales": "select order_date, channel, region, customers, all_orders, orders, cancelled_orders,"
+    " is_credit_note, total_usd, paid_usd, refunded_usd, paid_amount, refunded_amount, discount_tier, size_tier,"
+    " is_high_value from build.fct_orders",
+    "agg_daily_sales": "select order_date, channel, region, currency, customers, all_orders, orders, cancelled_orders,"
     " unavailable_orders, credit_notes, guest_orders, items, sales_usd, refunded_usd, high_value_orders,"
-    " small_orders, medium_orders, large_orders from build.agg_daily_sales",
+    " small_orders, medium_orders, large_orders, sales_amount, refunded_amount from build.agg_daily_sales",
     "agg_monthly_kpis": "select order_month, last_order_date, orders, all_orders, customers, new_customers, sales_usd,"
     " refunded_usd, average_order_usd, sales_usd_month_before from build.agg_monthly_kpis",
     "agg_daily_region_sales": "select order_date, region, sales_usd, sales_usd_week_before, sales_usd_month_to_date"

@@ -122,7 +122,11 @@ select
     {{ reporting_date('payments.paid_at') }} as paid_date,
     payments.currency,
     payments.rounded_amount as amount,
-    cast(round(payments.rounded_amount * rates.usd_per_unit, 2) as numeric(18, 2)) as amount_usd
+    cast(round(payments.rounded_amount * rates.usd_per_unit, 2) as numeric(18, 2)) as amount_usd,
+    case
+        when payments.currency = orders.currency then payments.rounded_amount
+        else {{ as_amount('payments.rounded_amount * rates.usd_per_unit / order_rates.usd_per_unit', 'order_currencies.minor_unit') }}
+    end as amount_in_order_currency
 from rounded as payments
 left join orders
     on payments.order_id = orders.order_id
@@ -132,3 +136,12 @@ left join {{ ref('int_exchange_rates__ranged') }} as rates
         and cast(date_trunc('month', coalesce({{ reporting_date('payments.paid_at') }}, orders.order_date)) as date) = rates.rate_month
         and coalesce({{ reporting_date('payments.paid_at') }}, orders.order_date) >= rates.valid_from
         and coalesce({{ reporting_date('payments.paid_at') }}, orders.order_date) < rates.valid_until
+left join {{ ref('currencies') }} as order_currencies
+    on orders.currency = order_currencies.currency
+left join {{ ref('int_exchange_rates__ranged') }} as order_rates
+    on
+        orders.currency = order_rates.currency
+        and orders.currency != payments.currency
+        and cast(date_trunc('month', coalesce({{ reporting_date('payments.paid_at') }}, orders.order_date)) as date) = order_rates.rate_month
+        and coalesce({{ reporting_date('payments.paid_at') }}, orders.order_date) >= order_rates.valid_from
+        and coalesce({{ reporting_date('payments.paid_at') }}, orders.order_date) < order_rates.valid_until

@@ -1,8 +1,8 @@
-{# Grain: one row per day, channel and region with at least one order, of whatever kind. #}
-{{ config(unique_key=['order_date', 'channel', 'region']) }}
+{# Grain: one row per day, channel, region and currency with at least one order, of whatever kind. #}
+{{ config(unique_key=['order_date', 'channel', 'region', 'currency']) }}
 
-{% call converge.touched('order_date', 'channel', 'region') %}
-    select order_date, channel, region from {{ converge.changes(ref('fct_orders')) }}
+{% call converge.touched('order_date', 'channel', 'region', 'currency') %}
+    select order_date, channel, region, currency from {{ converge.changes(ref('fct_orders')) }}
 {% endcall %}
 
 with orders as (
@@ -11,7 +11,7 @@ with orders as (
     select
         *,
         is_counted and not is_credit_note as is_order
-    from {{ converge.touched_rows(ref('fct_orders'), 'order_date', 'channel', 'region') }} as touched
+    from {{ converge.touched_rows(ref('fct_orders'), 'order_date', 'channel', 'region', 'currency') }} as touched
 
 )
 
@@ -19,6 +19,7 @@ select
     order_date,
     channel,
     region,
+    currency,
     sum(case when is_order then 1 else 0 end) as orders,
     sum(case when is_counted and is_credit_note then 1 else 0 end) as credit_notes,
     sum(case when is_counted or status in ('unavailable', 'written_off') then 0 else 1 end) as cancelled_orders,
@@ -31,6 +32,12 @@ select
     sum(case when total_usd is null or paid_usd is null then 1 else 0 end) as unconverted_orders,
     count(distinct case when is_order then customer_id end) as customers,
     cast(coalesce(sum(case when is_counted then item_count end), 0) as bigint) as items,
+    cast(coalesce(sum(case when is_counted then items_amount end), 0) as numeric(20, 4)) as items_amount,
+    cast(coalesce(sum(case when is_counted then discount_amount end), 0) as numeric(20, 4)) as discount_amount,
+    cast(coalesce(sum(case when is_counted then freight_amount end), 0) as numeric(20, 4)) as freight_amount,
+    cast(coalesce(sum(case when is_counted then total_amount end), 0) as numeric(20, 4)) as sales_amount,
+    cast(coalesce(sum(case when is_counted and is_credit_note then -total_amount end), 0) as numeric(20, 4)) as credited_amount,
+    cast(coalesce(sum(refunded_amount), 0) as numeric(20, 4)) as refunded_amount,
     cast(coalesce(sum(case when is_counted then items_usd end), 0) as numeric(18, 2)) as items_usd,
     cast(coalesce(sum(case when is_counted then discount_usd end), 0) as numeric(18, 2)) as discount_usd,
     cast(coalesce(sum(case when is_counted then freight_usd end), 0) as numeric(18, 2)) as freight_usd,
@@ -48,4 +55,4 @@ select
     sum(case when is_order and discount_tier = 'medium' then 1 else 0 end) as medium_discount_orders,
     sum(case when is_order and discount_tier = 'high' then 1 else 0 end) as high_discount_orders
 from orders
-group by order_date, channel, region
+group by order_date, channel, region, currency
