@@ -141,7 +141,7 @@ left join {{ ref('currencies') }} as order_currencies
 left join {{ ref('int_exchange_rates__ranged') }} as order_rates
     on
         orders.currency = order_rates.currency
-        and orders.currency != payments.currency
+        and payments.currency != orders.currency
         and cast(date_trunc('month', coalesce({{ reporting_date('payments.paid_at') }}, orders.order_date)) as date) = order_rates.rate_month
         and coalesce({{ reporting_date('payments.paid_at') }}, orders.order_date) >= order_rates.valid_from
         and coalesce({{ reporting_date('payments.paid_at') }}, orders.order_date) < order_rates.valid_until
