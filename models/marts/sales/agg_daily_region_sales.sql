@@ -2,7 +2,7 @@
     Grain: one row per day and sales region with at least one order, of whatever kind.
     A view: its sums are of a table that is small and exact, so it costs a build nothing.
 #}
-{{ config(materialized='view') }}
+{{ config(materialized='view', unique_key=['order_date', 'region']) }}
 
 with days as (
 

@@ -2,7 +2,7 @@
     Grain: one row per month with at least one order, of whatever kind.
     A view: its sums are of tables that are small and exact, so it costs a build nothing. It is as of the last day with orders.
 #}
-{{ config(materialized='view') }}
+{{ config(materialized='view', unique_key='order_month') }}
 
 with months as (
 
