@@ -33,7 +33,7 @@ from storehouse.core.stores import AWAY, open_store
 logger = logging.getLogger("publish")
 
 MART = sql.SQL("sales.agg_daily_sales")
-DATE, ORDER = "order_date", sql.SQL("order_date, channel, region")
+DATE, ORDER = "order_date", sql.SQL("order_date, channel, region, currency")
 MANIFEST = "sales/_manifest.json"  # readers of Parquet folders leave out what begins with _ or .
 BATCH = 10_000  # rows fetched at once
 _DAYS_FILE = re.compile(r"sales/year=\d{4}/month=\d\d/day=\d\d/\.?sales\.parquet")

@@ -1,13 +1,16 @@
 {#
     Grain: one row per kind of alert and what it is about, while its measure is over a limit of the seed alert_thresholds.
     A view: it costs nothing until it is asked. What readers see is read where they see it, so it is built before the first
-    publication too, and then says nothing of ratings and unknown customers; nor while readers' marts lack a column.
+    publication too, and then says nothing of ratings, unknown customers and products; nor while readers' marts lack a column.
     A new kind is a select here, its limits in the seed, and its entry in docs/runbook.md.
 #}
 {{ config(materialized='view') }}
 
-{% set shown_orders = shown_to_readers('fct_orders', ['order_date', 'customer_id']) %}
+{% set shown_orders = shown_to_readers('fct_orders', ['order_id', 'order_date', 'customer_id']) %}
+{% set shown_lines = shown_to_readers('fct_order_items', ['order_id', 'product_id']) %}
+{% set shown_reviews = shown_to_readers('fct_reviews', ['review_date', 'product_id']) %}
 {% set shown_customers = shown_to_readers('dim_customers', ['customer_id']) %}
+{% set shown_products = shown_to_readers('dim_products', ['product_id']) %}
 {% set shown_ratings = shown_to_readers('product_ratings', [
     'product_id', 'as_of_date', 'has_dropped', 'rating_change', 'average_rating_30_days', 'average_rating_30_days_before', 'reviews_30_days',
 ]) %}
@@ -257,6 +260,7 @@ conditions as (
         (slo.objective = 'success' and slo.lately_bad >= 2)
         or (slo.objective = 'freshness' and clocks.has_meaning)
 
+    -- What facts name and dimensions lack stays in the facts; it is told here.
     {% if shown_orders and shown_customers %}
     union all
 
@@ -265,21 +269,50 @@ conditions as (
         'core.fct_orders' as about,
         'core' as group_name,
         'core.fct_orders' as concerns,
-        100.0 * of_unknown / nullif(orders, 0) as measure,
-        {{ utc_midnight(dbt.dateadd('day', -6, 'last_day')) }} as since,
-        of_unknown || ' of the ' || orders || ' orders of the week until ' || last_day
+        100.0 * of_unknown / nullif(named, 0) as measure,
+        {{ reporting_midnight(dbt.dateadd('day', -6, 'last_day')) }} as since,
+        of_unknown || ' of the ' || named || ' orders of the week until ' || last_day
         || ' that name a customer name one that core.dim_customers does not have.' as words
-    from (
-        -- Of the readers' marts; by the index on the day, so that it costs a week and not a history.
+    from {{ unknown_in_last_week(shown_orders, 'customer_id', shown_customers, 'order_date', shown_orders) | indent }} as last_week
+    {% endif %}
+
+    {% if shown_orders and shown_lines and shown_products %}
+    {% set lines -%}
+    (
         select
-            max(orders.order_date) as last_day,
-            count(orders.customer_id) as orders,
-            sum(case when orders.customer_id is not null and customers.customer_id is null then 1 else 0 end) as of_unknown
+            orders.order_date,
+            lines.product_id
         from {{ shown_orders }} as orders
-        left join {{ shown_customers }} as customers
-            on orders.customer_id = customers.customer_id
-        where orders.order_date > (select {{ dbt.dateadd('day', -7, 'max(newest.order_date)') }} from {{ shown_orders }} as newest)
-    ) as last_week
+        inner join {{ shown_lines }} as lines
+            on orders.order_id = lines.order_id
+    )
+    {%- endset %}
+    union all
+
+    select
+        'unknown_products' as kind,
+        'core.fct_order_items' as about,
+        'core' as group_name,
+        'core.fct_order_items' as concerns,
+        100.0 * of_unknown / nullif(named, 0) as measure,
+        {{ reporting_midnight(dbt.dateadd('day', -6, 'last_day')) }} as since,
+        of_unknown || ' of the ' || named || ' lines of the week until ' || last_day || ' name a product that core.dim_products does not have.' as words
+    from {{ unknown_in_last_week(lines, 'product_id', shown_products, 'order_date', shown_orders) | indent }} as last_week
+    {% endif %}
+
+    {% if shown_reviews and shown_products %}
+    union all
+
+    select
+        'unknown_products' as kind,
+        'core.fct_reviews' as about,
+        'feedback' as group_name,
+        'core.fct_reviews' as concerns,
+        100.0 * of_unknown / nullif(named, 0) as measure,
+        {{ reporting_midnight(dbt.dateadd('day', -6, 'last_day')) }} as since,
+        of_unknown || ' of the ' || named || ' reviews of the week until ' || last_day
+        || ' that name a product name one that core.dim_products does not have.' as words
+    from {{ unknown_in_last_week(shown_reviews, 'product_id', shown_products, 'review_date', shown_reviews) | indent }} as last_week
     {% endif %}
 
     {% if shown_ratings %}
@@ -291,7 +324,7 @@ conditions as (
         'feedback' as group_name,
         'feedback.product_ratings' as concerns,
         -rating_change as measure,
-        {{ utc_midnight('as_of_date') }} as since,
+        {{ reporting_midnight('as_of_date') }} as since,
         'Product ' || product_id || ': ' || cast(average_rating_30_days as varchar) || ' stars on average in the 30 days until ' || as_of_date
         || ' (' || reviews_30_days || ' reviews), ' || cast(average_rating_30_days_before as varchar) || ' in the 30 before.' as words
     from {{ shown_ratings }}

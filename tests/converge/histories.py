@@ -14,7 +14,7 @@ from storehouse.core import databases
 DAY_ZERO = datetime(2026, 1, 1, tzinfo=UTC)
 COUNTRIES = ["US", "DE", "JP", "GB", "XX", None]
 CURRENCIES = ["USD", "EUR", "JPY", " gbp ", None]
-STATUSES = ["created", "approved", "shipped", "delivered", "canceled", "returned", "credit_note"]
+STATUSES = ["created", "approved", "shipped", "delivered", "canceled", "unavailable", "returned", "credit_note"]
 # What reviews say, and the language they name.
 TEXTS = [
     ("Good", "en"),

@@ -6,16 +6,23 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from zoneinfo import ZoneInfo
 
 from histories import DAY_ZERO, Landed, Record
 
-KNOWN_STATUSES = {"created", "approved", "shipped", "delivered", "canceled", "returned", "credit_note"}
+NOT_COUNTED = {"canceled", "unavailable"}
+KNOWN_STATUSES = {"created", "approved", "shipped", "delivered", "returned", "credit_note", *NOT_COUNTED}
 OUR_WORDS = {"credit_note": "credited"}
 KNOWN_CURRENCIES = {"USD", "EUR", "JPY", "GBP"}
 REGIONS = {"US": "us", "DE": "eu", "GB": "eu", "JP": "apac"}
 DECIMALS = {"JPY": 0}  # the other currencies here have cents
 HIGH_VALUE_USD = 1000
 Versions = list[tuple[tuple, Record]]
+
+
+def is_sale(order: dict) -> bool:
+    """One of what every mart calls `orders`."""
+    return order["status"] not in NOT_COUNTED and not order["gives_back"]
 
 
 def cents(value: Decimal) -> Decimal:
@@ -148,10 +155,12 @@ class Oracle:
     Args:
         landed: what was landed, with load ids.
         rates: currency, first day and rate, as the warehouse's seed has them.
+        zone: whose days and hours the marts have.
     """
 
-    def __init__(self, landed: Landed, rates: list[tuple[str, date, Decimal]]) -> None:
+    def __init__(self, landed: Landed, rates: list[tuple[str, date, Decimal]], zone: str = "UTC") -> None:
         self.landed = landed
+        self.zone = ZoneInfo(zone)
         self.rates = sorted(rates, key=lambda rate: rate[1])
         self.orders = self._orders()
         self.items = self._items()
@@ -159,6 +168,12 @@ class Oracle:
 
     def rate(self, code: str, day: date) -> Decimal:
         return [rate for rate_code, since, rate in self.rates if rate_code == code and since <= day][-1]
+
+    def day(self, moment: datetime) -> date:
+        return moment.astimezone(self.zone).date()
+
+    def placed(self, moment: datetime) -> dict:
+        return {"date": self.day(moment), "hour": moment.astimezone(self.zone).hour}
 
     def accepts(self, table: str, load_id: int, record: Record) -> bool:
         return is_deleted(record) or ACCEPTS[table](content(record), *self.landed.intervals[load_id])
@@ -204,7 +219,7 @@ class Oracle:
                 "region": REGIONS.get(country, "other"),
                 "status": OUR_WORDS.get(status, status),
                 "currency": currency(order["currency"]),
-                "date": order["placed_at"].date(),
+                **self.placed(order["placed_at"]),
             }
         self.marketplace = self.latest("marketplace.orders", lambda r: r["order_id"])
         for key, order in self.marketplace.items():
@@ -215,7 +230,7 @@ class Oracle:
                 "region": order["region"].lower(),
                 "status": OUR_WORDS.get(order["status"], order["status"]),
                 "currency": currency(order["currency"]),
-                "date": at(order["placed_at"]).date(),
+                **self.placed(at(order["placed_at"])),
             }
         self.store_lines = self.latest(
             "stores.sales", lambda r: (r["store_id"], r["receipt_id"], int(r["line_number"]))
@@ -229,7 +244,7 @@ class Oracle:
                     "region": line["region"],
                     "status": "delivered",
                     "currency": "EUR",
-                    "date": at(line["sold_at"]).date(),
+                    **self.placed(at(line["sold_at"])),
                 },
             )
         return orders
@@ -275,13 +290,17 @@ class Oracle:
         self.refunded_by_name = set()  # only the marketplace's do here
         for key, (order, payment, paid_at) in payments.items():
             code = currency(payment["currency"])
-            day = paid_at.date() if paid_at else self.orders[order]["date"] if order in self.orders else None
+            day = self.day(paid_at) if paid_at else self.orders[order]["date"] if order in self.orders else None
             given = money(payment["amount"])
             is_refund = payment["status"] == "refunded" and (given < 0 or bool(payment.get("refunds_payment_id")))
             amount = rounded(abs(given), code)
             usd = cents(amount * self.rate(code, day)) if day else None
+            own = self.orders[order]["currency"] if order in self.orders else None
+            # Of another currency than its order, by way of dollars.
+            by_way = own and rounded(amount * self.rate(code, day) / self.rate(own, day), own)
+            in_own = amount if code == own else by_way
             method = (payment["method"] or "unknown").strip().lower()
-            result[key] = (order, method, payment["status"], is_refund, amount, usd)
+            result[key] = (order, method, payment["status"], is_refund, amount, usd, in_own)
             if is_refund and payment.get("refunds_payment_id"):
                 self.refunded_by_name.add((order, f"{order}/{payment['refunds_payment_id']}"))
         return result
@@ -313,11 +332,12 @@ class Oracle:
                 sums[order][index] += value
         paid: Counter = Counter()
         refunded: Counter = Counter()
-        for key, (order, _, status, is_refund, _, usd) in self.payments.items():
-            if status in ("captured", "refunded"):
-                paid[order] += 0 if is_refund else usd or 0
-                gives_back = is_refund or (order, key) not in self.refunded_by_name
-                refunded[order] += (usd or 0) if status == "refunded" and gives_back else 0
+        for key, (order, _, status, is_refund, _, usd, own) in self.payments.items():
+            for name, amount in (("usd", usd or 0), ("own", own or 0)):
+                if status in ("captured", "refunded"):
+                    paid[order, name] += 0 if is_refund else amount
+                    gives_back = is_refund or (order, key) not in self.refunded_by_name
+                    refunded[order, name] += amount if status == "refunded" and gives_back else 0
         measured = {}
         for order, head in self.orders.items():
             quantity, items, discount, freight, goods, off = sums[order]
@@ -329,39 +349,84 @@ class Oracle:
                 "quantity": quantity,
                 "usd": cents(total * rate),
                 "gives_back": gives_back,
-                "paid": paid[order],
-                "refunded": refunded[order],
+                "total": total,
+                "paid": paid[order, "usd"],
+                "refunded": refunded[order, "usd"],
+                "own": (paid[order, "own"], refunded[order, "own"]),
                 "tier": next(tier for tier, least in TIERS if share >= least),
+                "size": None if gives_back else next(size for size, least in SIZES if cents(total * rate) >= least),
             }
         return measured
 
     def fct_orders(self) -> Iterable[tuple]:
         for order, m in self.measured_orders().items():
-            head = (order, m["channel"], m["region"], m["customer"], m["status"], m["date"], m["quantity"])
-            yield *head, m["gives_back"], m["usd"], m["paid"], m["refunded"], m["tier"], m["usd"] >= HIGH_VALUE_USD
+            head = (order, m["channel"], m["region"], m["customer"], m["status"], m["date"], m["hour"], m["quantity"])
+            tiers = (m["tier"], m["size"], m["usd"] >= HIGH_VALUE_USD)
+            yield *head, m["gives_back"], m["usd"], m["paid"], m["refunded"], *m["own"], *tiers
 
     def agg_daily_sales(self) -> Iterable[tuple]:
-        days: dict[tuple, list] = defaultdict(lambda: [0, 0, 0, 0, set(), 0, Decimal(0), Decimal(0), 0])
+        days: dict[tuple, Counter] = defaultdict(Counter)
+        customers: dict[tuple, set] = defaultdict(set)
         for m in self.measured_orders().values():
-            day = days[m["date"], m["channel"], m["region"]]
-            sold = m["status"] != "canceled"
-            day[0] += 1
-            day[1] += not sold
-            day[2] += sold and m["gives_back"]
-            day[3] += m["customer"] is None
-            if not m["gives_back"]:
-                day[4] |= {m["customer"]} - {None}
-            day[5] += m["quantity"] * sold
-            day[6] += m["usd"] * sold
-            day[7] += m["refunded"]
-            day[8] += sold and m["usd"] >= HIGH_VALUE_USD
-        for key, (*counts, customers, items, usd, refunded, high) in days.items():
-            yield *key, *counts, len(customers), items, usd, refunded, high
+            key = m["date"], m["channel"], m["region"], m["currency"]
+            counts, is_order = m["status"] not in NOT_COUNTED, is_sale(m)
+            customers[key] |= {m["customer"]} - {None} if is_order else set()
+            days[key].update(
+                all=1,
+                orders=is_order,
+                cancelled=m["status"] == "canceled",
+                unavailable=m["status"] == "unavailable",
+                credits=counts and m["gives_back"],
+                guests=is_order and m["customer"] is None,
+                items=m["quantity"] * counts,
+                usd=m["usd"] * counts,
+                refunded=m["refunded"],
+                sales_amount=m["total"] * counts,
+                refunded_amount=m["own"][1],
+                high=is_order and m["usd"] >= HIGH_VALUE_USD,
+                **{size: is_order and m["size"] == size for size, _ in SIZES},
+            )
+        names = ("all", "orders", "cancelled", "unavailable", "credits", "guests", "items", "usd", "refunded", "high")
+        names += ("small", "medium", "large", "sales_amount", "refunded_amount")
+        for key, day in days.items():
+            yield *key, len(customers[key]), *(day[name] for name in names)
+
+    def agg_monthly_kpis(self) -> Iterable[tuple]:
+        months: dict[date, list[dict]] = defaultdict(list)
+        first: dict[str, date] = {}
+        for m in sorted(self.measured_orders().values(), key=lambda m: m["date"]):
+            months[m["date"].replace(day=1)].append(m)
+            if is_sale(m) and m["customer"]:
+                first.setdefault(m["customer"], m["date"].replace(day=1))
+        sales = {
+            month: sum((m["usd"] for m in given if m["status"] not in NOT_COUNTED), Decimal(0))
+            for month, given in months.items()
+        }
+        for month, given in months.items():
+            sold = [m for m in given if is_sale(m)]
+            customers = {m["customer"] for m in sold} - {None}
+            new = sum(first[customer] == month for customer in customers)
+            gross = sum((m["usd"] for m in sold), Decimal(0))
+            before = (month - timedelta(days=1)).replace(day=1)
+            yield (
+                *(month, given[-1]["date"], len(sold), len(given), len(customers), new, sales[month]),
+                *(sum(m["refunded"] for m in given), cents(gross / len(sold)) if sold else None, sales.get(before)),
+            )
+
+    def agg_daily_region_sales(self) -> Iterable[tuple]:
+        days: dict[tuple[str, date], Decimal] = defaultdict(Decimal)
+        for m in self.measured_orders().values():
+            days[m["region"], m["date"]] += m["usd"] if m["status"] not in NOT_COUNTED else 0
+        for (region, day), usd in days.items():
+            so_far = (
+                days[region, day.replace(day=n)] for n in range(1, day.day + 1) if (region, day.replace(day=n)) in days
+            )
+            yield day, region, usd, days.get((region, day - timedelta(days=7))), sum(so_far)
 
     def cohort_retention(self) -> Iterable[tuple]:
         sold: dict[str, list] = defaultdict(list)
         for m in self.measured_orders().values():
-            if m["customer"] and m["status"] != "canceled":
+            if m["customer"] and m["status"] not in NOT_COUNTED:
                 sold[m["customer"]].append((m["date"].replace(day=1), m["gives_back"], m["usd"]))
         cohorts: dict[tuple, list] = defaultdict(lambda: [set(), Decimal(0)])
         for customer, orders in sold.items():
@@ -375,7 +440,7 @@ class Oracle:
 
     def reviews(self) -> list[dict]:
         return [
-            review | {"date": at(review["created_at"]).date(), "sentiment": sentiment(review)}
+            review | {"date": self.day(at(review["created_at"])), "sentiment": sentiment(review)}
             for review in self.latest("reviews.reviews", lambda r: (r["review_id"], r["order_id"])).values()
         ]
 
@@ -407,6 +472,7 @@ class Oracle:
             yield *key, len(given), average(given), written, said["positive"], said["neutral"], said["negative"]
 
 
+SIZES = [("large", 500), ("medium", 100), ("small", 0)]
 TIERS = [("high", Decimal("0.2")), ("medium", Decimal("0.1")), ("low", Decimal("0.0001")), ("none", Decimal(0))]
 assert DAY_ZERO.tzinfo is not None
 
@@ -414,12 +480,18 @@ QUERIES = {
     "fct_order_items": "select order_id, line_number, product_id, quantity, total_amount, total_usd"
     " from build.fct_order_items",
     "waiting_records": "select record_id from quarantine.waiting_records",
-    "fct_payments": "select payment_id, order_id, method, status, is_refund, amount, amount_usd from"
-    " build.fct_payments",
-    "fct_orders": "select order_id, channel, region, customer_id, status, order_date, item_count, is_credit_note,"
-    " total_usd, paid_usd, refunded_usd, discount_tier, is_high_value from build.fct_orders",
-    "agg_daily_sales": "select order_date, channel, region, orders, cancelled_orders, credit_notes,"
-    " guest_orders, customers, items, sales_usd, refunded_usd, high_value_orders from build.agg_daily_sales",
+    "fct_payments": "select payment_id, order_id, method, status, is_refund, amount, amount_usd,"
+    " amount_in_order_currency from build.fct_payments",
+    "fct_orders": "select order_id, channel, region, customer_id, status, order_date, order_hour, item_count,"
+    " is_credit_note, total_usd, paid_usd, refunded_usd, paid_amount, refunded_amount, discount_tier, size_tier,"
+    " is_high_value from build.fct_orders",
+    "agg_daily_sales": "select order_date, channel, region, currency, customers, all_orders, orders, cancelled_orders,"
+    " unavailable_orders, credit_notes, guest_orders, items, sales_usd, refunded_usd, high_value_orders,"
+    " small_orders, medium_orders, large_orders, sales_amount, refunded_amount from build.agg_daily_sales",
+    "agg_monthly_kpis": "select order_month, last_order_date, orders, all_orders, customers, new_customers, sales_usd,"
+    " refunded_usd, average_order_usd, sales_usd_month_before from build.agg_monthly_kpis",
+    "agg_daily_region_sales": "select order_date, region, sales_usd, sales_usd_week_before, sales_usd_month_to_date"
+    " from build.agg_daily_region_sales",
     "cohort_retention": "select cohort_month, order_month, cohort_customers, active_customers, spend_usd"
     " from build.cohort_retention",
     "fct_reviews": "select review_id, product_id, rating, sentiment, review_date from build.fct_reviews",

@@ -33,13 +33,13 @@ SEEN = {
     "shop_position": "select position from operations.published_marts where group_name = 'shop'",
     "feedback_position": "select position from operations.published_marts where group_name = 'feedback'",
     "orders": "select count(*) from {core}.fct_orders",
-    "sales": "select sum(total_usd) from {core}.fct_orders where not is_cancelled",
-    "days_orders": "select sum(orders) from {sales}.agg_daily_sales",
+    "sales": "select sum(total_usd) from {core}.fct_orders where is_counted",
+    "days_orders": "select sum(all_orders) from {sales}.agg_daily_sales",
     "days_sales": "select sum(sales_usd) from {sales}.agg_daily_sales",
     # A customer with credit notes only never bought.
     "buyers_sales": """
         select sum(spend) from (
-            select sum(total_usd) as spend from {core}.fct_orders where customer_id is not null and not is_cancelled
+            select sum(total_usd) as spend from {core}.fct_orders where customer_id is not null and is_counted
             group by customer_id having sum(case when is_credit_note then 0 else 1 end) > 0
         ) as buyers
     """,

@@ -352,7 +352,7 @@ def test_readers_see_what_a_run_built_and_tested_of_all_marts_of_its_group(
     ((orders, days, customers),) = airflow.query(
         "storehouse",
         "select (select count(*) from core.fct_orders where customer_id is not null"
-        " and not is_cancelled and not is_credit_note), "
+        " and is_counted and not is_credit_note), "
         "(select sum(orders) from sales.agg_daily_sales), (select sum(orders) from customers.customer_lifetime_value)",
     )
     assert orders == customers > 0 and days > 0

@@ -9,5 +9,5 @@ select
 from {{ converge.tested(ref('fct_orders'), 'order_id') }} as changed
 where
     is_credit_note
-    and not is_cancelled
+    and is_counted
     and total_amount > 0

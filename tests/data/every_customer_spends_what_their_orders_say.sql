@@ -10,7 +10,7 @@ with orders as (
     from {{ ref('fct_orders') }}
     where
         customer_id is not null
-        and not is_cancelled
+        and is_counted
     group by customer_id
     -- A customer with credit notes only never bought.
     having sum(case when is_credit_note then 0 else 1 end) > 0

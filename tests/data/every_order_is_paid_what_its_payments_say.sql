@@ -27,11 +27,19 @@ payments as (
     select
         order_id,
         sum(case when status in ('captured', 'refunded') and not is_refund then amount_usd end) as paid_usd,
+        sum(case when status in ('captured', 'refunded') and not is_refund then amount_in_order_currency end) as paid_amount,
         sum(
             case
                 when status = 'refunded' and (is_refund or payment_id not in (select payment_id from refunded)) then amount_usd
             end
-        ) as refunded_usd
+        ) as refunded_usd,
+        sum(
+            case
+                when
+                    status = 'refunded' and (is_refund or payment_id not in (select payment_id from refunded))
+                    then amount_in_order_currency
+            end
+        ) as refunded_amount
     from found
     group by order_id
 
@@ -48,10 +56,16 @@ select
     orders.paid_usd,
     payments.paid_usd as paid_usd_found,
     orders.refunded_usd,
-    payments.refunded_usd as refunded_usd_found
+    payments.refunded_usd as refunded_usd_found,
+    orders.paid_amount,
+    payments.paid_amount as paid_amount_found,
+    orders.refunded_amount,
+    payments.refunded_amount as refunded_amount_found
 from orders
 left join payments
     on orders.order_id = payments.order_id
 where
     orders.paid_usd != coalesce(payments.paid_usd, 0)
     or orders.refunded_usd != coalesce(payments.refunded_usd, 0)
+    or orders.paid_amount != coalesce(payments.paid_amount, 0)
+    or orders.refunded_amount != coalesce(payments.refunded_amount, 0)

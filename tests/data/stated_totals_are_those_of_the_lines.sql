@@ -12,5 +12,5 @@ from {{ converge.tested(ref('fct_orders'), 'order_id') }} as orders
 left join {{ ref('currencies') }} as currencies
     on orders.currency = currencies.currency
 where
-    not orders.is_cancelled
+    orders.is_counted
     and 2 * abs(orders.stated_difference) * power(10, coalesce(currencies.minor_unit, 2)) > orders.line_count

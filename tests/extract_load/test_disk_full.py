@@ -179,7 +179,8 @@ def test_an_export_to_a_full_disk_says_so(shop: House, small_disk, configure):
     configure(SALES_EXPORT_URL=target)
     with psycopg.connect(shop.warehouse) as own:
         own.execute(
-            "create schema sales; create table sales.agg_daily_sales (order_date date, channel text, region text);"
+            "create schema sales;"
+            "create table sales.agg_daily_sales (order_date date, channel text, region text, currency text);"
             "insert into sales.agg_daily_sales select date '2026-01-01' + n, md5(n::text || m), md5(m::text) "
             "from generate_series(0, 20) n, generate_series(1, 2000) m"
         )

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from airflow_scene import Notices, web_hook
 from houses import House
+from psycopg.types.json import Jsonb
 
 import extract_load
 from storehouse.core import transform
@@ -86,6 +87,12 @@ def shop(house: House) -> Shop:
         shop.review(f"recent {days_ago}", "P-1", 2, MONDAY + (DAYS - 1 - days_ago) * DAY)
         shop.review(f"before {days_ago}", "P-1", 5, MONDAY + (DAYS - 40 - days_ago) * DAY)
     shop.build()
+    with psycopg.connect(house.warehouse, autocommit=True) as warehouse:
+        # What is reviewed is known, to readers: a load of products would be late in its turn.
+        known = "insert into core.dim_products select (jsonb_populate_record(null::core.dim_products, %s)).*"
+        for product in ("P-1", "P-2"):
+            flags = {"category": "toys", "currency": "USD", "is_active": True, "is_deleted": False}
+            warehouse.execute(known, [Jsonb(flags | {"product_id": product})])
     return shop
 
 
@@ -190,6 +197,39 @@ def test_what_is_acknowledged_is_told_to_nobody_until_its_day(shop: Shop, told: 
         assert alerts.send() == []
         (message,) = received()
         assert message.startswith("ended: unknown customers, core.fct_orders\n")
+
+
+def test_what_facts_name_and_dimensions_lack_is_told_from_its_share_on(shop: Shop) -> None:
+    """Of lines and of reviews, each with its share and its days; what no dimension has is in every sum still."""
+    asked = "select about, severity, words from operations.alerts where kind = 'unknown_products' and state = 'open'"
+    line = {"line_number": 1, "channel": "web", "quantity": 1, "currency": "USD", "total_amount": 10}
+    line |= dict.fromkeys(["unit_price", "items_amount", "discount_amount", "freight_amount"], 0)
+    with psycopg.connect(shop.house.warehouse) as warehouse:
+        try:
+            warehouse.execute(
+                "insert into core.fct_order_items "
+                "select (jsonb_populate_record(null::core.fct_order_items, %s || jsonb_build_object("
+                "    'order_id', order_id, 'order_date', order_date,"
+                "    'product_id', case when order_id like '%%1' then 'P-9' else 'P-1' end))).* from core.fct_orders",
+                [Jsonb(line)],
+            )
+            ((about, severity, words),) = warehouse.execute(asked).fetchall()
+            assert (about, severity) == ("core.fct_order_items", "critical")
+            assert re.match(
+                r"\d+ of the \d+ lines of the week until [\d-]+ name a product that core.dim_products ", words
+            )
+            # Below a percent of the week, it is a matter of the test that warns.
+            warehouse.execute(
+                "update core.fct_order_items set product_id = 'P-1' where order_date > (select max(order_date) - 7"
+                " from core.fct_orders)"
+            )
+            assert warehouse.execute(asked).fetchall() == []
+            warehouse.execute("delete from core.dim_products where product_id = 'P-2'")
+            ((about, severity, words),) = warehouse.execute(asked).fetchall()
+            assert (about, severity) == ("core.fct_reviews", "critical")
+            assert " reviews of the week until " in words
+        finally:
+            warehouse.rollback()
 
 
 def test_routes_take_groups_and_what_is_critical_and_worse_is_told_again(shop: Shop, told: str, configure) -> None:

@@ -26,8 +26,8 @@ from storehouse.core.settings import PROJECT
 def sell(marts: Callable[[str], None], days: int, orders: int = 1, first: str = "2026-01-30") -> None:
     """So many days from the first, each with two channels that have so many orders."""
     marts(
-        "insert into sales.agg_daily_sales (order_date, channel, region, orders, sales_usd) "
-        f"select date '{first}' + day, channel, 'North', {orders}, 12345678901234.56 "
+        "insert into sales.agg_daily_sales (order_date, channel, region, currency, orders, sales_usd) "
+        f"select date '{first}' + day, channel, 'North', 'USD', {orders}, 12345678901234.56 "
         f"from generate_series(0, {days - 1}) as day, unnest(array['web', 'stores']) as channel"
     )
 

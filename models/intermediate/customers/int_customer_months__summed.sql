@@ -18,7 +18,7 @@ with orders as (
     from {{ converge.touched_rows(ref('fct_orders'), 'customer_id') }} as touched
     where
         customer_id is not null
-        and not is_cancelled
+        and is_counted
 
 ),
 

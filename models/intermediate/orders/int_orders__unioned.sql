@@ -160,13 +160,14 @@ select
     cast(coalesce(unioned.region, countries.region, 'other') as varchar) as region,
     -- An order whose status is no longer in the seed stays; a test reports it.
     coalesce(statuses.status, unioned.source_status) as status,
-    coalesce(statuses.is_cancelled, false) as is_cancelled,
+    coalesce(statuses.is_counted, true) as is_counted,
     coalesce(statuses.is_returned, false) as is_returned,
     coalesce(statuses.is_credit_note, false) or unioned.credited_order_id is not null as is_credit_note,
     unioned.currency,
     unioned.stated_amount,
     unioned.placed_at,
-    {{ utc_date('unioned.placed_at') }} as order_date,
+    {{ reporting_date('unioned.placed_at') }} as order_date,
+    {{ reporting_hour('unioned.placed_at') }} as order_hour,
     unioned.shipped_at,
     unioned.delivered_at
 from unioned

@@ -1,9 +1,9 @@
-{# Grain: one row per day, 2000 to 2099. #}
+{# Grain: one row per day, 2000 to 2099 and the day before and after: these years in UTC begin and end in them elsewhere. #}
 {{ config(unique_key='date_day') }}
 
 with days as (
 
-    {{ dbt.date_spine('day', "cast('2000-01-01' as date)", "cast('2100-01-01' as date)") }}
+    {{ dbt.date_spine('day', "cast('1999-12-31' as date)", "cast('2100-01-02' as date)") }}
 
 )
 

@@ -99,9 +99,15 @@ rounded as (
     -- Any other payment with the status refunded was received and then refunded in full.
     select
         payments.*,
-        status = 'refunded' and (refunds_payment_id is not null or amount < 0) as is_refund,
-        {{ as_amount('abs(payments.amount)', 'currencies.minor_unit') }} as rounded_amount
+        orders.order_id is not null as has_order,
+        orders.currency as order_currency,
+        payments.status = 'refunded' and (payments.refunds_payment_id is not null or payments.amount < 0) as is_refund,
+        {{ as_amount('abs(payments.amount)', 'currencies.minor_unit') }} as rounded_amount,
+        {{ reporting_date('payments.paid_at') }} as paid_date,
+        coalesce({{ reporting_date('payments.paid_at') }}, orders.order_date) as rate_date
     from payments
+    left join orders
+        on payments.order_id = orders.order_id
     left join {{ ref('currencies') }} as currencies
         on payments.currency = currencies.currency
 
@@ -112,23 +118,35 @@ select
     cast(payments.source_payment_id as varchar) as source_payment_id,
     cast(payments.channel as varchar) as channel,
     payments.order_id,
-    orders.order_id is not null as has_order,
+    payments.has_order,
     cast(payments.refunds_payment_id as varchar) as refunds_payment_id,
     payments.is_refund,
     payments.method,
     payments.installments,
     cast(payments.status as varchar) as status,
     payments.paid_at,
-    {{ utc_date('payments.paid_at') }} as paid_date,
+    payments.paid_date,
     payments.currency,
     payments.rounded_amount as amount,
-    cast(round(payments.rounded_amount * rates.usd_per_unit, 2) as numeric(18, 2)) as amount_usd
+    cast(round(payments.rounded_amount * rates.usd_per_unit, 2) as numeric(18, 2)) as amount_usd,
+    case
+        when payments.currency = payments.order_currency then payments.rounded_amount
+        else {{ as_amount('payments.rounded_amount * rates.usd_per_unit / order_rates.usd_per_unit', 'order_currencies.minor_unit') }}
+    end as amount_in_order_currency
 from rounded as payments
-left join orders
-    on payments.order_id = orders.order_id
 left join {{ ref('int_exchange_rates__ranged') }} as rates
     on
         payments.currency = rates.currency
-        and cast(date_trunc('month', coalesce({{ utc_date('payments.paid_at') }}, orders.order_date)) as date) = rates.rate_month
-        and coalesce({{ utc_date('payments.paid_at') }}, orders.order_date) >= rates.valid_from
-        and coalesce({{ utc_date('payments.paid_at') }}, orders.order_date) < rates.valid_until
+        and cast(date_trunc('month', payments.rate_date) as date) = rates.rate_month
+        and payments.rate_date >= rates.valid_from
+        and payments.rate_date < rates.valid_until
+-- Of a payment in another currency than its order's alone.
+left join {{ ref('int_exchange_rates__ranged') }} as order_rates
+    on
+        payments.order_currency = order_rates.currency
+        and payments.order_currency != payments.currency
+        and cast(date_trunc('month', payments.rate_date) as date) = order_rates.rate_month
+        and payments.rate_date >= order_rates.valid_from
+        and payments.rate_date < order_rates.valid_until
+left join {{ ref('currencies') }} as order_currencies
+    on payments.order_currency = order_currencies.currency

@@ -40,7 +40,7 @@ select
     sentiments.sentiment,
     sentiments.sentiment_score,
     reviews.created_at as reviewed_at,
-    {{ utc_date('reviews.created_at') }} as review_date,
+    {{ reporting_date('reviews.created_at') }} as review_date,
     reviews.updated_at
 from reviews
 left join sentiments

@@ -51,6 +51,7 @@ select
     cohort_month,
     as_of_date,
     cast(recency_days as integer) as recency_days,
+    cast(observed_days as integer) as observed_days,
     cast(round(spend_usd * 365 / observed_days, 2) as numeric(18, 2)) as annual_value_usd,
     recency_score,
     frequency_score,
