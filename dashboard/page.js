@@ -263,21 +263,21 @@ function ordersChart() {
     if (!now.orders) return EMPTY;
     const refunded = share(now.refunded_cents, now.sales_cents), change = before && moved(now.orders, before.orders);
     const title = `${change ? `Orders ${change}` : `${count(now.orders)} orders ${inPeriod()}`}; ${percent(refunded, 1)} of sales were refunded`;
-    const kept = sum => sum.orders - sum.cancelled_orders - sum.returned_orders - sum.credit_notes;
+    const kept = sum => sum.orders - sum.returned_orders;
     return {
         title,
-        head: ["starts_on", "ends_on", "orders", "cancelled_orders", "returned_orders", "credit_notes", "refunded_usd", "orders_before", "refunded_usd_before"],
-        rows: bars.map(({ bar, now, before }) => [bar.from, bar.to, now.orders, now.cancelled_orders, now.returned_orders, now.credit_notes, usd(now.refunded_cents), before && before.orders, before && usd(before.refunded_cents)]),
+        head: ["starts_on", "ends_on", "orders", "lost_orders", "returned_orders", "credit_notes", "refunded_usd", "orders_before", "refunded_usd_before"],
+        rows: bars.map(({ bar, now, before }) => [bar.from, bar.to, now.orders, now.lost_orders, now.returned_orders, now.credit_notes, usd(now.refunded_cents), before && before.orders, before && usd(before.refunded_cents)]),
         draw(body) {
             plot(body, {
                 what: "orders", label: title, height: 180, format: count,
                 bars: bars.map(({ bar, now, before }) => ({
                     bar, before: before && before.orders,
-                    parts: [{ kind: "now", value: kept(now) }, { kind: "pale", value: now.credit_notes }, { kind: "returned", value: now.returned_orders }, { kind: "bad", value: now.cancelled_orders }],
-                    words: `${stretched(bar)}\n${count(now.orders)} orders${before ? `, before ${count(before.orders)}` : ""}\n${count(now.returned_orders)} returned, ${count(now.cancelled_orders)} cancelled`,
+                    parts: [{ kind: "now", value: kept(now) }, { kind: "pale", value: now.credit_notes }, { kind: "returned", value: now.returned_orders }, { kind: "bad", value: now.lost_orders }],
+                    words: `${stretched(bar)}\n${count(now.orders)} orders${before ? `, before ${count(before.orders)}` : ""}\n${count(now.returned_orders)} returned, ${count(now.lost_orders)} cancelled or undeliverable`,
                 })),
             });
-            body.append(legend(["now", "sold and kept"], now.credit_notes ? ["pale", "credit notes"] : null, ["returned", "returned"], ["bad", "cancelled"], before && ["before", `orders, ${period().before_words}`]));
+            body.append(legend(["now", "sold and kept"], now.credit_notes ? ["pale", "credit notes"] : null, ["returned", "returned"], ["bad", "cancelled or undeliverable"], before && ["before", `orders, ${period().before_words}`]));
             plot(body, {
                 what: "refunds", label: "Refunds of the orders of each bar", height: 96, format: money,
                 bars: bars.map(({ bar, now, before }) => ({
@@ -678,7 +678,7 @@ function notes() {
     const { starts_on, ends_on, before_starts_on, before_ends_on } = period(), span = (from, to) => `${day(from, { year: "numeric" })} to ${day(to, { year: "numeric" })}`;
     const told = records("published").map(row => `${row.group_name}: ${row.published_at ? `published ${row.published_at.slice(0, 16).replace("T", " ")} UTC` : "not published yet"}${row.is_held_back ? ", and a newer build is held back" : ""}`);
     document.getElementById("notes").replaceChildren(
-        el("p", {}, `The period is ${span(starts_on, ends_on)}${before_starts_on ? `; the same days before are ${span(before_starts_on, before_ends_on)}` : "; no whole days before are known to compare with"}. Only whole days count, in UTC. Amounts are in US dollars.`),
+        el("p", {}, `The period is ${span(starts_on, ends_on)}${before_starts_on ? `; the same days before are ${span(before_starts_on, before_ends_on)}` : "; no whole days before are known to compare with"}. Only whole days count. Amounts are in US dollars.`),
         el("p", {}, `What readers see: ${told.join("; ")}.`),
         el("p", {}, "Every figure is the sum of what is in this file for the chosen filters. SQL shows the query that filled it, as it was run."));
 }

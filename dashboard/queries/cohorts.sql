@@ -14,7 +14,7 @@ with customers as (
             valued.customer_id = orders.customer_id
             and valued.first_order_date = orders.order_date
     where
-        not orders.is_cancelled
+        orders.is_counted
         and not orders.is_credit_note
         and valued.cohort_month > date_trunc('month', cast(%(last)s as date)) - interval '12 months'
         and valued.first_order_date <= %(last)s
@@ -30,7 +30,7 @@ active as (
     from core.fct_orders
     where
         order_date between date_trunc('month', cast(%(last)s as date)) - interval '12 months' and %(last)s
-        and not is_cancelled
+        and is_counted
         and not is_credit_note
 
 )

@@ -46,6 +46,6 @@ left join core.dim_products
 where
     ranked.place <= %(most)s
     and orders.order_date between %(first)s and %(last)s
-    and not orders.is_cancelled
+    and orders.is_counted
 group by 1, 2, 3, 4, 5
 order by 1, 2, 3, 4, 5

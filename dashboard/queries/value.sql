@@ -14,7 +14,7 @@ with customers as (
             valued.customer_id = fct_orders.customer_id
             and valued.first_order_date = fct_orders.order_date
     where
-        not fct_orders.is_cancelled
+        fct_orders.is_counted
         and not fct_orders.is_credit_note
         and valued.first_order_date between %(first)s and %(last)s
     order by valued.customer_id, fct_orders.placed_at, fct_orders.order_id

@@ -116,8 +116,9 @@ def test_the_figures_are_what_the_warehouse_says_under_every_filter(
     wanted, between = where(state), "o.order_date between %s and %s"
 
     by_day = f"""
-        select day::date::text, coalesce(sum(o.total_usd) filter (where not o.is_cancelled), 0), count(o.order_id),
-            count(*) filter (where o.is_cancelled), coalesce(sum(o.refunded_usd), 0)
+        select day::date::text, coalesce(sum(o.total_usd) filter (where o.is_counted), 0),
+            count(o.order_id) filter (where o.is_counted and not o.is_credit_note),
+            count(*) filter (where not o.is_counted and not o.is_credit_note), coalesce(sum(o.refunded_usd), 0)
         from generate_series(%s::timestamp, %s, '1 day') as day
         left join core.fct_orders as o on o.order_date = day and {wanted}
         group by day order by day
@@ -125,19 +126,20 @@ def test_the_figures_are_what_the_warehouse_says_under_every_filter(
     expected = house.query(by_day, starts, ends)
     sales, orders = rows_of(tab, "sales"), rows_of(tab, "orders")
     assert column(sales, "starts_on", "sales_usd") == [row[:2] for row in expected]
-    found = column(orders, "starts_on", "orders", "cancelled_orders", "refunded_usd")
+    found = column(orders, "starts_on", "orders", "lost_orders", "refunded_usd")
     assert found == [(day, *figures) for day, _, *figures in expected]
     if before:
         then = house.query(by_day, before, starts - timedelta(days=1))[: len(sales)]
         known = [row for row in column(sales, "sales_usd_before") if row[0] is not None]
         assert known == [(row[1],) for row in then]
 
-    total = f"select sum(o.total_usd) from core.fct_orders as o where not o.is_cancelled and {between} and {wanted}"
+    total = f"select sum(o.total_usd) from core.fct_orders as o where o.is_counted and {between} and {wanted}"
     ((sum_of_all,),) = house.query(total, starts, ends)
     for chart in ("sales", "channels", "regions", "tiers"):
         assert sum(row[0] for row in column(rows_of(tab, chart), "sales_usd")) == sum_of_all, chart
     by_region = f"""
-        select o.region, coalesce(sum(o.total_usd) filter (where not o.is_cancelled), 0), count(*)
+        select o.region, coalesce(sum(o.total_usd) filter (where o.is_counted), 0),
+            count(*) filter (where o.is_counted and not o.is_credit_note)
         from core.fct_orders as o where {between} and {wanted} group by 1
     """
     assert sorted(
@@ -146,7 +148,7 @@ def test_the_figures_are_what_the_warehouse_says_under_every_filter(
 
     lines = f"""
         from core.fct_order_items as l join core.fct_orders as o using (order_id)
-        where not o.is_cancelled and o.order_date between %s and %s and {wanted}
+        where o.is_counted and o.order_date between %s and %s and {wanted}
     """
     by_product = dict(house.query(f"select l.product_id, sum(l.total_usd) {lines} group by 1", starts, ends))
     best = column(rows_of(tab, "best"), "product", "sales_usd")
@@ -182,7 +184,7 @@ def test_the_figures_are_what_the_warehouse_says_under_every_filter(
         select segment, count(*), sum(spend_usd) from (
             select distinct on (customer_id) v.segment, v.spend_usd, o.channel, o.region, o.discount_tier
             from customers.customer_lifetime_value as v join core.fct_orders as o using (customer_id)
-            where not o.is_cancelled and not o.is_credit_note and v.first_order_date between %s and %s
+            where o.is_counted and not o.is_credit_note and v.first_order_date between %s and %s
             order by customer_id, o.placed_at, o.order_id
         ) as o where {wanted} group by 1 order by 1
     """
@@ -215,7 +217,7 @@ def test_without_filters_the_figures_are_those_of_the_marts(house: House, writte
     shown = {re.findall(r"\((P-\d+)\)$", row["product"])[0] for row in rows_of(tab, "dropped")}
     assert shown == {key for key, _ in house.query(dropped)} != set()
     ((average,),) = house.query(
-        "select round(sum(sales_usd + credited_usd) / sum(sold_orders)) from sales.agg_daily_sales"
+        "select round(sum(sales_usd + credited_usd) / sum(converted_orders)) from sales.agg_daily_sales"
         " where unconverted_orders = 0"
     )
     assert f"${average}" in tab.run("document.getElementById('figures').innerText")
@@ -399,7 +401,7 @@ LONG = """
         union select cast(day as date) from generate_series(date '2026-01-01', date '2026-03-11', '1 day') as day;
     create temp table orders as
         select kept.orders.* from kept.orders
-        where total_usd > 0 and not is_cancelled and customer_id is not null limit 1;
+        where total_usd > 0 and is_counted and customer_id is not null limit 1;
     create temp table spread as
         select
             day, region, tier,
@@ -477,7 +479,7 @@ def test_however_long_the_history_the_data_is_at_most_a_megabyte_and_exact(
     tab.open(tmp_path / NAME, "period=all")
     shown = column(rows_of(tab, "channels"), "sales_usd", "orders")
     ((sales, orders),) = house.query(
-        "select sum(total_usd) filter (where not is_cancelled), count(*) from core.fct_orders"
+        "select sum(total_usd) filter (where is_counted), count(*) filter (where is_counted and not is_credit_note) from core.fct_orders"
     )
     assert (sum(row[0] for row in shown), sum(row[1] for row in shown)) == (sales, orders)
     for period, bars in (("all", 49), ("52 weeks", 52), ("13 weeks", 13), ("28 days", 28)):

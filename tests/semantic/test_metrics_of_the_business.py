@@ -88,14 +88,14 @@ BY_HAND = {
 }
 
 # Each metric by month once more, in plain SQL: a table, the time that it counts by, and an expression.
-SOLD = "(not is_cancelled and not is_credit_note)"
+SOLD = "(is_counted and not is_credit_note)"
 ORDERS = ("core.fct_orders", "order_date")
 FIRST_DAYS = (
     f"(select *, min(order_date) filter (where {SOLD}) over (partition by customer_id) as first_day "
     "from core.fct_orders) as orders",
     "order_date",
 )
-LINES = ("(select lines.*, is_cancelled, is_credit_note from core.fct_order_items as lines "
+LINES = ("(select lines.*, is_counted, is_credit_note from core.fct_order_items as lines "
          "join core.fct_orders using (order_id)) as lines", "lines.order_date")  # fmt: skip
 CUSTOMERS = ("customers.customer_lifetime_value", "first_order_date")
 COHORTS = ("customers.cohort_retention", "order_month")
@@ -105,25 +105,28 @@ QUALITY = ("operations.data_quality_daily", "day")
 IN_SQL = {
     "orders": (ORDERS, f"count(*) filter (where {SOLD})"),
     "placed_orders": (ORDERS, "count(*) filter (where not is_credit_note)"),
-    "cancelled_orders": (ORDERS, "count(*) filter (where is_cancelled and not is_credit_note)"),
+    "cancelled_orders": (ORDERS, "count(*) filter (where status = 'canceled')"),
     "refunded_orders": (ORDERS, f"count(*) filter (where {SOLD} and refunded_usd > 0)"),
     "converted_orders": (ORDERS, f"count(total_usd) filter (where {SOLD})"),
     "gross_revenue": (ORDERS, f"sum(total_usd) filter (where {SOLD})"),
-    "credits": (ORDERS, "-coalesce(sum(total_usd) filter (where is_credit_note and not is_cancelled), 0)"),
+    "credits": (ORDERS, "-coalesce(sum(total_usd) filter (where is_credit_note and is_counted), 0)"),
     "refunds": (ORDERS, f"sum(refunded_usd) filter (where {SOLD})"),
     "net_revenue": (
         ORDERS,
-        f"sum(total_usd) filter (where not is_cancelled) - coalesce(sum(refunded_usd) filter (where {SOLD}), 0)",
+        f"sum(total_usd) filter (where is_counted) - coalesce(sum(refunded_usd) filter (where {SOLD}), 0)",
     ),
     "average_order_value": (ORDERS, f"round(avg(total_usd) filter (where {SOLD}), 2)"),
-    "items": (ORDERS, "sum(item_count) filter (where not is_cancelled)"),
-    "goods": (ORDERS, "sum(items_usd) filter (where not is_cancelled)"),
-    "discounts": (ORDERS, "sum(discount_usd) filter (where not is_cancelled)"),
+    "items": (ORDERS, "sum(item_count) filter (where is_counted)"),
+    "goods": (ORDERS, "sum(items_usd) filter (where is_counted)"),
+    "discounts": (ORDERS, "sum(discount_usd) filter (where is_counted)"),
     "discount_share": (
         ORDERS,
-        "round(sum(discount_usd) filter (where not is_cancelled) / sum(items_usd) filter (where not is_cancelled), 4)",
+        "round(sum(discount_usd) filter (where is_counted) / sum(items_usd) filter (where is_counted), 4)",
     ),
-    "cancel_rate": (ORDERS, "round(avg(is_cancelled::int) filter (where not is_credit_note), 4)"),
+    "cancel_rate": (
+        ORDERS,
+        "round(avg((status = 'canceled')::int) filter (where not is_credit_note), 4)",
+    ),
     "refund_rate": (ORDERS, f"round(avg((coalesce(refunded_usd, 0) > 0)::int) filter (where {SOLD}), 4)"),
     "refund_share": (
         ORDERS,
@@ -211,9 +214,9 @@ def test_a_cohort_of_a_small_shop_is_what_a_person_counts(metrics) -> None:
 
 def test_metrics_are_what_daily_sales_say(house: House, metrics) -> None:
     names = ["orders", "items", "gross_revenue", "credits", "discounts", "average_order_value"]
-    found = {row[:3]: row[3:] for row in ask(metrics, *names, by=["day", "channel", "region"])}
+    found = {row[:4]: row[4:] for row in ask(metrics, *names, by=["day", "channel", "region", "currency"])}
     expected = house.query(
-        "select order_date, channel, region, sold_orders, items, sales_usd, discount_usd, average_order_usd "
+        "select order_date, channel, region, currency, orders, items, sales_usd, discount_usd, average_order_usd "
         "from sales.agg_daily_sales"
     )
     assert len(found) == len(expected) > 100
