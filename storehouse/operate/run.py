@@ -21,7 +21,7 @@ from storehouse.operate.summary import summarise
 COMMAND = "make run"
 FIRST_DAYS = 30
 # The summary fits a screen.
-WARNINGS_SHOWN = 3
+WARNINGS_SHOWN = 2
 
 
 def run(dbt_vars: str | None = None, **played: Any) -> int:
