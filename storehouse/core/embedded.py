@@ -111,7 +111,8 @@ class EmbeddedServer:
     def count_statements(self, name: str) -> None:
         """Let a database show what its statements look up (`operations.model_runs`), if it does not yet."""
         with self.open(name) as connection:
-            connection.execute("create extension if not exists pg_stat_statements")
+            if not connection.execute("select from pg_extension where extname = 'pg_stat_statements'").rowcount:
+                connection.execute("create extension if not exists pg_stat_statements")
 
     def _running_port(self) -> int | None:
         """The port in the pid file, when a server of this folder answers there."""
