@@ -343,7 +343,8 @@ def prepare(warehouse: Database) -> None:
                 "select nspname || '.' || name from pg_namespace join (select relnamespace, relname from pg_class "
                 "union all select pronamespace, proname from pg_proc "
                 "union all select relnamespace, relname || '.' || attname from pg_class join pg_attribute "
-                "on attrelid = pg_class.oid where attname in ('settled_until', 'source_position', '_supersedes')"
+                "on attrelid = pg_class.oid "
+                "where attname in ('settled_until', 'source_position', '_supersedes', 'counted_buffers')"
                 ") as named (schema, name) "
                 "on pg_namespace.oid = schema where nspname || '.' || name = any(%s)",
                 [wanted],
@@ -427,6 +428,7 @@ LEDGER = (
     *("raw.shape", "raw.load_ids", "raw.loads", "raw.loads_position_key"),
     *("raw.loads.source_position", "raw.loads.settled_until"),
     *(f"raw_operations.{name}" for name in ("dbt_runs", "node_results", "publications", "pipeline_runs")),
+    "raw_operations.node_results.counted_buffers",
 )
 # Of a row that reconciliation landed: the version that it counts as at least, the greatest that had landed of its key.
 _SUPERSEDES = {"_supersedes": "timestamptz"}

@@ -37,7 +37,9 @@ cross join
             percentile_cont(0.5) within group (order by past.seconds) filter (where past.status = 'success') as seconds,
             count(*) filter (where past.status = 'success') as runs,
             max(past.statements_forgotten) filter (where past.counted_since = runs.counted_since) as statements_forgotten,
-            max(past.counted_buffers) filter (where past.counted_since = runs.counted_since) as counted_buffers
+            max(past.counted_buffers) filter (
+                where past.counted_since = runs.counted_since and past.statements_forgotten = runs.statements_forgotten
+            ) as counted_buffers
         from {{ ref('stg_operations__past_results') }} as past
         where
             runs.unique_id = past.unique_id

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from storehouse.core import sessions
 from storehouse.core.errors import StorehouseError, TransientError
 
 SUPERUSER = "postgres"
@@ -95,17 +96,23 @@ class EmbeddedServer:
         """libpq's parameters with which nobody is told the password itself: another's program on the port may ask."""
         return {} if self.trusts_everybody else {"require_auth": AUTH}
 
+    def open(self, database: str = "postgres") -> psycopg.Connection:
+        """A session of the superuser, in autocommit, which takes no default of the server's."""
+        others = {sessions.TRANSACTION_TIMEOUT: "0", "client_min_messages": "warning"}
+        told = sessions.options(sessions.MEANING | sessions.patience(1) | others)
+        return psycopg.connect(self.conninfo(database), autocommit=True, options=told)
+
     def ensure_database(self, name: str) -> None:
         """Create the database if it is not there."""
-        with psycopg.connect(self.conninfo(), autocommit=True) as connection:
+        with self.open() as connection:
             if not connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
                 connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
 
     def count_statements(self, name: str) -> None:
         """Let a database show what its statements look up (`operations.model_runs`), if it does not yet."""
-        with psycopg.connect(self.conninfo(name), autocommit=True) as connection:
-            connection.execute("set client_min_messages to warning")
-            connection.execute("create extension if not exists pg_stat_statements")
+        with self.open(name) as connection:
+            if not connection.execute("select from pg_extension where extname = 'pg_stat_statements'").rowcount:
+                connection.execute("create extension if not exists pg_stat_statements")
 
     def _running_port(self) -> int | None:
         """The port in the pid file, when a server of this folder answers there."""

@@ -1,5 +1,7 @@
 """What runs beside the project on a laptop: the embedded server, and the demo shop while it is the source."""
 
+import psycopg
+
 from extract_load import is_demo
 from storehouse.core.progress import say
 from storehouse.core.settings import settings
@@ -12,7 +14,10 @@ def start() -> None:
     if place.is_embedded:
         was_running = server.is_running
         server.start().ensure_database(place.warehouse_database)
-        server.count_statements(place.warehouse_database)
+        try:
+            server.count_statements(place.warehouse_database)
+        except psycopg.Error as error:
+            say("server", f"what statements look up is not counted ({type(error).__name__}); nothing else needs it")
         say("server", f"PostgreSQL on port {server.port}, {'was running' if was_running else 'started'}")
     if is_demo():
         import demo

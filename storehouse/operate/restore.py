@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
-
 from storehouse.core.embedded import RESTORE_STEPS
 from storehouse.core.errors import StorehouseError
 from storehouse.core.progress import say
@@ -164,7 +162,7 @@ def _start_once(server: Server) -> str:
     signal.touch()
     server.give(signal)
     try:
-        with psycopg.connect(server.start().conninfo(), autocommit=True) as connection:
+        with server.start().open() as connection:
             # It lets readers in before it has replayed all.
             while one_value(connection, "select pg_is_in_recovery()"):
                 time.sleep(0.05)

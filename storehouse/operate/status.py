@@ -36,7 +36,7 @@ NOT_NOW = (
 )
 # On Airflow a node that is tried alone is an invocation too.
 _RECENT: LiteralString = """
-    select invocation_id, started_at, command, selection from operations.dbt_runs
+    select invocation_id from operations.dbt_runs
     where started_at > now() - interval '28 days' order by started_at desc limit 28
 """
 # By section of the page. What is first is worst.
@@ -57,30 +57,9 @@ QUERIES: dict[str, LiteralString] = {
     """,
     "failures": f"""
         with recent as ({_RECENT}),
-        -- What a later run of the same command and selection had nothing to do with is not in the project any more.
-        gone as (
-            select nodes.unique_id
-            from (
-                select distinct on (unique_id) unique_id, invocation_id
-                from (
-                    select unique_id, invocation_id, run_started_at from operations.test_runs
-                    where invocation_id in (select invocation_id from recent)
-                    union all
-                    select unique_id, invocation_id, run_started_at from operations.model_runs
-                    where invocation_id in (select invocation_id from recent)
-                ) as results
-                order by unique_id, run_started_at desc
-            ) as nodes
-            inner join recent as its using (invocation_id)
-            inner join recent as later
-                on
-                    its.started_at < later.started_at
-                    and its.command = later.command
-                    and its.selection is not distinct from later.selection
-        ),
         tests as (
             select distinct on (unique_id)
-                unique_id, name, 'test' as kind, status, failures, first_failed_at as since, is_flaky,
+                name, 'test' as kind, status, failures, first_failed_at as since, is_flaky,
                 coalesce(publish_group, group_name) as group_name,
                 schema_name || '.' || relation_name as relation
             from operations.test_runs
@@ -98,12 +77,11 @@ QUERIES: dict[str, LiteralString] = {
             select * from tests where status != 'pass'
             union all
             select
-                unique_id, name, resource_type, (array_agg(status order by run_started_at desc))[1], null,
-                min(run_started_at), false, group_name, null
+                name, resource_type, (array_agg(status order by run_started_at desc))[1], null, min(run_started_at),
+                false, group_name, null
             from models where run_started_at > coalesce(succeeded_at, '-infinity')
             group by unique_id, name, resource_type, group_name
         ) as failures
-        where unique_id not in (select unique_id from gone)
         order by status = 'warn', since, name
     """,
     "promises": """
@@ -158,8 +136,7 @@ QUERIES: dict[str, LiteralString] = {
             (array_agg(usual_seconds order by run_started_at desc))[1] as usual_seconds,
             (array_agg(times_usual order by run_started_at desc))[1] as times_usual,
             (array_agg(rows_affected order by run_started_at desc))[1] as rows_affected
-        from operations.model_runs where status = 'success'
-            and invocation_id in (select invocation_id from ({_RECENT}) as recent)
+        from operations.model_runs where status = 'success' and invocation_id in ({_RECENT})
         group by unique_id, name, group_name order by seconds desc, name limit 10
     """,
 }

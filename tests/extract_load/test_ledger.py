@@ -1,6 +1,7 @@
 """One load is one transaction, positions grow in commit order, and the watermark is what the loads cover."""
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -15,6 +16,7 @@ from extract_load.ledger import LEDGER_LOCK, watermark
 from extract_load.tables import tables_of
 from storehouse.core.databases import open_warehouse
 from storehouse.core.errors import StorehouseError
+from storehouse.core.queries import as_sql
 from storehouse.core.settings import PROJECT
 
 ORDERS = next(table for table in tables_of("shop") if table.name == "orders")
@@ -271,6 +273,26 @@ def test_a_large_first_load_leaves_statistics_behind(shop):
     )
     extract_load.load("shop", tables=["orders"])
     assert shop.query("select reltuples from pg_class where oid = 'raw_shop.orders'::regclass") == [(50000,)]
+
+
+ADDED = re.compile(r"alter table (raw\w*\.\w+)((?:\s+add column if not exists \w+ \w+,?)+);")
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        (table, re.findall(r"if not exists (\w+)", columns))
+        for table, columns in ADDED.findall((PROJECT / "extract_load" / "raw.sql").read_text())
+    ],
+)
+def test_a_warehouse_of_an_earlier_version_gets_each_column_that_was_added(shop, table: str, columns: list[str]):
+    shop.execute_in_shop(order(1, "2026-01-01"))
+    extract_load.load("shop", tables=["orders"])
+    with psycopg.connect(shop.warehouse, autocommit=True) as connection:
+        for column in columns:
+            connection.execute(as_sql(f"alter table {table} drop column {column}"))
+    extract_load.load("shop", tables=["orders"])
+    assert shop.query(f"select count(*) >= 0 from (select {', '.join(columns)} from {table}) as those") == [(True,)]
 
 
 def test_a_warehouse_of_an_earlier_version_gets_what_open_transactions_and_reconciliation_need(shop):

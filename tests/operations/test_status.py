@@ -13,7 +13,6 @@ from browser import browse, needs_browser, visit
 from houses import House, build_demo, command
 
 from storehouse.core import pages
-from storehouse.core.queries import as_sql
 from storehouse.operate import pipeline, status
 
 HOSTILE = "<script>document.title = 'taken over'</script>"
@@ -249,34 +248,6 @@ def test_a_view_that_is_away_or_in_use_costs_its_own_section_alone(house: House,
         "refusals",
     ]
     assert found["quality"] and found["builds"] and found["published"] and found["sources"]
-
-
-def test_a_failed_test_that_is_not_in_the_project_any_more_is_no_failure(house: House) -> None:
-    """A later build of the same selection is without it. Of another nobody knows until that is built again."""
-    with psycopg.connect(house.warehouse) as warehouse:
-        for name, selection in (("removed", "runs.selection"), ("elsewhere", "'--select other'")):
-            warehouse.execute(
-                as_sql(f"""
-                create temporary table past on commit drop as
-                select * from raw_operations.dbt_runs as runs order by started_at desc limit 1;
-                update past as runs set
-                    invocation_id = '{name}', selection = {selection}, started_at = started_at - interval '1 hour';
-                insert into raw_operations.dbt_runs select * from past;
-                insert into raw_operations.node_results (
-                    invocation_id, unique_id, run_id, command, target, code_version, run_started_at, resource_type,
-                    name, status, seconds
-                )
-                select
-                    invocation_id, 'test.{name}', run_id, command, target, code_version, started_at, 'test', '{name}',
-                    'fail', 1
-                from past;
-                drop table past;
-                """)
-            )
-        found = warehouse.execute(status.QUERIES["failures"]).fetchall()
-        names = {row[1] for row in found}
-        assert "elsewhere" in names and "removed" not in names
-        warehouse.rollback()
 
 
 def test_without_alerts_nobody_says_that_the_data_can_be_trusted(house: House) -> None:

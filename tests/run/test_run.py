@@ -95,10 +95,11 @@ def test_an_audit_of_a_fresh_run_finds_nothing_and_of_a_hand_made_change_names_t
     # Its first page links to the status and the dashboard, which stand beside it.
     assert "[status page](status.html)" in page and "published" in (file.parent / "status.html").read_text()
     assert "[dashboard](dashboard.html)" in page and '"sales_cents"' in (file.parent / "dashboard.html").read_text()
-    assert "</script><script>alert(1)" not in page and "alert(1)" in page and "fct_orders" in page
+    # Counted: of a text of megabytes pytest would look for hours for what is like it.
+    assert not page.count("</script><script>alert(1)") and page.count("alert(1)") and page.count("fct_orders")
     # Where readers find it, and not where it is built.
-    assert '"relation_name": "\\"storehouse\\".\\"core\\".\\"fct_orders\\""' in page
-    assert '"relation_name": "\\"storehouse\\".\\"build\\"' not in page
+    assert page.count('"relation_name": "\\"storehouse\\".\\"core\\".\\"fct_orders\\""') > 1
+    assert page.count('"relation_name": "\\"storehouse\\".\\"build\\"') == 0
     home("psql", given='alter table build.dim_products drop "</script><script>alert(1)"')
     assert home("audit").returncode == 0
     assert (
