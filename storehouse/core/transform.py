@@ -190,6 +190,9 @@ def _show_published(manifest: dict, catalog: dict) -> None:
             model["schema"] = schema
             if unique_id in catalog["nodes"]:
                 catalog["nodes"][unique_id]["metadata"]["schema"] = schema
+    for metrics in manifest["semantic_models"].values():
+        (model,) = (manifest["nodes"][unique_id] for unique_id in metrics["depends_on"]["nodes"])
+        metrics["node_relation"] |= {"schema_name": model["schema"], "relation_name": model["relation_name"]}
 
 
 def names(arguments: list[str]) -> set[str]:

@@ -98,7 +98,8 @@ def test_an_audit_of_a_fresh_run_finds_nothing_and_of_a_hand_made_change_names_t
     assert "</script><script>alert(1)" not in page and "alert(1)" in page and "fct_orders" in page
     # Where readers find it, and not where it is built.
     assert '"relation_name": "\\"storehouse\\".\\"core\\".\\"fct_orders\\""' in page
-    assert '"relation_name": "\\"storehouse\\".\\"build\\"' not in page
+    # Counted: of a text of megabytes that something is in, pytest would work out a difference for hours.
+    assert page.count('"relation_name": "\\"storehouse\\".\\"build\\"') == 0
     home("psql", given='alter table build.dim_products drop "</script><script>alert(1)"')
     assert home("audit").returncode == 0
     assert (
