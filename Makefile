@@ -175,6 +175,11 @@ status: $(INSTALLED)
 dashboard: $(INSTALLED)
 	@$(BIN)/python -m storehouse dashboard $(call option,PAGE,page)
 
+## report     the sales report of the last whole week, as it is sent to REPORT_URL; SEND=yes sends it, once a period (REPORT_EVERY)
+.PHONY: report
+report: $(PACKAGES) target/manifest.json
+	@$(BIN)/python -m storehouse report $(if $(value SEND),--send)
+
 ## rates      monthly exchange rates of the ECB into seeds/exchange_rates.csv; CURRENCIES="SEK PLN" adds some
 .PHONY: rates
 rates: $(INSTALLED)

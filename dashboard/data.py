@@ -97,6 +97,21 @@ def read() -> Data:
     )
 
 
+def whole_days(warehouse: psycopg.Connection) -> tuple[date, date] | None:
+    """The first day and the last whole day of the published sales; None where there is no whole one.
+
+    Args:
+        warehouse: in a transaction, as the role that reports.
+
+    Raises:
+        StorehouseError: nothing is published yet.
+    """
+    bars = _ask(warehouse, "calendar", {}).rows
+    if bars is None:
+        raise StorehouseError(_NOTHING)
+    return (min(bar["starts_on"] for bar in bars), max(bar["ends_on"] for bar in bars)) if bars else None
+
+
 def _read(warehouse: psycopg.Connection, most: int) -> Data:
     asked_at = one_value(warehouse, "select now()")
     answers = {name: _ask(warehouse, name, {"most": most}) for name in FIRST}

@@ -69,6 +69,8 @@ def main() -> int:
     status.add_argument("--page", type=Path, help="the file of the page (target/status.html)")
     dashboard = commands.add_parser("dashboard", help="write the analysts' page, of the published marts")
     dashboard.add_argument("--page", type=Path, help="the file of the page (target/dashboard.html)")
+    report = commands.add_parser("report", help="print the sales report of the last whole week")
+    report.add_argument("--send", action="store_true", help="and send it to REPORT_URL, as a run does: once a period")
     rates = commands.add_parser("rates", help="monthly exchange rates of the ECB into seeds/exchange_rates.csv")
     rates.add_argument("currencies", nargs="*", help="more of them than the seed has: SEK PLN")
     commands.add_parser("env", help="print the warehouse's place as shell exports, for dbt and psql by hand")
@@ -164,6 +166,14 @@ def _dashboard(arguments: argparse.Namespace, _: list[str]) -> int:
     if settings().is_embedded and not settings().server.is_running:
         local.start()
     return page.main(arguments.page or target_folder() / page.NAME)
+
+
+def _report(arguments: argparse.Namespace, _: list[str]) -> int:
+    from storehouse.operate import sales_report
+
+    if settings().is_embedded and not settings().server.is_running:
+        local.start()
+    return sales_report.main(is_sent=arguments.send)
 
 
 def _forget(arguments: argparse.Namespace, _: list[str]) -> int:
@@ -328,6 +338,7 @@ COMMANDS = {
     "alerts": _alerts,
     "status": _status,
     "dashboard": _dashboard,
+    "report": _report,
     "forget": _forget,
     "backup": _backup,
     "restore": _restore,

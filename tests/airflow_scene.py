@@ -36,6 +36,7 @@ OUR_VARIABLES = tuple(
         "EXPORT",
         "AIRFLOW",
         "NOTIFY",
+        "REPORT",
         "FEEDBACK",
     ]
 )

@@ -21,7 +21,7 @@ from storehouse.laptop.server import Server
 
 OUR_VARIABLES = (
     *("WAREHOUSE_", "SHOP_", "MARKETPLACE_", "REVIEWS_", "STORES_", "STOREHOUSE_", "DBT_TARGET"),
-    *("PII_KEY", "PGOPTIONS"),
+    *("PII_KEY", "PGOPTIONS", "REPORT_"),
 )
 # A build without dbt's tests, for what they are not the subject of.
 MODELS_ALONE = ["build", "--exclude-resource-type", "unit_test", "test"]

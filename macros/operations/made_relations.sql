@@ -13,7 +13,7 @@
         {%- endif -%}
     {%- endfor -%}
     {#- No node makes these: start_operations does. -#}
-    {%- for name in ['alert_log', 'audit_log'] -%}
+    {%- for name in ['alert_log', 'audit_log', 'report_log'] -%}
         {%- do made.append("('" ~ (operations_state(name) | trim).split('.') | join("', '") ~ "')") -%}
     {%- endfor -%}
     select

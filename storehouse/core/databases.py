@@ -226,6 +226,20 @@ def open_warehouse(duty: Duty = "extract") -> Database:
         return connect_warehouse(duty)
 
 
+@contextmanager
+def reading() -> Iterator[Database]:
+    """What readers see in the warehouse, as of one moment, and as the role that reports.
+
+    Raises:
+        StorehouseError: it is away; or within, what is asked for is not published yet, or not for this role.
+    """
+    with open_warehouse("reporting") as warehouse, warehouse.speaking(READERS_ADVICE):
+        warehouse.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        warehouse.read_only = True
+        with warehouse.transaction():
+            yield warehouse
+
+
 def connect_warehouse(duty: Duty, **parameters: ConnParam) -> Database:
     """As `open_warehouse`, with psycopg's own errors; `parameters` are libpq's, such as `tcp_user_timeout`.
 

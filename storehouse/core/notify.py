@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from storehouse.core.progress import note
 from storehouse.core.shown import HIDDEN, without_secrets
@@ -21,8 +21,22 @@ class _WithoutUrls(logging.Filter):
 logging.getLogger("apprise").addFilter(_WithoutUrls())
 
 
-def deliver(urls: Sequence[str], title: str, lines: Sequence[str]) -> bool:
+def deliver(
+    urls: Sequence[str],
+    title: str,
+    lines: Sequence[str],
+    *,
+    is_html: bool = False,
+    pictures: Mapping[str, bytes] | None = None,
+) -> bool:
     """Send a notice to each of these services; errors are logged and not raised.
+
+    Args:
+        urls: of services, as Apprise reads them.
+        title: the subject of a mail.
+        lines: of the notice.
+        is_html: the lines are HTML: a mail has them as text too, a service that takes no HTML gets text.
+        pictures: attached, by the name of the file: PNG.
 
     Returns:
         True if any of them took it: to send it again would be to tell that one twice.
@@ -31,11 +45,14 @@ def deliver(urls: Sequence[str], title: str, lines: Sequence[str]) -> bool:
     for url in urls:
         try:
             import apprise
+            from apprise.attachment.memory import AttachMemory
 
             service = apprise.Apprise()
-            # As text: the service must not take what an error quotes for markup.
-            body = {"body": "\n".join(lines), "body_format": apprise.NotifyFormat.TEXT}
-            taken += bool(service.add(url) and service.notify(title=title, **body))
+            # Else as text: the service must not take what an error quotes for markup.
+            form = apprise.NotifyFormat.HTML if is_html else apprise.NotifyFormat.TEXT
+            attached = [AttachMemory(content, name, "image/png") for name, content in (pictures or {}).items()]
+            notice = {"title": title, "body": "\n".join(lines), "body_format": form, "attach": attached or None}
+            taken += bool(service.add(url) and service.notify(**notice))
         except Exception as error:
             # Without the error's message: all of a service's URL is secret, even its host.
             logger.warning("The notice was not delivered (%s): %s", type(error).__name__, title)

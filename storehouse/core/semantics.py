@@ -5,9 +5,11 @@ MetricFlow, which dbt-core brings, makes the SQL of what dbt has parsed. It runs
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import date
 from typing import Any, NamedTuple
 
+import psycopg
 from metricflow.engine.metricflow_engine import MetricFlowEngine, MetricFlowQueryRequest, OutputColumnOrderMode
 from metricflow.protocols.sql_client import SqlEngine
 from metricflow.sql.render.postgres import PostgresSQLSqlPlanRenderer
@@ -21,7 +23,7 @@ from metricflow_semantics.specs.query_spec import InputSpecOrder
 from metricflow_semantics.specs.time_dimension_spec import TimeDimensionSpec
 
 from storehouse.core import transform
-from storehouse.core.databases import READERS_ADVICE, open_warehouse
+from storehouse.core.databases import reading
 from storehouse.core.errors import StorehouseError
 from storehouse.core.queries import as_sql
 from storehouse.core.settings import quoted
@@ -209,17 +211,16 @@ def _as_date(spec: InstanceSpec) -> str:
     return f"cast({column} as date)" if isinstance(spec, TimeDimensionSpec) else column
 
 
-def answer(query: str) -> Answer:
+def answer(query: str, warehouse: psycopg.Connection | None = None) -> Answer:
     """What the warehouse answers, read as its readers do.
 
     Args:
         query: as `sql` made it.
+        warehouse: within `reading`, where several answers are to be of one moment.
 
     Raises:
         StorehouseError: nothing is published yet, or not for this role.
     """
-    with open_warehouse("reporting") as warehouse, warehouse.speaking(READERS_ADVICE):
-        warehouse.read_only = True
-        with warehouse.transaction():
-            cursor = warehouse.execute(as_sql(query))
-            return Answer([column.name for column in cursor.description or []], cursor.fetchall())
+    with nullcontext(warehouse) if warehouse else reading() as readers:
+        cursor = readers.execute(as_sql(query))
+        return Answer([column.name for column in cursor.description or []], cursor.fetchall())

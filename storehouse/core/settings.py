@@ -134,6 +134,8 @@ class Settings(BaseSettings):
     large_dbt_threads: int = Field(default=8, ge=1, le=256, description="of the large build")
     notify_url: str | None = Field(default=None, description="where notices go, as Apprise reads it")
     notify_critical_url: str | None = Field(default=None, description="where critical alerts go besides")
+    report_url: str | None = Field(default=None, description="where the sales report goes, as Apprise reads it")
+    report_every: Literal["day", "week", "month"] = Field(default="week", description="which whole days it is about")
     runbook_url: str = "docs/runbook.md"
     pushgateway_url: str | None = Field(default=None, description="where a run's metrics are pushed: http://host:9091")
     airflow_url: str | None = Field(default=None, description="of Airflow's API, whose health is among the metrics")

@@ -80,6 +80,10 @@ def _run(dbt_vars: str | None, **played: Any) -> list[str]:
         from storehouse.operate import metrics
 
         metrics.try_to_push()
+    if settings().report_url:
+        from storehouse.operate import sales_report
+
+        sales_report.try_to_send()
     print(f"{'Failed' if failures else 'Done'} in {time.monotonic() - began:.0f} s.")
     for failure in failures:
         print(f"  {failure}")

@@ -1,5 +1,5 @@
-"""The last task of a run: it prints the summary, sends alerts and metrics, writes the status page and the dashboard; it
-fails if the run is not whole."""
+"""The last task of a run: it prints the summary, sends alerts, metrics and the sales report, writes the status page and
+the dashboard; it fails if the run is not whole."""
 
 from typing import Any
 
@@ -48,6 +48,10 @@ def report(ti: Any = None, dag_run: Any = None) -> None:
         metrics.try_to_push()
     pages.try_to_put("status page", status.write, status.NAME)
     pages.try_to_put("dashboard", page.write, page.NAME)
+    if settings().report_url:
+        from storehouse.operate import sales_report
+
+        sales_report.try_to_send()
     if problem:
         raise problem
 

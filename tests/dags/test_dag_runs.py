@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from airflow_scene import Airflow, Notices, environment, run, running_airflow, start_the_demo, web_hook
 from browser import browse, needs_browser
+from mail_server import PASSWORD, Mails, mail_server
 from openlineage_scene import Backend, backend, check, to_server
 from real_prometheus import running, watching
 from real_redis import wait_until
@@ -66,10 +67,16 @@ def listening() -> Iterator[Backend]:
 
 
 @pytest.fixture(scope="module")
-def airflow(home: Path, hook: str, listening: Backend) -> Iterator[Airflow]:
+def mails() -> Iterator[Mails]:
+    with mail_server() as mails:
+        yield mails
+
+
+@pytest.fixture(scope="module")
+def airflow(home: Path, hook: str, listening: Backend, mails: Mails) -> Iterator[Airflow]:
     """The demo shop after twelve small days, and Airflow over it. Ten days take the large build, three the small one.
 
-    Every run is late. One of the notices' two services is dead. OpenLineage is on.
+    Every run is late. One of the notices' two services is dead. OpenLineage is on. A report goes to a mail server.
     """
     env = environment(
         home,
@@ -78,6 +85,7 @@ def airflow(home: Path, hook: str, listening: Backend) -> Iterator[Airflow]:
         LARGE_LOAD_ROWS=str(LARGE_LOAD_ROWS),
         LATE_HOURS="0.0003",
         DOCS_URL=str(home / "site"),
+        REPORT_URL=mails.url,
     )
     start_the_demo(home, until="2026-01-12", size=0.05)
     with running_airflow(home, env) as airflow:
@@ -110,6 +118,13 @@ def test_each_report_puts_the_status_page_and_the_dashboard_where_the_docs_are(
     page = (home / "site" / "status.html").read_text()
     assert any(f"{dag_id} {run_id}" in page for dag_id, run_id in first_runs.items())
     assert '"sales_cents"' in (home / "site" / "dashboard.html").read_text()
+
+
+def test_a_run_that_publishes_the_end_of_a_week_sends_its_report(airflow: Airflow, shop_run: str, mails: Mails) -> None:
+    (mail,) = mails.received
+    assert mail["Subject"].startswith("Sales of week 2: $")
+    log = airflow.log("shop_elt", shop_run, "report")
+    assert PASSWORD not in log and "was not sent" not in log
 
 
 def test_a_run_lands_its_interval_builds_every_node_tests_and_reports(airflow: Airflow, shop_run: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import warm
+from mail_server import mail_server
 from parsed import lend
 
 from storehouse.core.settings import PROJECT
@@ -26,6 +27,7 @@ OUR_VARIABLES = (
     "DBT_",
     "EXTRACT_",
     "FORGET_",
+    "REPORT_",
 )
 RAW = ("raw.loads", "raw_shop.orders", "raw_stores.sales")
 OF_RUNS = ("raw_operations.dbt_runs", "raw_operations.node_results")
@@ -377,7 +379,7 @@ def test_reporting_reads_marts_and_operations_and_writes_nothing(warehouse):
     assert (done.returncode, done.stderr) == (0, "") and "sums in" in done.stdout
     assert '"columns":null' not in (warehouse.home / "dashboard.html").read_text()
     assert not any(warehouse.may("reporting", f"select from {table}") for table in RAW + INNER)
-    for table in ("core.fct_orders", "sales.agg_daily_sales"):
+    for table in ("core.fct_orders", "sales.agg_daily_sales", "operations.report_log"):
         assert not warehouse.may("reporting", f"delete from {table}")
     for statement in (
         "create temp table mine ()",
@@ -390,6 +392,17 @@ def test_reporting_reads_marts_and_operations_and_writes_nothing(warehouse):
         "create operator public.=== (leftarg = text, rightarg = text, function = texteq)",
     ):
         assert not warehouse.may("reporting", statement), statement
+
+
+def test_the_sales_report_is_read_by_who_reports_and_noted_by_who_builds(warehouse):
+    with mail_server() as mails:
+        variables = {"REPORT_URL": mails.url, "REPORT_EVERY": "day"}
+        done = warehouse.run("storehouse", "report", "--send", **variables)
+        assert (done.returncode, done.stderr) == (0, "") and "REPORT_URL 1: sent" in done.stdout
+        assert len(mails.taken()) == 1
+        done = warehouse.run("storehouse", "report", "--send", **variables | {"REPORTING_USER": "extract"})
+        assert done.returncode == 1 and "needs what `reporting` has" in done.stderr
+    assert warehouse.query("select every, route from operations.report_log") == [("day", "REPORT_URL 1")]
 
 
 def test_nobody_makes_large_objects_where_a_superuser_ran_the_script_and_else_it_says_who_must(make, warehouse):

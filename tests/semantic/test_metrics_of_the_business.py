@@ -68,6 +68,7 @@ BY_HAND = {
     "credits": (0, 25),
     "refunds": (30, 15),
     "net_revenue": (95, 45),
+    "sales": (125, 60),
     "average_order_value": ("62.50", "42.50"),
     "items": (3, 4),
     "goods": (130, 60),
@@ -111,6 +112,7 @@ IN_SQL = {
     "gross_revenue": (ORDERS, f"sum(total_usd) filter (where {SOLD})"),
     "credits": (ORDERS, "-coalesce(sum(total_usd) filter (where is_credit_note and is_counted), 0)"),
     "refunds": (ORDERS, f"sum(refunded_usd) filter (where {SOLD})"),
+    "sales": (ORDERS, "sum(total_usd) filter (where is_counted)"),
     "net_revenue": (
         ORDERS,
         f"sum(total_usd) filter (where is_counted) - coalesce(sum(refunded_usd) filter (where {SOLD}), 0)",

@@ -1,0 +1,78 @@
+"""A month's sales are one number, wherever a first-time reader meets them: metric, dashboard, its SQL, mail."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from browser import Tab, needs_browser
+from houses import Command, command
+from mail_server import Mails, mail_server, text_of
+
+pytestmark = needs_browser
+
+
+@pytest.fixture(scope="module")
+def mails() -> Iterator[Mails]:
+    with mail_server() as mails:
+        yield mails
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, mails: Mails) -> Iterator[Command]:
+    """A home after `make run` has published January; a report of each month goes to the mail server."""
+    run = command(tmp_path_factory.mktemp("home"), REPORT_URL=mails.url, REPORT_EVERY="month")
+    done = run("run", "--until", "2026-02-02", "--size", "0.05")
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield run
+    run("stop")
+
+
+def test_a_month_has_one_number_from_the_docs_to_the_mail(home: Command, mails: Mails, tmp_path: Path) -> None:
+    # The docs say what sales are, and by which metric they are asked for.
+    documented = home("docs")
+    assert documented.returncode == 0, documented.stderr
+    file = Path(re.findall(r"Open (\S+)", documented.stdout)[0])
+    page = file.read_text()
+    assert '"metric.storehouse.sales"' in page and "Gross revenue less what credit notes gave back: `sales_usd`" in page
+
+    month = ("--by", "month", "--from", "2026-01-01", "--until", "2026-02-01", "--csv")
+    (answered,) = csv.DictReader(io.StringIO(home("metric", "sales", *month).stdout))
+    number = Decimal(answered["sales"])
+    assert number > 100_000
+
+    # The dashboard stands beside the docs; its chart has the figures and the SQL.
+    with Tab(tmp_path) as tab:
+        tab.open(file.parent / "dashboard.html", "period=last%20month")
+        href = tab.run("document.querySelector('#sales a[download]').getAttribute('href')")
+        days = list(csv.DictReader(io.StringIO(unquote(href.partition(",")[2]))))
+        tab.run("document.querySelector('#sales [id$=SQL]').click()")
+        query, slots = tab.run("[document.querySelector('#sales .panel').innerText, JSON.stringify(DATA.slots)]")
+    assert (days[0]["starts_on"], len(days)) == ("2026-01-01", 31)
+    assert sum(Decimal(day["sales_usd"]) for day in days) == number
+    first, after = (json.loads(slots).index(day) for day in ("2026-01-01", "2026-02-01"))
+    within = f"select sum(sales_cents) from ({query}) as shown where slot > {first} and slot <= {after}"
+    assert Decimal(home("psql", "-At", given=within).stdout) == 100 * number
+    of_days = "select sum(sales_usd) from sales.agg_daily_sales where order_date between '2026-01-01' and '2026-01-31'"
+    assert Decimal(home("psql", "-At", given=of_days).stdout) == number
+
+    # The run itself has sent the mail, once.
+    (mail,) = mails.taken()
+    assert mail["Subject"] == f"Sales of January 2026: ${number / 1000:,.0f}K"
+    assert f"${number:,.0f} Sales" in text_of(mail).splitlines()
+
+
+def test_a_run_without_an_address_sends_nothing(home: Command, mails: Mails) -> None:
+    unset = {name: home.environment.pop(name) for name in ("REPORT_URL", "REPORT_EVERY")}
+    try:
+        # A week of its own would be due.
+        done = home("run")
+    finally:
+        home.environment.update(unset)
+    assert done.returncode == 0 and "eport" not in done.stderr
+    assert mails.taken() == []
