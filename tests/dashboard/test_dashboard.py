@@ -479,7 +479,8 @@ def test_however_long_the_history_the_data_is_at_most_a_megabyte_and_exact(
     tab.open(tmp_path / NAME, "period=all")
     shown = column(rows_of(tab, "channels"), "sales_usd", "orders")
     ((sales, orders),) = house.query(
-        "select sum(total_usd) filter (where is_counted), count(*) filter (where is_counted and not is_credit_note) from core.fct_orders"
+        "select sum(total_usd) filter (where is_counted), count(*) filter (where is_counted and not is_credit_note) "
+        "from core.fct_orders"
     )
     assert (sum(row[0] for row in shown), sum(row[1] for row in shown)) == (sales, orders)
     for period, bars in (("all", 49), ("52 weeks", 52), ("13 weeks", 13), ("28 days", 28)):
