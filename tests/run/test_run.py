@@ -96,6 +96,8 @@ def test_an_audit_of_a_fresh_run_finds_nothing_and_of_a_hand_made_change_names_t
     assert "[status page](status.html)" in page and "published" in (file.parent / "status.html").read_text()
     assert "[dashboard](dashboard.html)" in page and '"sales_cents"' in (file.parent / "dashboard.html").read_text()
     assert "</script><script>alert(1)" not in page and "alert(1)" in page and "fct_orders" in page
+    # And below each model a link to its place in the page of columns.
+    assert "[From column to column](columns.html?model=model.storehouse.fct_orders&parents=1)" in page
     # Where readers find it, and not where it is built.
     assert '"relation_name": "\\"storehouse\\".\\"core\\".\\"fct_orders\\""' in page
     assert '"relation_name": "\\"storehouse\\".\\"build\\"' not in page
