@@ -39,8 +39,14 @@ def browse(folder: Path, *arguments: str, size: str = "1800,1100") -> str:
 OWN = re.compile(r"(^|\.)(google|googleapis|gvt1|gstatic)\.com$")
 
 
-def visit(folder: Path, page: Path) -> tuple[str, set[str]]:
-    """What it shows of a file when no host answers, and which hosts were asked for."""
+def visit(folder: Path, page: Path, query: str = "") -> tuple[str, set[str]]:
+    """What it shows of a file when no host answers, and which hosts were asked for.
+
+    Args:
+        folder: for its profile.
+        page: the file.
+        query: of its address, from the `?` on.
+    """
     asked: set[str] = set()
 
     class Proxy(http.server.BaseHTTPRequestHandler):
@@ -57,7 +63,7 @@ def visit(folder: Path, page: Path) -> tuple[str, set[str]]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         by_proxy = f"--proxy-server=127.0.0.1:{server.server_port}"
-        shown = browse(folder, by_proxy, "--virtual-time-budget=8000", "--dump-dom", page.as_uri())
+        shown = browse(folder, by_proxy, "--virtual-time-budget=8000", "--dump-dom", page.as_uri() + query)
     finally:
         server.shutdown()
         server.server_close()

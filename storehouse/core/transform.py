@@ -25,6 +25,8 @@ NOT_DAILY_TAGS = {"audit"}
 DAILY = ["build", "--exclude-resource-type", "unit_test", "--exclude", *(f"tag:{tag}" for tag in NOT_DAILY_TAGS)]
 RESULT_EVENTS = {"LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult", "LogNodeResult"}
 BUILT = {"model", "seed", "snapshot", "test", "unit_test"}
+# Beside dbt's documentation, which links to it: storehouse/operate/columns.py writes it.
+COLUMNS_PAGE = "columns.html"
 # Of the line of a node that did not go well, by its status.
 LEVELS = {"warn": logging.WARNING, "error": logging.ERROR, "fail": logging.ERROR, "runtime error": logging.ERROR}
 
@@ -163,6 +165,7 @@ def document(folder: Path) -> Path:
     manifest, catalog = (json.loads((folder / f"{name}.json").read_text()) for name in ("manifest", "catalog"))
     _describe(manifest, catalog)
     _show_published(manifest, catalog)
+    _link_columns(manifest, catalog)
     for name, content in (("manifest", manifest), ("catalog", catalog)):
         # dbt's own --static writes it into a script as it is, and a column of a source may be named `</script>`.
         page = page.replace(f'"{name.upper()}.JSON INLINE DATA"', json.dumps(content).replace("<", "\\u003c"))
@@ -193,6 +196,13 @@ def _show_published(manifest: dict, catalog: dict) -> None:
     for semantic in manifest["semantic_models"].values():
         model = manifest["nodes"][semantic["depends_on"]["nodes"][0]]
         semantic["node_relation"] |= {"schema_name": model["schema"], "relation_name": model["relation_name"]}
+
+
+def _link_columns(manifest: dict, catalog: dict) -> None:
+    """Below its description, each model leads to the page that draws of which columns its own are made."""
+    for unique_id in catalog["nodes"]:
+        model = manifest["nodes"][unique_id]
+        model["description"] += f"\n\n[From column to column]({COLUMNS_PAGE}?model={unique_id}&parents=1)"
 
 
 def names(arguments: list[str]) -> set[str]:

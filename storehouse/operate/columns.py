@@ -10,8 +10,11 @@ from typing import Any
 
 from storehouse.core.errors import unexpected
 from storehouse.core.settings import settings
+from storehouse.core.transform import COLUMNS_PAGE as PAGE
 
-PAGE = "columns.html"
+# What it opens on when its address names no model: else the first of all, in no order that a reader knows.
+_OPENS_ON = "model.storehouse.fct_orders"
+_OPENING = f'<script>location.search || history.replaceState(null, "", "?model={_OPENS_ON}&parents=1")</script>'
 # Its name for a column of no table: what conditions read.
 _FILTER = "__colibri"
 # OpenLineage's words for how a column is made of another: as it is, or computed.
@@ -38,7 +41,8 @@ def document(folder: Path) -> list[str]:
     report = DbtColibriReportGenerator(extractor, light_mode=True, disable_telemetry=True)
     with TemporaryDirectory(dir=folder) as made:
         report.generate_report(made)
-        (Path(made) / "index.html").replace(folder / PAGE)
+        (page := Path(made) / "index.html").write_text(page.read_text().replace("<head>", f"<head>{_OPENING}", 1))
+        page.replace(folder / PAGE)
         found = json.loads((Path(made) / "colibri-manifest.json").read_text())
         errors = Path(made) / "colibri-parsing-errors.json"
         unread = json.loads(errors.read_text()) if errors.exists() else []

@@ -237,6 +237,26 @@ def test_the_page_of_columns_needs_no_network_and_tells_nobody(documented: Scene
     assert visit(tmp_path, telling)[1], "this test would not see what a page tells"
 
 
+@needs_browser
+def test_the_page_of_columns_opens_on_orders_and_from_a_models_documentation_on_that_model(
+    documented: Scene, tmp_path: Path
+) -> None:
+    folder = Path(documented.run.environment["DBT_TARGET_PATH"])
+    link = r"\(columns\.html(\?model=model\.storehouse\.(\w+)&parents=1)\)"
+    links = {name: query for query, name in re.findall(link, (folder / "static_index.html").read_text())}
+    assert len(links) > 50
+    at_first, retention = (
+        nodes(visit(tmp_path, folder / "columns.html", query)[0]) for query in ("", links["cohort_retention"])
+    )
+    assert {"fct_orders", "fct_payments"} <= at_first and "cohort_retention" not in at_first
+    assert {"cohort_retention", "int_cohort_months__summed"} <= retention and "fct_orders" not in retention
+
+
+def nodes(shown: str) -> set[str]:
+    """The models that the page of columns draws."""
+    return set(re.findall(r'data-id="model\.storehouse\.(\w+)"', shown))
+
+
 def test_a_build_that_stops_is_told_as_failed_and_nothing_as_published(told: Scene) -> None:
     # The last one in this house: it stays stopped.
     before = len(told.events)

@@ -97,6 +97,8 @@ def test_an_audit_of_a_fresh_run_finds_nothing_and_of_a_hand_made_change_names_t
     assert "[dashboard](dashboard.html)" in page and '"sales_cents"' in (file.parent / "dashboard.html").read_text()
     # Counted: of a text of megabytes pytest would look for hours for what is like it.
     assert not page.count("</script><script>alert(1)") and page.count("alert(1)") and page.count("fct_orders")
+    # And below each model a link to its place in the page of columns.
+    assert page.count("[From column to column](columns.html?model=model.storehouse.fct_orders&parents=1)")
     # Where readers find it, and not where it is built.
     assert page.count('"relation_name": "\\"storehouse\\".\\"core\\".\\"fct_orders\\""') > 1
     assert page.count('"relation_name": "\\"storehouse\\".\\"build\\"') == 0
