@@ -373,6 +373,7 @@ class Oracle:
             customers[key] |= {m["customer"]} - {None} if is_order else set()
             days[key].update(
                 all=1,
+                placed=not m["gives_back"],
                 orders=is_order,
                 cancelled=m["status"] == "canceled",
                 unavailable=m["status"] == "unavailable",
@@ -380,14 +381,14 @@ class Oracle:
                 guests=is_order and m["customer"] is None,
                 items=m["quantity"] * counts,
                 usd=m["usd"] * counts,
-                refunded=m["refunded"],
+                refunded=m["refunded"] * is_order,
                 sales_amount=m["total"] * counts,
-                refunded_amount=m["own"][1],
+                refunded_amount=m["own"][1] * is_order,
                 high=is_order and m["usd"] >= HIGH_VALUE_USD,
                 **{size: is_order and m["size"] == size for size, _ in SIZES},
             )
-        names = ("all", "orders", "cancelled", "unavailable", "credits", "guests", "items", "usd", "refunded", "high")
-        names += ("small", "medium", "large", "sales_amount", "refunded_amount")
+        names = ("all", "placed", "orders", "cancelled", "unavailable", "credits", "guests", "items", "usd", "refunded")
+        names += ("high", "small", "medium", "large", "sales_amount", "refunded_amount")
         for key, day in days.items():
             yield *key, len(customers[key]), *(day[name] for name in names)
 
@@ -410,7 +411,7 @@ class Oracle:
             before = (month - timedelta(days=1)).replace(day=1)
             yield (
                 *(month, given[-1]["date"], len(sold), len(given), len(customers), new, sales[month]),
-                *(sum(m["refunded"] for m in given), cents(gross / len(sold)) if sold else None, sales.get(before)),
+                *(sum(m["refunded"] for m in sold), cents(gross / len(sold)) if sold else None, sales.get(before)),
             )
 
     def agg_daily_region_sales(self) -> Iterable[tuple]:
@@ -485,9 +486,10 @@ QUERIES = {
     "fct_orders": "select order_id, channel, region, customer_id, status, order_date, order_hour, item_count,"
     " is_credit_note, total_usd, paid_usd, refunded_usd, paid_amount, refunded_amount, discount_tier, size_tier,"
     " is_high_value from build.fct_orders",
-    "agg_daily_sales": "select order_date, channel, region, currency, customers, all_orders, orders, cancelled_orders,"
-    " unavailable_orders, credit_notes, guest_orders, items, sales_usd, refunded_usd, high_value_orders,"
-    " small_orders, medium_orders, large_orders, sales_amount, refunded_amount from build.agg_daily_sales",
+    "agg_daily_sales": "select order_date, channel, region, currency, customers, all_orders, placed_orders, orders,"
+    " cancelled_orders, unavailable_orders, credit_notes, guest_orders, items, sales_usd, refunded_usd,"
+    " high_value_orders, small_orders, medium_orders, large_orders, sales_amount, refunded_amount"
+    " from build.agg_daily_sales",
     "agg_monthly_kpis": "select order_month, last_order_date, orders, all_orders, customers, new_customers, sales_usd,"
     " refunded_usd, average_order_usd, sales_usd_month_before from build.agg_monthly_kpis",
     "agg_daily_region_sales": "select order_date, region, sales_usd, sales_usd_week_before, sales_usd_month_to_date"

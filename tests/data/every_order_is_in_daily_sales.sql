@@ -7,9 +7,10 @@ with orders as (
         region,
         currency,
         count(*) as all_orders,
+        sum(case when is_credit_note then 0 else 1 end) as placed_orders,
         sum(case when is_counted and not is_credit_note then 1 else 0 end) as orders,
         coalesce(sum(case when is_counted then total_usd end), 0) as sales_usd,
-        coalesce(sum(refunded_usd), 0) as refunded_usd,
+        coalesce(sum(case when is_counted and not is_credit_note then refunded_usd end), 0) as refunded_usd,
         coalesce(sum(case when is_counted then total_amount end), 0) as sales_amount,
         sum(case when is_counted and not is_credit_note and customer_id is null then 1 else 0 end) as guest_orders
     from {{ ref('fct_orders') }}
@@ -32,6 +33,8 @@ select
     coalesce(orders.currency, days.currency) as currency,
     orders.all_orders,
     days.all_orders as all_orders_shown,
+    orders.placed_orders,
+    days.placed_orders as placed_orders_shown,
     orders.orders,
     days.orders as orders_shown,
     orders.sales_usd,
@@ -51,6 +54,7 @@ full outer join days
         and orders.currency = days.currency
 where
     orders.all_orders is distinct from days.all_orders
+    or orders.placed_orders is distinct from days.placed_orders
     or orders.orders is distinct from days.orders
     or orders.sales_usd is distinct from days.sales_usd
     or orders.refunded_usd is distinct from days.refunded_usd

@@ -227,6 +227,19 @@ def test_metrics_are_what_daily_sales_say(house: House, metrics) -> None:
         assert (row[0], row[1], row[2] - row[3], *row[4:]) == (orders, items, sales, discounts, average), key
 
 
+def test_metrics_are_what_monthly_figures_say(house: House, metrics) -> None:
+    # Column by column, in the order of the metrics. The shop's refunds are of cancelled orders and credit notes too.
+    names = ["orders", "placed_orders", "cancelled_orders", "cancel_rate", "items", "sales", "refunds", "net_revenue"]
+    names += ["average_order_value", "discount_share", "customers", "new_customers", "returning_customers"]
+    found = ask(metrics, *names, by=["month"])
+    expected = house.query(
+        "select order_month, orders, placed_orders, cancelled_orders, cancel_rate, items, sales_usd, refunded_usd,"
+        " net_revenue_usd, average_order_usd, discount_share, customers, new_customers, returning_customers"
+        " from sales.agg_monthly_kpis order by 1"
+    )
+    assert found == expected and len(found) >= 3
+
+
 @pytest.mark.parametrize(("by", "start"), [("day", "order_date"), ("week", "date_trunc('week', order_date)")])
 def test_a_customer_is_new_or_returning_whatever_the_period(by: str, start: str, house: House, metrics) -> None:
     bought = (

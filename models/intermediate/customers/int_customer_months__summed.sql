@@ -38,7 +38,7 @@ select
     cohort_month,
     count(sale_date) as orders,
     cast(coalesce(sum(total_usd), 0) as numeric(18, 2)) as spend_usd,
-    cast(coalesce(sum(refunded_usd), 0) as numeric(18, 2)) as refunded_usd,
+    cast(coalesce(sum(case when not is_credit_note then refunded_usd end), 0) as numeric(18, 2)) as refunded_usd,
     min(sale_date) as first_order_date,
     max(sale_date) as last_order_date
 from dated

@@ -27,7 +27,7 @@ select
     cast(days.items as bigint) as items,
     cast(days.sales_usd as numeric(18, 2)) as sales_usd,
     cast(days.refunded_usd as numeric(18, 2)) as refunded_usd,
-    cast(days.sales_usd - days.refunded_usd as numeric(18, 2)) as net_sales_usd,
+    cast(days.sales_usd - days.refunded_usd as numeric(18, 2)) as net_revenue_usd,
     cast(round((days.sales_usd + days.credited_usd) / nullif(days.converted_orders, 0), 2) as numeric(18, 2)) as average_order_usd,
     cast(round(days.sales_usd / nullif(sum(days.sales_usd) over (partition by days.order_date), 0), 4) as numeric(18, 4)) as share_of_day,
     cast(week_before.sales_usd as numeric(18, 2)) as sales_usd_week_before,

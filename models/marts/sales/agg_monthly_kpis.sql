@@ -10,6 +10,7 @@ with months as (
         cast(date_trunc('month', order_date) as date) as order_month,
         max(order_date) as last_order_date,
         sum(orders) as orders,
+        sum(placed_orders) as placed_orders,
         sum(all_orders) as all_orders,
         sum(cancelled_orders) as cancelled_orders,
         sum(unavailable_orders) as unavailable_orders,
@@ -44,6 +45,7 @@ select
     months.order_month,
     months.last_order_date,
     cast(months.orders as bigint) as orders,
+    cast(months.placed_orders as bigint) as placed_orders,
     cast(months.all_orders as bigint) as all_orders,
     cast(months.cancelled_orders as bigint) as cancelled_orders,
     cast(months.unavailable_orders as bigint) as unavailable_orders,
@@ -56,10 +58,10 @@ select
     cast(months.items as bigint) as items,
     cast(months.sales_usd as numeric(18, 2)) as sales_usd,
     cast(months.refunded_usd as numeric(18, 2)) as refunded_usd,
-    cast(months.sales_usd - months.refunded_usd as numeric(18, 2)) as net_sales_usd,
+    cast(months.sales_usd - months.refunded_usd as numeric(18, 2)) as net_revenue_usd,
     cast(round((months.sales_usd + months.credited_usd) / nullif(months.converted_orders, 0), 2) as numeric(18, 2)) as average_order_usd,
     cast(round(months.discount_usd / nullif(months.items_usd, 0), 4) as numeric(18, 4)) as discount_share,
-    cast(round(cast(months.cancelled_orders as numeric) / nullif(months.all_orders, 0), 4) as numeric(5, 4)) as cancelled_share,
+    cast(round(cast(months.cancelled_orders as numeric) / nullif(months.placed_orders, 0), 4) as numeric(18, 4)) as cancel_rate,
     cast(before.sales_usd as numeric(18, 2)) as sales_usd_month_before,
     cast(year_before.sales_usd as numeric(18, 2)) as sales_usd_year_before
 from months
