@@ -6,7 +6,7 @@ with orders as (
         customer_id,
         sum(case when is_credit_note then 0 else 1 end) as orders,
         coalesce(sum(total_usd), 0) as spend_usd,
-        coalesce(sum(refunded_usd), 0) as refunded_usd
+        coalesce(sum(case when not is_credit_note then refunded_usd end), 0) as refunded_usd
     from {{ ref('fct_orders') }}
     where
         customer_id is not null

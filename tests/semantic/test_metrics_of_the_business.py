@@ -19,7 +19,7 @@ from storehouse.core.transform import DAILY
 from storehouse.operate import metric
 
 # Two customers and a guest, long before the demo shop began: refunds in full and in part, a cancelled order that was
-# paid, a credit note, and an order in a currency that has no rate.
+# paid, a credit note and a cancelled one, and an order in a currency that has no rate.
 SCENE = """
     insert into products values ('P-SCENE', 'A lamp', 'scene', 20, 'USD', true, '2024-03-01', '2024-03-01');
     insert into customers (customer_id, email, full_name, country, created_at, updated_at) values
@@ -33,12 +33,13 @@ SCENE = """
         (900004, 900002, 'delivered', 'USD', '2024-04-03'),
         (900005, 900001, 'delivered', 'USD', '2024-04-10'),
         (900006, 900001, 'credited', 'USD', '2024-04-15'),
-        (900007, null, 'delivered', 'ISK', '2024-04-16')
+        (900007, null, 'delivered', 'ISK', '2024-04-16'),
+        (900008, 900001, 'canceled', 'USD', '2024-04-17')
     ) as orders (order_id, customer_id, status, currency, placed_at);
     insert into order_items
     select order_id, 1, 'P-SCENE', quantity, price, discount, freight, '2024-04-16', '2024-04-16' from (values
         (900001, 2, 50, 10, 5), (900002, 1, 30, 0, 0), (900003, 1, 40, 0, 0), (900004, 3, 20, 0, 0),
-        (900005, 1, 25, 0, 0), (900006, -1, 25, 0, 0), (900007, 1, 1000, 0, 0)
+        (900005, 1, 25, 0, 0), (900006, -1, 25, 0, 0), (900007, 1, 1000, 0, 0), (900008, -1, 25, 0, 0)
     ) as lines (order_id, quantity, price, discount, freight);
     insert into payments
     select payment_id, order_id, 'voucher', 1, amount, currency, status, '2024-04-16', '2024-04-16', '2024-04-16'
@@ -106,7 +107,7 @@ QUALITY = ("operations.data_quality_daily", "day")
 IN_SQL = {
     "orders": (ORDERS, f"count(*) filter (where {SOLD})"),
     "placed_orders": (ORDERS, "count(*) filter (where not is_credit_note)"),
-    "cancelled_orders": (ORDERS, "count(*) filter (where status = 'canceled')"),
+    "cancelled_orders": (ORDERS, "count(*) filter (where status = 'canceled' and not is_credit_note)"),
     "refunded_orders": (ORDERS, f"count(*) filter (where {SOLD} and refunded_usd > 0)"),
     "converted_orders": (ORDERS, f"count(total_usd) filter (where {SOLD})"),
     "gross_revenue": (ORDERS, f"sum(total_usd) filter (where {SOLD})"),

@@ -23,3 +23,5 @@ select
     ranged.usd_per_unit
 from ranged
 cross join {{ months_in('ranged.valid_from', "least(ranged.valid_until, cast('2100-01-01' as date))") }} as months
+-- Any other was a slip, and must neither divide nor turn amounts round: its days have no rate, and a test warns of them.
+where ranged.usd_per_unit > 0

@@ -7,10 +7,15 @@
 
 with orders as (
 
-    -- What every mart means by `orders`.
+    -- What every mart means by `orders`, and each of the others in one place.
     select
         *,
-        is_counted and not is_credit_note as is_order
+        is_counted and not is_credit_note as is_order,
+        case
+            when status in ('unavailable', 'written_off') and not is_counted then status
+            when is_credit_note then 'credit_note'
+            when not is_counted then 'cancelled'
+        end as other_kind
     from {{ converge.touched_rows(ref('fct_orders'), 'order_date', 'channel', 'region', 'currency') }} as touched
 
 )
@@ -21,10 +26,10 @@ select
     region,
     currency,
     sum(case when is_order then 1 else 0 end) as orders,
-    sum(case when is_counted and is_credit_note then 1 else 0 end) as credit_notes,
-    sum(case when is_counted or status in ('unavailable', 'written_off') then 0 else 1 end) as cancelled_orders,
-    sum(case when status = 'unavailable' and not is_counted then 1 else 0 end) as unavailable_orders,
-    sum(case when status = 'written_off' and not is_counted then 1 else 0 end) as written_off_orders,
+    sum(case when other_kind = 'credit_note' then 1 else 0 end) as credit_notes,
+    sum(case when other_kind = 'cancelled' then 1 else 0 end) as cancelled_orders,
+    sum(case when other_kind = 'unavailable' then 1 else 0 end) as unavailable_orders,
+    sum(case when other_kind = 'written_off' then 1 else 0 end) as written_off_orders,
     sum(case when is_credit_note then 0 else 1 end) as placed_orders,
     count(*) as all_orders,
     sum(case when is_order and is_returned then 1 else 0 end) as returned_orders,
