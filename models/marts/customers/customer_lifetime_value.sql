@@ -45,7 +45,7 @@ select
     orders,
     spend_usd,
     refunded_usd,
-    cast(round(spend_usd / nullif(orders, 0), 2) as numeric(18, 2)) as average_order_usd,
+    cast(round(spend_usd / nullif(orders, 0), 2) as numeric(18, 2)) as spend_per_order_usd,
     first_order_date,
     last_order_date,
     cohort_month,
