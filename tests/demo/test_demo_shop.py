@@ -23,6 +23,9 @@ KEYS = {
     "demo.reviews": 2,
 }
 
+# In the order of `KEYS`.
+ADDED_LATER = [("public.orders", "estimated_delivery_at")]
+
 
 def rows(house: House, query: str) -> list[tuple]:
     with psycopg.connect(house.shop) as connection:
@@ -73,6 +76,21 @@ def test_a_day_is_the_same_whether_reached_at_once_or_step_by_step(new_house: Ho
     step_by_step = fingerprint(new_house)
     assert at_once.keys() == step_by_step.keys()
     assert [name for name in at_once if at_once[name] != step_by_step[name]] == []
+
+
+def test_a_shop_from_before_a_column_gets_it(new_house: House) -> None:
+    demo.advance(days=2, size=0.05)
+    at_once = fingerprint(new_house)
+    wipe(new_house)
+    demo.advance(days=1, size=0.05)
+    with psycopg.connect(new_house.shop) as shop:
+        for table, column in ADDED_LATER:
+            shop.execute(f"alter table {table} drop column {column}")
+    demo.advance(days=1)
+    step_by_step = fingerprint(new_house)
+    assert [name for name in at_once if at_once[name] != step_by_step[name]] == [table for table, _ in ADDED_LATER]
+    for table, column in ADDED_LATER:
+        assert one(new_house, f"select count({column}) from {table}")
 
 
 def test_another_seed_is_another_shop(new_house: House) -> None:

@@ -32,7 +32,8 @@ select
         case when o.approved <= %(now)s then o.approved end,
         case when o.shipped <= %(now)s then o.shipped end,
         case when o.delivered <= %(now)s then o.delivered end
-    ) end
+    ) end,
+    o.estimated
 from olist.orders as o
 join olist.customers as c using (customer_id)
 where o.purchased <= %(now)s and (

@@ -25,7 +25,7 @@ create table products (
 create table orders (
     order_id text primary key, customer_id text, status text, currency text, total_amount numeric, discount_code text,
     placed_at timestamp, approved_at timestamp, shipped_at timestamp, delivered_at timestamp, created_at timestamp,
-    updated_at timestamp
+    updated_at timestamp, estimated_delivery_at timestamp
 );
 create table order_items (
     order_id text, line_number integer, product_id text, quantity integer, unit_price numeric, discount_amount numeric,

@@ -6,6 +6,7 @@ import io
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -155,6 +156,22 @@ def copy_csv(connection: psycopg.Connection, table: str, rows: list[dict[str, st
 def test_every_order_stands_in_its_published_status(house, olist, replayed) -> None:
     published = Counter(order["order_status"] for order in olist.orders.values())
     assert dict(house.query("select status, count(*) from build.fct_orders group by 1")) == published
+
+
+def test_orders_are_late_by_the_published_days(house, olist, replayed) -> None:
+    published = Counter()
+    for order in olist.orders.values():
+        days = None
+        if delivered := order["order_delivered_customer_date"]:
+            estimated = date.fromisoformat(order["order_estimated_delivery_date"][:10])
+            days = (date.fromisoformat(delivered[:10]) - estimated).days
+        is_late = days is not None and days > 0
+        published[days, is_late if delivered else None, bool(order["order_approved_at"])] += 1
+    ours = house.query(
+        "select days_late, is_delivered_late, approved_at is not null, count(*) from build.fct_orders group by 1, 2, 3"
+    )
+    assert {tuple(rest): count for *rest, count in ours} == published
+    assert sum(count for (_, is_late, _), count in published.items() if is_late) > 1000
 
 
 def test_items_and_freight_agree_to_the_cent_in_every_month(house, olist, replayed) -> None:

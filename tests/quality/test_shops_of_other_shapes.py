@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import psycopg
 import pytest
 from houses import MODELS_ALONE, whole_shop
 
@@ -47,6 +48,10 @@ SHOP = f"""
 """
 
 
+# What this shop lacks at first.
+LACKED = [("orders", "estimated_delivery_at")]
+
+
 def build_and_audit() -> None:
     assert transform.build(DAILY) == []
     assert [verdict.line for verdict in audit.audit() if verdict.differences or verdict.note] == []
@@ -57,12 +62,19 @@ def shop(house):
     """It lands twice: the second load brings more columns, and a refund of part that comes after its payment."""
     house.execute_in_shop(whole_shop(SHOP))
     extract_load.load("shop")
+    # A warehouse that is older than these columns.
+    with psycopg.connect(house.warehouse) as warehouse:
+        for table, column in LACKED:
+            warehouse.execute(f"alter table raw_shop.{table} drop column {column}")
     assert transform.build(MODELS_ALONE) == []
     house.execute_in_shop("""
         alter table orders
             add source_order_id text default 'x', add source_status text default 'x',
             add currency_code text default 'x',
             add _record text default 'x', add _latest_at date default '1999-01-01', add _errors text, add landed text;
+        alter table orders add estimated_delivery_at date;
+        update orders set delivered_at = '2026-01-20 12:00 UTC', estimated_delivery_at = '2026-01-18'
+        where order_id = 'A';
         alter table payments
             add clean_status text default 'x', add source_payment_id text default 'x',
             add currency_code text default 'x';
@@ -79,6 +91,11 @@ def test_a_column_may_have_any_name_that_we_use_ourselves(shop):
     found = "select order_id, status, currency from build.fct_orders order by 1"
     assert shop.query(found) == [(f"web-{order}", "delivered", "USD") for order in ("A", "CN", "part", "whole")]
     assert shop.query("select country from build.dim_customers") == [("DE",)]
+
+
+def test_what_a_shop_may_lack_is_unknown_until_it_has_it(shop):
+    late = "select source_order_id, days_late, is_delivered_late from build.fct_orders order by 1"
+    assert shop.query(late) == [("A", 2, True), *[(order, None, None) for order in ("CN", "part", "whole")]]
 
 
 def test_a_count_with_decimals_is_refused_and_never_rounded(shop):
