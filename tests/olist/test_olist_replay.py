@@ -29,7 +29,7 @@ STOPS = ["2017-08-01", "2018-01-15", "2018-01-16", "2018-12-31"]
 # What is compared, and all that it is made of.
 BUILD = ["build", "--exclude-resource-type", "test", "unit_test", "--select"]
 BUILD += ["+fct_orders", "+fct_order_items", "+fct_payments", "+fct_reviews", "+dim_customers_history"]
-BUILD += ["+refused_records"]
+BUILD += ["+refused_records", "+dim_customers"]
 
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason=f"the Olist data is not in {DATA}: see docs/sources.md")
 
@@ -219,6 +219,22 @@ def test_reviews_agree_row_by_row_though_one_stands_on_several_orders(house, oli
 
 def test_nothing_published_is_refused(house, replayed) -> None:
     assert house.query("select source, table_name, errors from quarantine.refused_records limit 5") == []
+
+
+def test_customers_live_where_their_last_order_says(house, olist, replayed) -> None:
+    people = {c["customer_id"]: c for c in olist.customers}
+    lives = {}
+    for order in sorted(olist.orders.values(), key=lambda order: order["order_purchase_timestamp"]):
+        person = people[order["customer_id"]]
+        lives[person["customer_unique_id"]] = person
+    states = Counter(person["customer_state"] for person in lives.values())
+    assert dict(house.query("select state, count(*) from build.dim_customers group by 1")) == states
+    assert len(states) == 27
+    # Who lives under one code is masked alike, and the code is not shown.
+    codes = Counter(Counter(person["customer_zip_code_prefix"] for person in lives.values()).values())
+    masked = house.query("select postal_code, count(*) from build.dim_customers group by 1")
+    assert Counter(count for _, count in masked) == codes
+    assert not {code for code, _ in masked} & {person["customer_zip_code_prefix"] for person in lives.values()}
 
 
 def test_people_who_moved_have_a_history(house, olist, replayed) -> None:
