@@ -7,7 +7,9 @@ begin
     for missing in
         select added.*
         from (values
-            ('orders', 'estimated_delivery_at', 'timestamptz')
+            ('orders', 'estimated_delivery_at', 'timestamptz'),
+            ('order_items', 'seller_id', 'text'),
+            ('order_items', 'ship_by_at', 'timestamptz')
         ) as added (table_name, column_name, type)
         where not exists (
             select from pg_attribute

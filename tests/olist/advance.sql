@@ -50,7 +50,7 @@ set status = excluded.status, approved_at = excluded.approved_at, shipped_at = e
     delivered_at = excluded.delivered_at, updated_at = excluded.updated_at;
 
 insert into order_items
-select i.order_id, i.line, i.product_id, 1, i.price, 0, i.freight, o.purchased, o.purchased
+select i.order_id, i.line, i.product_id, 1, i.price, 0, i.freight, o.purchased, o.purchased, i.seller_id, i.shipping_limit
 from olist.items as i
 join olist.orders as o using (order_id)
 where o.purchased > %(before)s and o.purchased <= %(now)s;

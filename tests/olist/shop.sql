@@ -29,7 +29,8 @@ create table orders (
 );
 create table order_items (
     order_id text, line_number integer, product_id text, quantity integer, unit_price numeric, discount_amount numeric,
-    freight_amount numeric, created_at timestamp, updated_at timestamp, primary key (order_id, line_number)
+    freight_amount numeric, created_at timestamp, updated_at timestamp, seller_id text, ship_by_at timestamp,
+    primary key (order_id, line_number)
 );
 create table payments (
     payment_id text primary key, order_id text, method text, installments integer, amount numeric, currency text,

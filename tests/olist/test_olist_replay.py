@@ -188,6 +188,22 @@ def test_items_and_freight_agree_to_the_cent_in_every_month(house, olist, replay
     assert {month: list(rest) for month, *rest in ours} == published
 
 
+def test_sellers_and_their_time_to_ship_agree(house, olist, replayed) -> None:
+    published = defaultdict(lambda: [0, Decimal(0), 0])
+    for item in olist.items:
+        seller = published[item["seller_id"]]
+        seller[0] += 1
+        seller[1] += Decimal(item["price"])
+        shipped = olist.orders[item["order_id"]]["order_delivered_carrier_date"]
+        seller[2] += bool(shipped) and shipped > item["shipping_limit_date"]
+    ours = house.query(
+        "select seller_id, count(*), sum(lines.items_amount), count(*) filter (where shipped_at > ship_by_at)"
+        " from build.fct_order_items as lines join build.fct_orders using (order_id) group by 1"
+    )
+    assert {seller: list(rest) for seller, *rest in ours} == published
+    assert sum(late for _, _, late in published.values()) > 1000
+
+
 def test_order_totals_are_the_sum_of_their_items(house, olist, replayed) -> None:
     published = defaultdict(Decimal)
     for item in olist.items:

@@ -49,7 +49,7 @@ SHOP = f"""
 
 
 # What this shop lacks at first.
-LACKED = [("orders", "estimated_delivery_at")]
+LACKED = [("orders", "estimated_delivery_at"), ("order_items", "seller_id"), ("order_items", "ship_by_at")]
 
 
 def build_and_audit() -> None:
@@ -75,6 +75,7 @@ def shop(house):
         alter table orders add estimated_delivery_at date;
         update orders set delivered_at = '2026-01-20 12:00 UTC', estimated_delivery_at = '2026-01-18'
         where order_id = 'A';
+        alter table order_items add seller_id integer default 7;
         alter table payments
             add clean_status text default 'x', add source_payment_id text default 'x',
             add currency_code text default 'x';
@@ -96,6 +97,8 @@ def test_a_column_may_have_any_name_that_we_use_ourselves(shop):
 def test_what_a_shop_may_lack_is_unknown_until_it_has_it(shop):
     late = "select source_order_id, days_late, is_delivered_late from build.fct_orders order by 1"
     assert shop.query(late) == [("A", 2, True), *[(order, None, None) for order in ("CN", "part", "whole")]]
+    sold = "select seller_id, ship_by_at, count(*) from build.fct_order_items group by 1, 2 order by 1"
+    assert shop.query(sold) == [("7", None, 4)]
 
 
 def test_a_count_with_decimals_is_refused_and_never_rounded(shop):
