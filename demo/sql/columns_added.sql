@@ -9,7 +9,11 @@ begin
         from (values
             ('orders', 'estimated_delivery_at', 'timestamptz'),
             ('order_items', 'seller_id', 'text'),
-            ('order_items', 'ship_by_at', 'timestamptz')
+            ('order_items', 'ship_by_at', 'timestamptz'),
+            ('products', 'weight_g', 'integer'),
+            ('products', 'length_cm', 'integer'),
+            ('products', 'height_cm', 'integer'),
+            ('products', 'width_cm', 'integer')
         ) as added (table_name, column_name, type)
         where not exists (
             select from pg_attribute

@@ -24,7 +24,11 @@ KEYS = {
 }
 
 # In the order of `KEYS`.
-ADDED_LATER = {"public.orders": ["estimated_delivery_at"], "public.order_items": ["seller_id", "ship_by_at"]}
+ADDED_LATER = {
+    "public.products": ["weight_g", "length_cm", "height_cm", "width_cm"],
+    "public.orders": ["estimated_delivery_at"],
+    "public.order_items": ["seller_id", "ship_by_at"],
+}
 
 
 def rows(house: House, query: str) -> list[tuple]:

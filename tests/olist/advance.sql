@@ -1,7 +1,9 @@
 -- The shop as it stood at %(now)s: what was inserted or changed since %(before)s is written, nothing else.
 -- A status never goes back, whatever order the published times are in; a status without a date is set at the end.
 insert into products
-select product_id, product_id, nullif(category, ''), null, 'BRL', true, '2016-01-01', '2016-01-01'
+select
+    product_id, product_id, nullif(category, ''), null, 'BRL', true, '2016-01-01', '2016-01-01',
+    weight::integer, length::integer, height::integer, width::integer
 from olist.products
 on conflict do nothing;
 

@@ -20,7 +20,7 @@ create table customers (
 );
 create table products (
     product_id text primary key, name text, category text, price numeric, currency text, is_active boolean,
-    created_at timestamp, updated_at timestamp
+    created_at timestamp, updated_at timestamp, weight_g integer, length_cm integer, height_cm integer, width_cm integer
 );
 create table orders (
     order_id text primary key, customer_id text, status text, currency text, total_amount numeric, discount_code text,

@@ -29,7 +29,7 @@ STOPS = ["2017-08-01", "2018-01-15", "2018-01-16", "2018-12-31"]
 # What is compared, and all that it is made of.
 BUILD = ["build", "--exclude-resource-type", "test", "unit_test", "--select"]
 BUILD += ["+fct_orders", "+fct_order_items", "+fct_payments", "+fct_reviews", "+dim_customers_history"]
-BUILD += ["+refused_records", "+dim_customers"]
+BUILD += ["+refused_records", "+dim_customers", "+dim_products"]
 
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason=f"the Olist data is not in {DATA}: see docs/sources.md")
 
@@ -210,6 +210,13 @@ def test_order_totals_are_the_sum_of_their_items(house, olist, replayed) -> None
         published[f"web-{item['order_id']}"] += Decimal(item["price"]) + Decimal(item["freight_value"])
     ours = dict(house.query("select order_id, total_amount from build.fct_orders where line_count > 0"))
     assert ours == published
+
+
+def test_products_have_the_published_sizes(house, olist, replayed) -> None:
+    sizes = ("product_weight_g", "product_length_cm", "product_height_cm", "product_width_cm")
+    published = {p["product_id"]: [Decimal(p[size]) if p[size] else None for size in sizes] for p in olist.products}
+    ours = house.query("select product_id, weight_g, length_cm, height_cm, width_cm from build.dim_products")
+    assert {product: list(rest) for product, *rest in ours} == published
 
 
 def test_payments_agree_to_the_cent_by_type_and_month(house, olist, replayed) -> None:

@@ -50,6 +50,7 @@ SHOP = f"""
 
 # What this shop lacks at first.
 LACKED = [("orders", "estimated_delivery_at"), ("order_items", "seller_id"), ("order_items", "ship_by_at")]
+LACKED += [("products", "weight_g"), ("products", "length_cm")]
 
 
 def build_and_audit() -> None:
@@ -76,6 +77,7 @@ def shop(house):
         update orders set delivered_at = '2026-01-20 12:00 UTC', estimated_delivery_at = '2026-01-18'
         where order_id = 'A';
         alter table order_items add seller_id integer default 7;
+        alter table products add length_cm real default 12.5;
         alter table payments
             add clean_status text default 'x', add source_payment_id text default 'x',
             add currency_code text default 'x';
@@ -99,6 +101,8 @@ def test_what_a_shop_may_lack_is_unknown_until_it_has_it(shop):
     assert shop.query(late) == [("A", 2, True), *[(order, None, None) for order in ("CN", "part", "whole")]]
     sold = "select seller_id, ship_by_at, count(*) from build.fct_order_items group by 1, 2 order by 1"
     assert shop.query(sold) == [("7", None, 4)]
+    sizes = "select weight_g, length_cm, height_cm from build.dim_products"
+    assert shop.query(sizes) == [(None, Decimal("12.5"), None)]
 
 
 def test_a_count_with_decimals_is_refused_and_never_rounded(shop):
