@@ -13,7 +13,8 @@ begin
             ('products', 'weight_g', 'integer'),
             ('products', 'length_cm', 'integer'),
             ('products', 'height_cm', 'integer'),
-            ('products', 'width_cm', 'integer')
+            ('products', 'width_cm', 'integer'),
+            ('payments', 'payment_sequence', 'integer')
         ) as added (table_name, column_name, type)
         where not exists (
             select from pg_attribute

@@ -28,6 +28,7 @@ ADDED_LATER = {
     "public.products": ["weight_g", "length_cm", "height_cm", "width_cm"],
     "public.orders": ["estimated_delivery_at"],
     "public.order_items": ["seller_id", "ship_by_at"],
+    "public.payments": ["payment_sequence"],
 }
 
 

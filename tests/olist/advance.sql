@@ -64,7 +64,8 @@ select
     case when coalesce(o.approved, o.purchased) <= %(now)s then 'captured' else 'authorized' end,
     case when coalesce(o.approved, o.purchased) <= %(now)s then coalesce(o.approved, o.purchased) end,
     o.purchased,
-    greatest(o.purchased, case when o.approved <= %(now)s then o.approved end)
+    greatest(o.purchased, case when o.approved <= %(now)s then o.approved end),
+    p.sequence
 from olist.payments as p
 join olist.orders as o using (order_id)
 where o.purchased <= %(now)s

@@ -34,5 +34,5 @@ create table order_items (
 );
 create table payments (
     payment_id text primary key, order_id text, method text, installments integer, amount numeric, currency text,
-    status text, paid_at timestamp, created_at timestamp, updated_at timestamp
+    status text, paid_at timestamp, created_at timestamp, updated_at timestamp, payment_sequence integer
 );

@@ -231,6 +231,15 @@ def test_payments_agree_to_the_cent_by_type_and_month(house, olist, replayed) ->
     assert {(method, month): list(rest) for method, month, *rest in ours} == published
 
 
+def test_payments_have_the_published_sequence(house, olist, replayed) -> None:
+    published = {
+        (f"web-{payment['order_id']}", int(payment["payment_sequential"]), Decimal(payment["payment_value"]))
+        for payment in olist.payments
+    }
+    ours = house.query("select order_id, payment_sequence, amount from build.fct_payments")
+    assert set(ours) == published and len(ours) == len(published)
+
+
 def test_reviews_agree_row_by_row_though_one_stands_on_several_orders(house, olist, replayed) -> None:
     published = {(r["review_id"], f"web-{r['order_id']}"): int(r["review_score"]) for r in olist.reviews}
     ours = {

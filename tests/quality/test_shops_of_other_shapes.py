@@ -50,7 +50,7 @@ SHOP = f"""
 
 # What this shop lacks at first.
 LACKED = [("orders", "estimated_delivery_at"), ("order_items", "seller_id"), ("order_items", "ship_by_at")]
-LACKED += [("products", "weight_g"), ("products", "length_cm")]
+LACKED += [("products", "weight_g"), ("products", "length_cm"), ("payments", "payment_sequence")]
 
 
 def build_and_audit() -> None:
@@ -80,7 +80,7 @@ def shop(house):
         alter table products add length_cm real default 12.5;
         alter table payments
             add clean_status text default 'x', add source_payment_id text default 'x',
-            add currency_code text default 'x';
+            add currency_code text default 'x', add payment_sequence bigint default 2;
         update orders set updated_at = '2026-01-12 UTC';
         insert into payments (payment_id, order_id, refunds_payment_id, amount, status, updated_at)
         values ('4', 'part', '3', 30, 'refunded', '2026-01-12 UTC');
@@ -101,6 +101,8 @@ def test_what_a_shop_may_lack_is_unknown_until_it_has_it(shop):
     assert shop.query(late) == [("A", 2, True), *[(order, None, None) for order in ("CN", "part", "whole")]]
     sold = "select seller_id, ship_by_at, count(*) from build.fct_order_items group by 1, 2 order by 1"
     assert shop.query(sold) == [("7", None, 4)]
+    counted = "select source_payment_id, payment_sequence from build.fct_payments order by 1"
+    assert shop.query(counted) == [("1", 2), ("2", 2), ("3", 2), ("4", 2)]
     sizes = "select weight_g, length_cm, height_cm from build.dim_products"
     assert shop.query(sizes) == [(None, Decimal("12.5"), None)]
 

@@ -6,7 +6,7 @@ with landed as (
     {{ landed_with_interval(
         source('shop', 'payments'),
         'payment_id order_id method installments amount currency status paid_at created_at updated_at _op',
-        optional={'refunds_payment_id': 'varchar'}
+        optional={'refunds_payment_id': 'varchar', 'payment_sequence': 'numeric'}
     ) }}
 
 ),
@@ -31,6 +31,7 @@ select
     'web-' || source_refunds_payment_id as refunds_payment_id,
     coalesce({{ clean_code('method', 'lower') }}, 'unknown') as method,
     case when installments between 0 and 999 and installments = trunc(installments) then installments end as installments,
+    case when payment_sequence between 0 and 999999 and payment_sequence = trunc(payment_sequence) then payment_sequence end as payment_sequence,
     amount,
     currency_code as currency,
     clean_status as status,
@@ -59,5 +60,6 @@ select
         ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is in the future: later than its load can have read.'),
         ('currency_missing', 'missing', 'warn', clean_code('currency') ~ ' is null', 'The payment has no currency: read as USD.'),
         ('installments_absurd', 'range', 'warn', 'installments not between 0 and 999 or installments != trunc(installments)', 'The instalments are below zero, over 999 or not a whole number: read as unknown.'),
+        ('payment_sequence_impossible', 'range', 'warn', 'payment_sequence not between 0 and 999999 or payment_sequence != trunc(payment_sequence)', 'The number of the payment within its order is below zero, a million or more, or not a whole number: read as unknown.'),
     ], of_key=['payment_id_missing', 'payment_id_malformed'], is_deleted="_op = 'd'") }}
 from typed
