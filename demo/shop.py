@@ -146,6 +146,8 @@ def _play(
         run("schema")
     # Orders that went out wrong on purpose, until the shop plays on. A shop may be older than this table.
     connection.execute("create table if not exists demo.spoiled (order_id bigint primary key)")
+    if not is_new:
+        run("columns_added")
     if not is_new and (corrected := run("orders_corrected")):
         report(f"web: {corrected:,} orders corrected that went out wrong")
     run("days")

@@ -6,7 +6,11 @@ create table if not exists {shop}.products (
     currency text,
     is_active boolean not null,
     created_at timestamptz not null,
-    updated_at timestamptz not null
+    updated_at timestamptz not null,
+    weight_g integer,
+    length_cm integer,
+    height_cm integer,
+    width_cm integer
 );
 
 create index if not exists products_by_updated_at on {shop}.products (updated_at);
@@ -70,7 +74,11 @@ select
     case fault when 'unknown_currency' then 'XXX' else currency end as currency,
     demo.chance(product * 1000 + version, 'active') < 0.97 as is_active,
     created_at,
-    updated_at
+    updated_at,
+    50 + product * 137 % 9950 as weight_g,
+    10 + product * 7 % 90 as length_cm,
+    5 + product * 11 % 55 as height_cm,
+    5 + product * 13 % 65 as width_cm
 from listed
 where updated_at >= {previous}
 on conflict (product_id) do update set
@@ -78,4 +86,8 @@ on conflict (product_id) do update set
     price = excluded.price,
     currency = excluded.currency,
     is_active = excluded.is_active,
-    updated_at = excluded.updated_at
+    updated_at = excluded.updated_at,
+    weight_g = excluded.weight_g,
+    length_cm = excluded.length_cm,
+    height_cm = excluded.height_cm,
+    width_cm = excluded.width_cm

@@ -115,6 +115,7 @@ class World:
             "email": f"{key}@example.com",
             "full_name": f"Customer {key} {self.dice.randrange(3)}",
             "city": self.dice.choice(["Here", "There"]),
+            "region": f"State {at.day % 4}",
             "country": self.dice.choice(COUNTRIES),
             "created_at": DAY_ZERO,
             "updated_at": at,
@@ -145,6 +146,9 @@ class World:
             "total_amount": self._money(2000, least=-20),
             # A key moves between days.
             "placed_at": self._moment() + timedelta(hours=key % 24),
+            # Of some it is not known, others are on their way; each version may say another time.
+            "estimated_delivery_at": at + timedelta(hours=key % 48) if key % 5 else None,
+            "delivered_at": at + timedelta(hours=36) if key % 3 else None,
             "created_at": DAY_ZERO,
             "updated_at": at,
         }
@@ -160,6 +164,7 @@ class World:
             "unit_price": self._money() / self.dice.choice([1, 1, 1000]),
             "discount_amount": self.dice.choice([0, 0, 1.5, 20, -0.125]),
             "freight_amount": self.dice.choice([0, 4.99]),
+            "seller_id": f"S-{at.day % 4}",
             "created_at": DAY_ZERO,
             "updated_at": at,
         }
@@ -172,6 +177,7 @@ class World:
             "order_id": str(self.dice.randrange(orders)) if self._sometimes(0.2) else str(key),
             "method": self.dice.choice(["card", "Voucher ", None]),
             "installments": 1,
+            "payment_sequence": at.day,
             "amount": self._money(least=-5),
             "currency": self.dice.choice(CURRENCIES),
             "status": self.dice.choice(["authorized", "captured", "refunded", "failed", "odd"]),

@@ -172,6 +172,11 @@ class Oracle:
     def day(self, moment: datetime) -> date:
         return moment.astimezone(self.zone).date()
 
+    def days_late(self, order: dict) -> int | None:
+        """Of a web order; the others have no estimate."""
+        delivered, estimated = order["delivered_at"], order["estimated_delivery_at"]
+        return (self.day(delivered) - self.day(estimated)).days if delivered and estimated else None
+
     def placed(self, moment: datetime) -> dict:
         return {"date": self.day(moment), "hour": moment.astimezone(self.zone).hour}
 
@@ -219,6 +224,7 @@ class Oracle:
                 "region": REGIONS.get(country, "other"),
                 "status": OUR_WORDS.get(status, status),
                 "currency": currency(order["currency"]),
+                "late": self.days_late(order),
                 **self.placed(order["placed_at"]),
             }
         self.marketplace = self.latest("marketplace.orders", lambda r: r["order_id"])
@@ -362,7 +368,9 @@ class Oracle:
         for order, m in self.measured_orders().items():
             head = (order, m["channel"], m["region"], m["customer"], m["status"], m["date"], m["hour"], m["quantity"])
             tiers = (m["tier"], m["size"], m["usd"] >= HIGH_VALUE_USD)
-            yield *head, m["gives_back"], m["usd"], m["paid"], m["refunded"], *m["own"], *tiers
+            late = m.get("late")
+            lateness = late, None if late is None else late > 0
+            yield *head, m["gives_back"], m["usd"], m["paid"], m["refunded"], *m["own"], *tiers, *lateness
 
     def agg_daily_sales(self) -> Iterable[tuple]:
         days: dict[tuple, Counter] = defaultdict(Counter)
@@ -485,7 +493,7 @@ QUERIES = {
     " amount_in_order_currency from build.fct_payments",
     "fct_orders": "select order_id, channel, region, customer_id, status, order_date, order_hour, item_count,"
     " is_credit_note, total_usd, paid_usd, refunded_usd, paid_amount, refunded_amount, discount_tier, size_tier,"
-    " is_high_value from build.fct_orders",
+    " is_high_value, days_late, is_delivered_late from build.fct_orders",
     "agg_daily_sales": "select order_date, channel, region, currency, customers, all_orders, placed_orders, orders,"
     " cancelled_orders, unavailable_orders, credit_notes, guest_orders, items, sales_usd, refunded_usd,"
     " high_value_orders, small_orders, medium_orders, large_orders, sales_amount, refunded_amount"

@@ -23,6 +23,14 @@ KEYS = {
     "demo.reviews": 2,
 }
 
+# In the order of `KEYS`.
+ADDED_LATER = {
+    "public.products": ["weight_g", "length_cm", "height_cm", "width_cm"],
+    "public.orders": ["estimated_delivery_at"],
+    "public.order_items": ["seller_id", "ship_by_at"],
+    "public.payments": ["payment_sequence"],
+}
+
 
 def rows(house: House, query: str) -> list[tuple]:
     with psycopg.connect(house.shop) as connection:
@@ -73,6 +81,22 @@ def test_a_day_is_the_same_whether_reached_at_once_or_step_by_step(new_house: Ho
     step_by_step = fingerprint(new_house)
     assert at_once.keys() == step_by_step.keys()
     assert [name for name in at_once if at_once[name] != step_by_step[name]] == []
+
+
+def test_a_shop_from_before_a_column_gets_it(new_house: House) -> None:
+    demo.advance(days=2, size=0.05)
+    at_once = fingerprint(new_house)
+    wipe(new_house)
+    demo.advance(days=1, size=0.05)
+    with psycopg.connect(new_house.shop) as shop:
+        for table, columns in ADDED_LATER.items():
+            for column in columns:
+                shop.execute(f"alter table {table} drop column {column}")
+    demo.advance(days=1)
+    step_by_step = fingerprint(new_house)
+    assert [name for name in at_once if at_once[name] != step_by_step[name]] == list(ADDED_LATER)
+    for table, columns in ADDED_LATER.items():
+        assert one(new_house, f"select count(({', '.join(columns)})) from {table} where {columns[0]} is not null")
 
 
 def test_another_seed_is_another_shop(new_house: House) -> None:

@@ -100,7 +100,7 @@ def test_the_declaration_of_the_demo_shop_lands_as_it_is(played, declared):
         found = meta_of(source, name)
         assert (found["connection"], found["schema"]) == ("SHOP_DATABASE_URL", "SHOP_SCHEMA")
         assert found["key"] == of.declaration.key
-        assert found["columns"].keys() >= of.declaration.columns.keys() - {"deleted_at"}
+        assert found["columns"].keys() >= of.declaration.columns.keys() - set(of.declaration.optional)
         assert found["read"] == "updated_at" and found["version"] == "updated_at"
     assert tags_of(source, "customers") == {
         "email": "email",

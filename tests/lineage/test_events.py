@@ -191,6 +191,9 @@ def test_columns_lead_from_the_mart_to_the_shop_once_the_docs_are_written(docume
         ("storehouse.seeds.order_statuses", "status"),
     }
     assert not found & {("shop.public.orders", "currency"), ("shop.public.orders", "total_amount")}
+    # Of a column that a shop may lack too.
+    estimated = columns_of(told.events, "storehouse.core.fct_orders", "estimated_delivery_at")
+    assert ("shop.public.orders", "estimated_delivery_at") in estimated
     # One that is computed says so.
     ((how,),) = {
         tuple(one["subtype"] for one in of["transformations"])

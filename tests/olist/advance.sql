@@ -1,7 +1,9 @@
 -- The shop as it stood at %(now)s: what was inserted or changed since %(before)s is written, nothing else.
 -- A status never goes back, whatever order the published times are in; a status without a date is set at the end.
 insert into products
-select product_id, product_id, nullif(category, ''), null, 'BRL', true, '2016-01-01', '2016-01-01'
+select
+    product_id, product_id, nullif(category, ''), null, 'BRL', true, '2016-01-01', '2016-01-01',
+    weight::integer, length::integer, height::integer, width::integer
 from olist.products
 on conflict do nothing;
 
@@ -32,7 +34,8 @@ select
         case when o.approved <= %(now)s then o.approved end,
         case when o.shipped <= %(now)s then o.shipped end,
         case when o.delivered <= %(now)s then o.delivered end
-    ) end
+    ) end,
+    o.estimated
 from olist.orders as o
 join olist.customers as c using (customer_id)
 where o.purchased <= %(now)s and (
@@ -49,7 +52,7 @@ set status = excluded.status, approved_at = excluded.approved_at, shipped_at = e
     delivered_at = excluded.delivered_at, updated_at = excluded.updated_at;
 
 insert into order_items
-select i.order_id, i.line, i.product_id, 1, i.price, 0, i.freight, o.purchased, o.purchased
+select i.order_id, i.line, i.product_id, 1, i.price, 0, i.freight, o.purchased, o.purchased, i.seller_id, i.shipping_limit
 from olist.items as i
 join olist.orders as o using (order_id)
 where o.purchased > %(before)s and o.purchased <= %(now)s;
@@ -61,7 +64,8 @@ select
     case when coalesce(o.approved, o.purchased) <= %(now)s then 'captured' else 'authorized' end,
     case when coalesce(o.approved, o.purchased) <= %(now)s then coalesce(o.approved, o.purchased) end,
     o.purchased,
-    greatest(o.purchased, case when o.approved <= %(now)s then o.approved end)
+    greatest(o.purchased, case when o.approved <= %(now)s then o.approved end),
+    p.sequence
 from olist.payments as p
 join olist.orders as o using (order_id)
 where o.purchased <= %(now)s

@@ -20,18 +20,19 @@ create table customers (
 );
 create table products (
     product_id text primary key, name text, category text, price numeric, currency text, is_active boolean,
-    created_at timestamp, updated_at timestamp
+    created_at timestamp, updated_at timestamp, weight_g integer, length_cm integer, height_cm integer, width_cm integer
 );
 create table orders (
     order_id text primary key, customer_id text, status text, currency text, total_amount numeric, discount_code text,
     placed_at timestamp, approved_at timestamp, shipped_at timestamp, delivered_at timestamp, created_at timestamp,
-    updated_at timestamp
+    updated_at timestamp, estimated_delivery_at timestamp
 );
 create table order_items (
     order_id text, line_number integer, product_id text, quantity integer, unit_price numeric, discount_amount numeric,
-    freight_amount numeric, created_at timestamp, updated_at timestamp, primary key (order_id, line_number)
+    freight_amount numeric, created_at timestamp, updated_at timestamp, seller_id text, ship_by_at timestamp,
+    primary key (order_id, line_number)
 );
 create table payments (
     payment_id text primary key, order_id text, method text, installments integer, amount numeric, currency text,
-    status text, paid_at timestamp, created_at timestamp, updated_at timestamp
+    status text, paid_at timestamp, created_at timestamp, updated_at timestamp, payment_sequence integer
 );

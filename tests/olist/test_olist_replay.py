@@ -6,6 +6,7 @@ import io
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,7 +29,7 @@ STOPS = ["2017-08-01", "2018-01-15", "2018-01-16", "2018-12-31"]
 # What is compared, and all that it is made of.
 BUILD = ["build", "--exclude-resource-type", "test", "unit_test", "--select"]
 BUILD += ["+fct_orders", "+fct_order_items", "+fct_payments", "+fct_reviews", "+dim_customers_history"]
-BUILD += ["+refused_records"]
+BUILD += ["+refused_records", "+dim_customers", "+dim_products"]
 
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason=f"the Olist data is not in {DATA}: see docs/sources.md")
 
@@ -157,6 +158,22 @@ def test_every_order_stands_in_its_published_status(house, olist, replayed) -> N
     assert dict(house.query("select status, count(*) from build.fct_orders group by 1")) == published
 
 
+def test_orders_are_late_by_the_published_days(house, olist, replayed) -> None:
+    published = Counter()
+    for order in olist.orders.values():
+        days = None
+        if delivered := order["order_delivered_customer_date"]:
+            estimated = date.fromisoformat(order["order_estimated_delivery_date"][:10])
+            days = (date.fromisoformat(delivered[:10]) - estimated).days
+        is_late = days is not None and days > 0
+        published[days, is_late if delivered else None, bool(order["order_approved_at"])] += 1
+    ours = house.query(
+        "select days_late, is_delivered_late, approved_at is not null, count(*) from build.fct_orders group by 1, 2, 3"
+    )
+    assert {tuple(rest): count for *rest, count in ours} == published
+    assert sum(count for (_, is_late, _), count in published.items() if is_late) > 1000
+
+
 def test_items_and_freight_agree_to_the_cent_in_every_month(house, olist, replayed) -> None:
     published = defaultdict(lambda: [0, Decimal(0), Decimal(0)])
     for item in olist.items:
@@ -171,12 +188,35 @@ def test_items_and_freight_agree_to_the_cent_in_every_month(house, olist, replay
     assert {month: list(rest) for month, *rest in ours} == published
 
 
+def test_sellers_and_their_time_to_ship_agree(house, olist, replayed) -> None:
+    published = defaultdict(lambda: [0, Decimal(0), 0])
+    for item in olist.items:
+        seller = published[item["seller_id"]]
+        seller[0] += 1
+        seller[1] += Decimal(item["price"])
+        shipped = olist.orders[item["order_id"]]["order_delivered_carrier_date"]
+        seller[2] += bool(shipped) and shipped > item["shipping_limit_date"]
+    ours = house.query(
+        "select seller_id, count(*), sum(lines.items_amount), count(*) filter (where shipped_at > ship_by_at)"
+        " from build.fct_order_items as lines join build.fct_orders using (order_id) group by 1"
+    )
+    assert {seller: list(rest) for seller, *rest in ours} == published
+    assert sum(late for _, _, late in published.values()) > 1000
+
+
 def test_order_totals_are_the_sum_of_their_items(house, olist, replayed) -> None:
     published = defaultdict(Decimal)
     for item in olist.items:
         published[f"web-{item['order_id']}"] += Decimal(item["price"]) + Decimal(item["freight_value"])
     ours = dict(house.query("select order_id, total_amount from build.fct_orders where line_count > 0"))
     assert ours == published
+
+
+def test_products_have_the_published_sizes(house, olist, replayed) -> None:
+    sizes = ("product_weight_g", "product_length_cm", "product_height_cm", "product_width_cm")
+    published = {p["product_id"]: [Decimal(p[size]) if p[size] else None for size in sizes] for p in olist.products}
+    ours = house.query("select product_id, weight_g, length_cm, height_cm, width_cm from build.dim_products")
+    assert {product: list(rest) for product, *rest in ours} == published
 
 
 def test_payments_agree_to_the_cent_by_type_and_month(house, olist, replayed) -> None:
@@ -191,6 +231,15 @@ def test_payments_agree_to_the_cent_by_type_and_month(house, olist, replayed) ->
     assert {(method, month): list(rest) for method, month, *rest in ours} == published
 
 
+def test_payments_have_the_published_sequence(house, olist, replayed) -> None:
+    published = {
+        (f"web-{payment['order_id']}", int(payment["payment_sequential"]), Decimal(payment["payment_value"]))
+        for payment in olist.payments
+    }
+    ours = house.query("select order_id, payment_sequence, amount from build.fct_payments")
+    assert set(ours) == published and len(ours) == len(published)
+
+
 def test_reviews_agree_row_by_row_though_one_stands_on_several_orders(house, olist, replayed) -> None:
     published = {(r["review_id"], f"web-{r['order_id']}"): int(r["review_score"]) for r in olist.reviews}
     ours = {
@@ -202,6 +251,22 @@ def test_reviews_agree_row_by_row_though_one_stands_on_several_orders(house, oli
 
 def test_nothing_published_is_refused(house, replayed) -> None:
     assert house.query("select source, table_name, errors from quarantine.refused_records limit 5") == []
+
+
+def test_customers_live_where_their_last_order_says(house, olist, replayed) -> None:
+    people = {c["customer_id"]: c for c in olist.customers}
+    lives = {}
+    for order in sorted(olist.orders.values(), key=lambda order: order["order_purchase_timestamp"]):
+        person = people[order["customer_id"]]
+        lives[person["customer_unique_id"]] = person
+    states = Counter(person["customer_state"] for person in lives.values())
+    assert dict(house.query("select state, count(*) from build.dim_customers group by 1")) == states
+    assert len(states) == 27
+    # Who lives under one code is masked alike, and the code is not shown.
+    codes = Counter(Counter(person["customer_zip_code_prefix"] for person in lives.values()).values())
+    masked = house.query("select postal_code, count(*) from build.dim_customers group by 1")
+    assert Counter(count for _, count in masked) == codes
+    assert not {code for code, _ in masked} & {person["customer_zip_code_prefix"] for person in lives.values()}
 
 
 def test_people_who_moved_have_a_history(house, olist, replayed) -> None:

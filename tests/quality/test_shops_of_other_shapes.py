@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+import psycopg
 import pytest
 from houses import MODELS_ALONE, whole_shop
 
@@ -47,6 +48,11 @@ SHOP = f"""
 """
 
 
+# What this shop lacks at first.
+LACKED = [("orders", "estimated_delivery_at"), ("order_items", "seller_id"), ("order_items", "ship_by_at")]
+LACKED += [("products", "weight_g"), ("products", "length_cm"), ("payments", "payment_sequence")]
+
+
 def build_and_audit() -> None:
     assert transform.build(DAILY) == []
     assert [verdict.line for verdict in audit.audit() if verdict.differences or verdict.note] == []
@@ -57,15 +63,24 @@ def shop(house):
     """It lands twice: the second load brings more columns, and a refund of part that comes after its payment."""
     house.execute_in_shop(whole_shop(SHOP))
     extract_load.load("shop")
+    # A warehouse that is older than these columns.
+    with psycopg.connect(house.warehouse) as warehouse:
+        for table, column in LACKED:
+            warehouse.execute(f"alter table raw_shop.{table} drop column {column}")
     assert transform.build(MODELS_ALONE) == []
     house.execute_in_shop("""
         alter table orders
             add source_order_id text default 'x', add source_status text default 'x',
             add currency_code text default 'x',
             add _record text default 'x', add _latest_at date default '1999-01-01', add _errors text, add landed text;
+        alter table orders add estimated_delivery_at date;
+        update orders set delivered_at = '2026-01-20 12:00 UTC', estimated_delivery_at = '2026-01-18'
+        where order_id = 'A';
+        alter table order_items add seller_id integer default 7;
+        alter table products add length_cm real default 12.5;
         alter table payments
             add clean_status text default 'x', add source_payment_id text default 'x',
-            add currency_code text default 'x';
+            add currency_code text default 'x', add payment_sequence bigint default 2;
         update orders set updated_at = '2026-01-12 UTC';
         insert into payments (payment_id, order_id, refunds_payment_id, amount, status, updated_at)
         values ('4', 'part', '3', 30, 'refunded', '2026-01-12 UTC');
@@ -79,6 +94,17 @@ def test_a_column_may_have_any_name_that_we_use_ourselves(shop):
     found = "select order_id, status, currency from build.fct_orders order by 1"
     assert shop.query(found) == [(f"web-{order}", "delivered", "USD") for order in ("A", "CN", "part", "whole")]
     assert shop.query("select country from build.dim_customers") == [("DE",)]
+
+
+def test_what_a_shop_may_lack_is_unknown_until_it_has_it(shop):
+    late = "select source_order_id, days_late, is_delivered_late from build.fct_orders order by 1"
+    assert shop.query(late) == [("A", 2, True), *[(order, None, None) for order in ("CN", "part", "whole")]]
+    sold = "select seller_id, ship_by_at, count(*) from build.fct_order_items group by 1, 2 order by 1"
+    assert shop.query(sold) == [("7", None, 4)]
+    counted = "select source_payment_id, payment_sequence from build.fct_payments order by 1"
+    assert shop.query(counted) == [("1", 2), ("2", 2), ("3", 2), ("4", 2)]
+    sizes = "select weight_g, length_cm, height_cm from build.dim_products"
+    assert shop.query(sizes) == [(None, Decimal("12.5"), None)]
 
 
 def test_a_count_with_decimals_is_refused_and_never_rounded(shop):

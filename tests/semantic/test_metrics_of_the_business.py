@@ -36,6 +36,10 @@ SCENE = """
         (900007, null, 'delivered', 'ISK', '2024-04-16'),
         (900008, 900001, 'canceled', 'USD', '2024-04-17')
     ) as orders (order_id, customer_id, status, currency, placed_at);
+    update orders set delivered_at = placed_at + interval '5 days', estimated_delivery_at = placed_at + estimate
+    from (values (900001, interval '5 days'), (900002, '4 days'), (900003, '4 days'), (900004, '6 days'))
+        as estimates (order_number, estimate)
+    where order_id = order_number;
     insert into order_items
     select order_id, 1, 'P-SCENE', quantity, price, discount, freight, '2024-04-16', '2024-04-16' from (values
         (900001, 2, 50, 10, 5), (900002, 1, 30, 0, 0), (900003, 1, 40, 0, 0), (900004, 3, 20, 0, 0),
@@ -78,6 +82,9 @@ BY_HAND = {
     "cancel_rate": (0, "0.25"),
     "refund_rate": ("0.5", "0.3333"),
     "refund_share": ("0.24", "0.1765"),
+    "estimated_deliveries": (2, 1),
+    "late_deliveries": (1, 0),
+    "late_delivery_rate": ("0.5", 0),
     "customers": (1, 2),
     "new_customers": (1, 1),
     "returning_customers": (0, 1),
@@ -135,6 +142,9 @@ IN_SQL = {
         ORDERS,
         f"round(sum(refunded_usd) filter (where {SOLD}) / sum(total_usd) filter (where {SOLD}), 4)",
     ),
+    "estimated_deliveries": (ORDERS, f"count(is_delivered_late) filter (where {SOLD})"),
+    "late_deliveries": (ORDERS, f"count(*) filter (where {SOLD} and days_late > 0)"),
+    "late_delivery_rate": (ORDERS, f"round(avg(is_delivered_late::int) filter (where {SOLD}), 4)"),
     "customers": (ORDERS, f"count(distinct customer_id) filter (where {SOLD})"),
     "new_customers": (FIRST_DAYS, "count(distinct customer_id) filter (where order_date = first_day)"),
     "returning_customers": (

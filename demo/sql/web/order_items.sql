@@ -9,6 +9,8 @@ create table if not exists {shop}.order_items (
     created_at timestamptz not null,
     updated_at timestamptz not null,
     deleted_at timestamptz,
+    seller_id text,
+    ship_by_at timestamptz,
     primary key (order_id, line_number)
 );
 
@@ -43,7 +45,10 @@ select
     freight_amount,
     created_at,
     changed_at as updated_at,
-    deleted_at
+    deleted_at,
+    -- A product has one seller.
+    'S-' || lpad((product % 25)::text, 2, '0') as seller_id,
+    date_trunc('day', created_at) + interval '5 days' - interval '1 second' as ship_by_at
 from judged
 where changed_at >= new_from
 on conflict (order_id, line_number) do update set
@@ -52,4 +57,6 @@ on conflict (order_id, line_number) do update set
     unit_price = excluded.unit_price,
     discount_amount = excluded.discount_amount,
     updated_at = excluded.updated_at,
-    deleted_at = excluded.deleted_at
+    deleted_at = excluded.deleted_at,
+    seller_id = excluded.seller_id,
+    ship_by_at = excluded.ship_by_at

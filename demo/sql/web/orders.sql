@@ -11,7 +11,8 @@ create table if not exists {shop}.orders (
     delivered_at timestamptz,
     created_at timestamptz not null,
     updated_at timestamptz not null,
-    deleted_at timestamptz
+    deleted_at timestamptz,
+    estimated_delivery_at timestamptz
 );
 
 create index if not exists orders_by_updated_at on {shop}.orders (updated_at);
@@ -39,7 +40,9 @@ select
     lives.delivered_at,
     lives.created_at,
     lives.updated_at,
-    lives.deleted_at
+    lives.deleted_at,
+    -- At the end of the 14th day after the order, later than most are delivered.
+    date_trunc('day', lives.created_at) + interval '15 days' - interval '1 second' as estimated_delivery_at
 from lives
 inner join pays on lives.number = pays.number and pays.payment_number = 1
 where lives.updated_at >= lives.new_from
@@ -53,4 +56,5 @@ on conflict (order_id) do update set
     shipped_at = excluded.shipped_at,
     delivered_at = excluded.delivered_at,
     updated_at = excluded.updated_at,
-    deleted_at = excluded.deleted_at
+    deleted_at = excluded.deleted_at,
+    estimated_delivery_at = excluded.estimated_delivery_at

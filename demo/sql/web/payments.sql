@@ -9,7 +9,8 @@ create table if not exists {shop}.payments (
     paid_at timestamptz,
     created_at timestamptz not null,
     updated_at timestamptz not null,
-    deleted_at timestamptz
+    deleted_at timestamptz,
+    payment_sequence integer
 );
 
 create index if not exists payments_by_updated_at on {shop}.payments (updated_at);
@@ -40,7 +41,8 @@ select
     case fault when 'far_future' then created_at + interval '73 years' else paid_at end as paid_at,
     created_at,
     changed_at as updated_at,
-    deleted_at
+    deleted_at,
+    payment_number as payment_sequence
 from judged
 where changed_at >= new_from
 on conflict (payment_id) do update set
@@ -50,4 +52,5 @@ on conflict (payment_id) do update set
     status = excluded.status,
     paid_at = excluded.paid_at,
     updated_at = excluded.updated_at,
-    deleted_at = excluded.deleted_at
+    deleted_at = excluded.deleted_at,
+    payment_sequence = excluded.payment_sequence

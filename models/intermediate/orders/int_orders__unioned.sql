@@ -73,8 +73,10 @@ web as (
         web_orders.currency,
         web_orders.stated_amount,
         web_orders.placed_at,
+        web_orders.approved_at,
         web_orders.shipped_at,
-        web_orders.delivered_at
+        web_orders.delivered_at,
+        web_orders.estimated_delivery_at
     from web_orders
     left join web_countries
         on
@@ -98,8 +100,10 @@ web as (
         currency,
         stated_amount,
         placed_at,
+        cast(null as timestamptz) as approved_at,
         cast(null as timestamptz) as shipped_at,
-        cast(null as timestamptz) as delivered_at
+        cast(null as timestamptz) as delivered_at,
+        cast(null as timestamptz) as estimated_delivery_at
     from {{ converge.touched_rows(ref(orders), 'order_id') }} as touched
     where not _is_deleted
 
@@ -131,8 +135,10 @@ stores as (
         currency,
         {{ as_price('null') }} as stated_amount,
         sold_at as placed_at,
+        cast(null as timestamptz) as approved_at,
         sold_at as shipped_at,
-        sold_at as delivered_at
+        sold_at as delivered_at,
+        cast(null as timestamptz) as estimated_delivery_at
     from store_lines
     where position = 1
 
@@ -168,8 +174,11 @@ select
     unioned.placed_at,
     {{ reporting_date('unioned.placed_at') }} as order_date,
     {{ reporting_hour('unioned.placed_at') }} as order_hour,
+    unioned.approved_at,
     unioned.shipped_at,
-    unioned.delivered_at
+    unioned.delivered_at,
+    unioned.estimated_delivery_at,
+    {{ dbt.datediff(reporting_date('unioned.estimated_delivery_at'), reporting_date('unioned.delivered_at'), 'day') }} as days_late
 from unioned
 left join {{ ref('order_statuses') }} as statuses
     on unioned.source_status = statuses.source_status

@@ -14,7 +14,9 @@ with web as (
         'web' as origin,
         email,
         full_name,
+        postal_code,
         city,
+        state,
         country,
         created_at
     from {{ converge.touched_rows(ref('stg_shop__customers'), 'customer_id') }} as touched
@@ -29,7 +31,9 @@ marketplace as (
         'marketplace' as origin,
         email,
         full_name,
+        cast(null as varchar) as postal_code,
         city,
+        cast(null as varchar) as state,
         country,
         created_at
     from {{ converge.touched_rows(ref('stg_marketplace__buyers'), 'customer_id') }} as touched
@@ -49,7 +53,9 @@ select
     cast(unioned.origin as varchar) as origin,
     {{ mask('unioned.email') }} as email,
     {{ mask('unioned.full_name') }} as full_name,
+    {{ mask('unioned.postal_code') }} as postal_code,
     cast(unioned.city as varchar) as city,
+    cast(unioned.state as varchar) as state,
     cast(unioned.country as varchar) as country,
     cast(coalesce(countries.region, 'other') as varchar) as region,
     unioned.created_at

@@ -13,6 +13,10 @@ select
     currency,
     coalesce(is_active, false) and not _is_deleted as is_active,
     _is_deleted as is_deleted,
+    weight_g,
+    length_cm,
+    height_cm,
+    width_cm,
     created_at,
     updated_at
 from {{ converge.touched_rows(ref('stg_shop__products'), 'product_id') }} as touched

@@ -27,10 +27,12 @@ lines as (
         order_id,
         line_number,
         product_id,
+        seller_id,
         quantity,
         unit_price,
         discount_amount,
-        freight_amount
+        freight_amount,
+        ship_by_at
     from {{ converge.touched_rows(ref('stg_shop__order_items'), 'order_id') }} as touched
     where not _is_deleted
     {% for channel, lines in channels('lines') %}
@@ -39,10 +41,12 @@ lines as (
         order_id,
         line_number,
         product_id,
+        cast(null as varchar) as seller_id,
         quantity,
         unit_price,
         discount_amount,
-        freight_amount
+        freight_amount,
+        cast(null as timestamptz) as ship_by_at
     from {{ converge.touched_rows(ref(lines), 'order_id') }} as touched
     where _is_deleted is not true
     {% endfor %}
@@ -51,10 +55,12 @@ lines as (
         order_id,
         line_number,
         product_id,
+        cast(null as varchar) as seller_id,
         quantity,
         unit_price,
         discount_amount,
-        {{ as_price('0') }} as freight_amount
+        {{ as_price('0') }} as freight_amount,
+        cast(null as timestamptz) as ship_by_at
     from {{ converge.touched_rows(ref('stg_stores__sales'), 'order_id') }} as touched
     where not _is_deleted
 
@@ -69,6 +75,8 @@ priced as (
         orders.channel,
         orders.order_date,
         lines.product_id,
+        lines.seller_id,
+        lines.ship_by_at,
         lines.quantity,
         orders.currency,
         lines.unit_price,

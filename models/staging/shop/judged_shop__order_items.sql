@@ -5,7 +5,8 @@ with landed as (
 
     {{ landed_with_interval(
         source('shop', 'order_items'),
-        'order_id line_number product_id quantity unit_price discount_amount freight_amount created_at updated_at _op'
+        'order_id line_number product_id quantity unit_price discount_amount freight_amount created_at updated_at _op',
+        optional={'seller_id': 'varchar', 'ship_by_at': 'timestamptz'}
     ) }}
 
 ),
@@ -15,7 +16,8 @@ typed as (
     select
         landed.*,
         {{ exact_id('order_id') }} as source_order_id,
-        {{ exact_id('product_id') }} as exact_product_id
+        {{ exact_id('product_id') }} as exact_product_id,
+        {{ exact_id('seller_id') }} as exact_seller_id
     from {{ computed_once('landed') }}
 
 )
@@ -24,10 +26,12 @@ select
     'web-' || source_order_id as order_id,
     line_number,
     exact_product_id as product_id,
+    case when not {{ is_no_id('exact_seller_id') }} then exact_seller_id end as seller_id,
     quantity,
     unit_price,
     coalesce(discount_amount, 0) as discount_amount,
     coalesce(freight_amount, 0) as freight_amount,
+    {{ possible_time('ship_by_at') }} as ship_by_at,
     cast(created_at as timestamptz) as created_at,
     {{ version_at('cast(updated_at as timestamptz)', "_op = 'd'") }} as _version_at,
     _op = 'd' as _is_deleted,
@@ -56,5 +60,7 @@ select
         ('amount_absurd', 'range', 'error', 'abs(discount_amount) >= 100000000 or abs(freight_amount) >= 100000000', 'The discount or the freight is 100 million or more.'),
         ('discount_above_price', 'range', 'error', is_discount_too_high('discount_amount', 'quantity', 'unit_price'), 'The discount is higher than the price of the goods.'),
         ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is in the future: later than its load can have read.'),
+        ('seller_id_malformed', 'type', 'warn', is_no_id('exact_seller_id'), 'The id of the seller is not at most 200 printable characters: read as unknown.'),
+        ('ship_by_at_impossible', 'range', 'warn', is_no_date('ship_by_at'), 'The last time to ship is before 2000 or after 2099: read as unknown.'),
     ], of_key=['order_id_missing', 'order_id_malformed', 'line_number_missing', 'line_number_out_of_range', 'line_number_not_whole'], is_deleted="_op = 'd'") }}
 from typed

@@ -3,7 +3,11 @@
 
 with landed as (
 
-    {{ landed_with_interval(source('shop', 'payments'), 'payment_id order_id method installments amount currency status paid_at created_at updated_at _op') }}
+    {{ landed_with_interval(
+        source('shop', 'payments'),
+        'payment_id order_id method installments amount currency status paid_at created_at updated_at _op',
+        optional={'refunds_payment_id': 'varchar', 'payment_sequence': 'numeric'}
+    ) }}
 
 ),
 
@@ -13,6 +17,7 @@ typed as (
         landed.*,
         {{ exact_id('payment_id') }} as source_payment_id,
         {{ exact_id('order_id') }} as source_order_id,
+        {{ exact_id('refunds_payment_id') }} as source_refunds_payment_id,
         {{ clean_code('status', 'lower') }} as clean_status,
         coalesce({{ clean_code('currency') }}, 'USD') as currency_code
     from {{ computed_once('landed') }}
@@ -23,10 +28,10 @@ select
     'web-' || source_payment_id as payment_id,
     source_payment_id,
     case when not {{ is_no_id('source_order_id') }} then 'web-' || source_order_id end as order_id,
-    -- Optional: read from the record, so that a shop may lack the column.
-    'web-' || {{ json_id('_record', 'refunds_payment_id') }} as refunds_payment_id,
+    'web-' || source_refunds_payment_id as refunds_payment_id,
     coalesce({{ clean_code('method', 'lower') }}, 'unknown') as method,
     case when installments between 0 and 999 and installments = trunc(installments) then installments end as installments,
+    case when payment_sequence between 0 and 999999 and payment_sequence = trunc(payment_sequence) then payment_sequence end as payment_sequence,
     amount,
     currency_code as currency,
     clean_status as status,
@@ -49,11 +54,12 @@ select
         ('currency_unknown', 'reference', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
         ('status_missing', 'missing', 'error', 'clean_status is null', 'The payment has no status.'),
         ('status_unknown', 'reference', 'error', "clean_status not in ('authorized', 'captured', 'refunded', 'failed')", 'The status is not authorized, captured, refunded or failed.'),
-        ('refund_captured', 'range', 'error', "clean_status = 'captured' and " ~ json_field('_record', 'refunds_payment_id') ~ ' is not null', 'The payment refunds another payment but has the status captured: it must be refunded.'),
+        ('refund_captured', 'range', 'error', "clean_status = 'captured' and source_refunds_payment_id is not null", 'The payment refunds another payment but has the status captured: it must be refunded.'),
         ('paid_at_impossible', 'range', 'error', is_no_date('paid_at'), 'The payment date is before 2000 or after 2099.'),
         ('paid_in_future', 'range', 'error', is_in_future('paid_at'), 'The payment date is in the future: later than its load can have read.'),
         ('changed_in_future', 'range', 'error', 'cast(updated_at as timestamptz) > _latest_at', 'Its last change is in the future: later than its load can have read.'),
         ('currency_missing', 'missing', 'warn', clean_code('currency') ~ ' is null', 'The payment has no currency: read as USD.'),
         ('installments_absurd', 'range', 'warn', 'installments not between 0 and 999 or installments != trunc(installments)', 'The instalments are below zero, over 999 or not a whole number: read as unknown.'),
+        ('payment_sequence_impossible', 'range', 'warn', 'payment_sequence not between 0 and 999999 or payment_sequence != trunc(payment_sequence)', 'The number of the payment within its order is below zero, a million or more, or not a whole number: read as unknown.'),
     ], of_key=['payment_id_missing', 'payment_id_malformed'], is_deleted="_op = 'd'") }}
 from typed

@@ -3,7 +3,11 @@
 
 with landed as (
 
-    {{ landed_with_interval(source('shop', 'products'), 'product_id name category price currency is_active created_at updated_at _op') }}
+    {{ landed_with_interval(
+        source('shop', 'products'),
+        'product_id name category price currency is_active created_at updated_at _op',
+        optional={'weight_g': 'numeric', 'length_cm': 'numeric', 'height_cm': 'numeric', 'width_cm': 'numeric'}
+    ) }}
 
 ),
 
@@ -25,6 +29,10 @@ select
     case when not (_op = 'd' and {{ is_no_amount('price') }}) then price end as price,
     currency_code as currency,
     is_active,
+    {{ possible_size('weight_g') }} as weight_g,
+    {{ possible_size('length_cm') }} as length_cm,
+    {{ possible_size('height_cm') }} as height_cm,
+    {{ possible_size('width_cm') }} as width_cm,
     cast(created_at as timestamptz) as created_at,
     cast(updated_at as timestamptz) as updated_at,
     _op = 'd' as _is_deleted,
@@ -39,5 +47,6 @@ select
         ('price_absurd', 'range', 'error', 'price >= 100000000', 'The price is 100 million or more.'),
         ('currency_unknown', 'reference', 'error', 'currency_code not in (select currency from ' ~ ref('currencies') ~ ')', 'The currency is not in seeds/currencies.csv.'),
         ('price_missing', 'missing', 'warn', 'price is null', 'The product has no price.'),
+        ('size_impossible', 'range', 'warn', is_no_amount('weight_g') ~ ' or ' ~ is_no_amount('length_cm') ~ ' or ' ~ is_no_amount('height_cm') ~ ' or ' ~ is_no_amount('width_cm'), 'The weight, length, height or width is below zero, or 100 million or more: read as unknown.'),
     ], of_key=['product_id_missing', 'product_id_malformed'], is_deleted="_op = 'd'") }}
 from typed

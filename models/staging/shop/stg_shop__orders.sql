@@ -14,6 +14,7 @@ select
     approved_at,
     shipped_at,
     delivered_at,
+    estimated_delivery_at,
     created_at,
     updated_at,
     _is_deleted,

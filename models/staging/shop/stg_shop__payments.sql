@@ -8,6 +8,7 @@ select
     refunds_payment_id,
     method,
     cast(installments as integer) as installments,
+    cast(payment_sequence as integer) as payment_sequence,
     {{ as_price('amount', of_judged=true) }} as amount,
     currency,
     status,

@@ -47,6 +47,10 @@ def lacks(declared: Declared) -> list[str]:
             for column in declared.declaration.statistics
         ]
         found += [
+            (f"{judged.relative_to(PROJECT)}: {column} among what is `optional` there", lacks_nothing(sql, column))
+            for column in getattr(declared.declaration, "optional", ())
+        ]
+        found += [
             (
                 f"{folder.relative_to(PROJECT)}: a row of a unit test that breaks {code}",
                 any(words in (row.get("_errors" if severity == "error" else "_warnings") or []) for row in rows),
@@ -95,6 +99,13 @@ def gives(sql: str, column: str) -> bool:
     return bool(re.search(rf"^\s+(.* as )?{column},$", sql.rpartition("\n)\n")[2], re.MULTILINE))
 
 
+def lacks_nothing(sql: str, column: str) -> bool:
+    """Whether it reads no column of this name but one that raw may lack."""
+    said = sql.partition("optional={")[2].partition("}")[0]
+    rest = sql.replace(said, "") if said else sql
+    return f"'{column}':" in said or not re.search(rf"\b{column}\b", rest)
+
+
 def test_no_declared_table_lacks_anything() -> None:
     assert [line for declared in read_declarations(STAGING) for line in lacks(declared)] == []
 
@@ -125,8 +136,10 @@ def test_what_a_new_table_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_statistic_of_no_column_and_a_rule_without_a_row_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     orders = next(declared for declared in read_declarations(STAGING) if declared.name == "orders")
-    watched = orders.declaration.model_copy(update={"statistics": {"total": "number"}})
+    watched = orders.declaration.model_copy(update={"statistics": {"total": "number"}, "optional": ["shipped_at"]})
     monkeypatch.setattr("test_declared_tables.rows_of", lambda _: [])
     found = lacks(orders._replace(declaration=watched))
     assert "shop.orders lacks models/staging/shop/judged_shop__orders.sql: the column total, of statistics" in found
+    file = "models/staging/shop/judged_shop__orders.sql"
+    assert f"shop.orders lacks {file}: shipped_at among what is `optional` there" in found
     assert "shop.orders lacks models/staging/shop: a row of a unit test that breaks total_negative" in found

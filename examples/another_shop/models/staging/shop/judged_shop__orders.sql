@@ -42,6 +42,7 @@ select
     cast(null as timestamptz) as approved_at,
     cast(sent as timestamptz) as shipped_at,
     cast(received as timestamptz) as delivered_at,
+    cast(null as timestamptz) as estimated_delivery_at,
     cast(bought as timestamptz) as created_at,
     cast(modified as timestamptz) as updated_at,
     {{ version_at('cast(modified as timestamptz)', "_op = 'd'") }} as _version_at,

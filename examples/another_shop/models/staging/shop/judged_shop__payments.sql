@@ -31,6 +31,7 @@ select
     cast(null as varchar) as refunds_payment_id,
     coalesce({{ clean_code('kind', 'lower') }}, 'unknown') as method,
     cast(null as integer) as installments,
+    cast(null as integer) as payment_sequence,
     cast(cents / 100.0 as numeric(20, 2)) as amount,
     currency_code as currency,
     status,

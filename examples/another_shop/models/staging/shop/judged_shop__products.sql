@@ -25,6 +25,10 @@ select
     cast(case when not (_op = 'd' and {{ is_no_amount('price_cents') }}) then price_cents / 100.0 end as numeric(20, 2)) as price,
     currency_code as currency,
     on_sale as is_active,
+    -- The shop has no sizes.
+    {%- for size in ['weight_g', 'length_cm', 'height_cm', 'width_cm'] %}
+    cast(null as numeric(12, 3)) as {{ size }},
+    {%- endfor %}
     cast(added as timestamptz) as created_at,
     cast(modified as timestamptz) as updated_at,
     _op = 'd' as _is_deleted,
