@@ -180,6 +180,11 @@ dashboard: $(INSTALLED)
 report: $(PACKAGES) target/manifest.json
 	@$(BIN)/python -m storehouse report $(if $(value SEND),--send)
 
+## pictures   the screenshots in docs/images, with a Chromium, of a demo shop and an Airflow of their own; some minutes
+.PHONY: pictures
+pictures: $(PACKAGES) target/manifest.json
+	@$(BIN)/python tests/pictures.py
+
 ## rates      monthly exchange rates of the ECB into seeds/exchange_rates.csv; CURRENCIES="SEK PLN" adds some
 .PHONY: rates
 rates: $(INSTALLED)

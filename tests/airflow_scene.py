@@ -38,6 +38,7 @@ OUR_VARIABLES = tuple(
         "NOTIFY",
         "REPORT",
         "FEEDBACK",
+        *("DOCS", "SALES_EXPORT", "PUSHGATEWAY", "OPENLINEAGE", "RUNBOOK", "LOG"),
     ]
 )
 RUN_WITHIN = 600

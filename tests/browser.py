@@ -147,15 +147,20 @@ class Tab:
         )
         self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
 
-    def open(self, page: Path, state: str = "") -> None:
-        """Load a file anew, with this after the `#` of its address."""
+    def open(self, page: Path | str, state: str = "") -> None:
+        """Load a file or a URL anew, with this after the `#` of its address."""
+        address = page if isinstance(page, str) else page.as_uri()
         self.tell("Page.navigate", url="about:blank")
-        self.tell("Page.navigate", url=page.as_uri() + (f"#{state}" if state else ""))
+        self.tell("Page.navigate", url=address + (f"#{state}" if state else ""))
+        self.wait("document.readyState === 'complete' && location.protocol !== 'about:'")
+        self.asked = [url for url in self.asked if url.partition("#")[0] not in (address, "about:blank")]
+
+    def wait(self, script: str) -> None:
+        """Stay until what a script gives is true."""
         until = time.monotonic() + 60
-        while not self.run("document.readyState === 'complete' && location.protocol === 'file:'"):
-            assert time.monotonic() < until, "the page does not load"
+        while not self.run(f"!!({script})"):
+            assert time.monotonic() < until, f"not within a minute: {script}"
             time.sleep(0.05)
-        self.asked = [url for url in self.asked if url.partition("#")[0] not in (page.as_uri(), "about:blank")]
 
     def run(self, script: str) -> Any:
         """What a script of the test's gives, as JSON knows it."""
@@ -169,10 +174,9 @@ class Tab:
         for kind in ("keyDown", "keyUp"):
             self.tell("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS[key], **typed)
 
-    def picture(self, file: Path) -> None:
-        """All of the page, as PNG."""
-        shot = self.tell("Page.captureScreenshot", captureBeyondViewport=True, format="png")
-        file.write_bytes(base64.b64decode(shot["data"]))
+    def picture(self) -> bytes:
+        """What the window shows, as PNG."""
+        return base64.b64decode(self.tell("Page.captureScreenshot", format="png")["data"])
 
 
 KEYS = {"Tab": 9, "Enter": 13, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowRight": 39}

@@ -32,7 +32,7 @@ select
     case when orders.channel = any(%(channels)s) then orders.channel else 'others' end as channel,
     orders.region,
     orders.discount_tier as tier,
-    coalesce(dim_products.name, ranked.product_id) || ' (' || ranked.product_id || ')' as product,
+    coalesce(dim_products.name || ' (' || ranked.product_id || ')', ranked.product_id) as product,
     width_bucket(orders.order_date, cast(%(windows)s as date[])) as slot,
     cast(sum(lines.quantity) as bigint) as items,
     cast(100 * coalesce(sum(lines.total_usd), 0) as bigint) as sales_cents

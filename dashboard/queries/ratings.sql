@@ -5,7 +5,7 @@ with dropped as (
 
     select
         product_id,
-        coalesce(name, product_id) || ' (' || product_id || ')' as name,
+        coalesce(name || ' (' || product_id || ')', product_id) as name,
         rating_change
     from feedback.product_ratings
     left join core.dim_products using (product_id)

@@ -14,7 +14,15 @@ from storehouse.core.transform import COLUMNS_PAGE as PAGE
 
 # What it opens on when its address names no model: else the first of all, in no order that a reader knows.
 _OPENS_ON = "model.storehouse.fct_orders"
-_OPENING = f'<script>location.search || history.replaceState(null, "", "?model={_OPENS_ON}&parents=1")</script>'
+# It zooms in on that model, beside which nothing of what it reads has room: its own button shows all.
+_OPENING = f"""<script>
+location.search || history.replaceState(null, "", "?model={_OPENS_ON}&parents=1");
+const opening = setInterval(() => {{
+    if (document.querySelectorAll(".react-flow__node").length < 2) return;
+    clearInterval(opening);
+    setTimeout(() => document.querySelector(".react-flow__controls-fitview")?.click(), 1000);
+}}, 100);
+</script>"""
 # Its name for a column of no table: what conditions read.
 _FILTER = "__colibri"
 # OpenLineage's words for how a column is made of another: as it is, or computed.

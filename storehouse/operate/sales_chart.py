@@ -34,10 +34,10 @@ def draw(title: str, bars: Sequence[Bar]) -> bytes:
     """
     picture = Image.new("RGB", (WIDTH, HEIGHT), GROUND)
     pen = ImageDraw.Draw(picture)
-    fonts = {size: ImageFont.load_default(size) for size in (20, 22, 24, 32)}
-    pen.text((LEFT, 24), printable(title), INK, fonts[32])
+    fonts = {size: ImageFont.load_default(size) for size in (24, 28, 34)}
+    pen.text((LEFT, 24), printable(title), INK, fonts[34])
     line = "; the line across is a year before" if any(bar.year_before is not None for bar in bars) else ""
-    pen.text((LEFT, 74), f"US dollars{line}", SOFT, fonts[24])
+    pen.text((LEFT, 78), f"US dollars{line}", SOFT, fonts[28])
     most = max([Decimal(1), *(value for bar in bars for value in (bar.value, bar.year_before or Decimal(0)))])
     floor, step = HEIGHT - BOTTOM, (WIDTH - 2 * LEFT) / len(bars)
 
@@ -53,9 +53,9 @@ def draw(title: str, bars: Sequence[Bar]) -> bytes:
             line = height(bar.year_before)
             pen.rectangle((left - 4, line - 2, right + 4, line + 1), BEFORE)
         # At the foot, where no line is that it could be taken for.
-        on = GROUND if is_last and floor - top > 40 else INK
-        pen.text((middle, floor - 8), printable(bar.words), on, fonts[20], anchor="md")
-        pen.text((middle, floor + 10), printable(bar.name), INK if is_last else SOFT, fonts[22], anchor="mt")
+        on = GROUND if is_last and floor - top > 46 else INK
+        pen.text((middle, floor - 8), printable(bar.words), on, fonts[24], anchor="md")
+        pen.text((middle, floor + 10), printable(bar.name), INK if is_last else SOFT, fonts[28], anchor="mt")
     pen.line((LEFT, floor, WIDTH - LEFT, floor), LINE, 2)
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)

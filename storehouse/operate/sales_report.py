@@ -31,7 +31,8 @@ Every = Literal["day", "week", "month"]
 LOCK = 0x7265706F7274  # "report"
 METRICS: Sequence[str] = ("sales", "orders", "average_order_value", "customers", "refunds")
 MONEY = ("sales", "average_order_value", "refunds")
-BAD = ("refunds",)  # when it grows
+# Orders of the period may still be refunded: fewer refunds than before are no good news yet.
+STILL_GROWING = ("refunds",)
 # What may have fallen: the metric, and what it is asked by, the last of which has the name.
 FALLS = {
     "channel": ("sales", ["channel"]),
@@ -126,6 +127,11 @@ class Figure:
     before: Any
     year_before: Any
 
+    @property
+    def title(self) -> str:
+        """What it is."""
+        return f"{self.label} so far" if self.name in STILL_GROWING else self.label
+
     def amount(self, value: Any) -> str:
         """In words."""
         if value is None:
@@ -141,10 +147,10 @@ class Figure:
         return f"{changed(self.value, other, words)} ({self.amount(other)})"
 
     def is_good(self, other: Any) -> bool | None:
-        """Whether the change is; None where there is none."""
-        if other is None or self.value is None or self.value == other:
+        """Whether the change is; None where there is none, or where nobody can say yet."""
+        if other is None or self.value is None or self.value == other or self.name in STILL_GROWING:
             return None
-        return (self.value > other) != (self.name in BAD)
+        return self.value > other
 
 
 @dataclass(frozen=True)
@@ -176,7 +182,7 @@ class Reason:
     @property
     def words(self) -> str:
         """As a line of the report."""
-        return printable(f"{self.table}: {self.records:,} pending, {self.reason}")
+        return printable(f"{self.reason.rstrip('.')}: {self.records:,} pending in {self.table}")
 
 
 @dataclass(frozen=True)
@@ -197,6 +203,11 @@ class Report:
         if sales.before is None:
             return news
         return f"{news}, {changed(sales.value, sales.before, self.period.before_words)}"
+
+    @property
+    def knows_a_year_before(self) -> bool:
+        """Whether the year before can be told of."""
+        return any(figure.year_before is not None for figure in self.figures)
 
     @property
     def command(self) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from browser import needs_browser, visit
+from browser import Tab, needs_browser, visit
 from houses import Command, House, command, whole_shop
 from openlineage_scene import (
     NEEDS_AUTHORIZATION,
@@ -253,6 +253,22 @@ def test_the_page_of_columns_opens_on_orders_and_from_a_models_documentation_on_
     )
     assert {"fct_orders", "fct_payments"} <= at_first and "cohort_retention" not in at_first
     assert {"cohort_retention", "int_cohort_months__summed"} <= retention and "fct_orders" not in retention
+
+
+@needs_browser
+def test_the_page_of_columns_opens_with_what_a_model_reads_in_its_window(documented: Scene, tmp_path: Path) -> None:
+    page = Path(documented.run.environment["DBT_TARGET_PATH"]) / "columns.html"
+    seen = """
+        [...document.querySelectorAll('.react-flow__node')].filter(each => {
+            const {left, right, top} = each.getBoundingClientRect();
+            return left > 0 && right < innerWidth && top > 0 && top < innerHeight;
+        }).map(each => each.dataset.id.split('.').at(-1))
+    """
+    with Tab(tmp_path) as tab:
+        tab.look()
+        tab.open(page)
+        tab.wait(f"({seen}).length > 4")
+        assert {"fct_orders", "int_orders__unioned", "fct_order_items", "fct_payments"} <= set(tab.run(seen))
 
 
 def nodes(shown: str) -> set[str]:

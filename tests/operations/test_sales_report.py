@@ -16,9 +16,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from browser import Tab, needs_browser
 from houses import House, build_house, command, land
 from mail_server import PASSWORD, TO, USER, Mails, mail_server, text_of
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import demo
 from storehouse.core import transform
@@ -26,7 +27,7 @@ from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import PROJECT, settings
 from storehouse.core.transform import DAILY
 from storehouse.operate import sales_chart, sales_report
-from storehouse.operate.sales_report import Figure, Period
+from storehouse.operate.sales_report import Fall, Figure, Period, Reason, Report
 
 # A year before the demo shop's fourth week: two orders, one of them of the week with the same weekdays.
 YEAR_BEFORE = """
@@ -117,7 +118,7 @@ def test_the_mail_has_the_figures_that_sql_has(house: House, mails: Mails) -> No
     assert mail["Subject"] == (f"Sales of week 4: {sales_report.in_short(week[0])}, {compared(week[0], before[0])}")
     lines = lines_of(mail)
     assert lines[0] == "2026-01-19 to 2026-01-25, whole days of the published sales, in US dollars."
-    labels = ("Sales", "Orders", "Average order value", "Customers", "Refunded")
+    labels = ("Sales", "Orders", "Average order value", "Customers", "Refunded so far")
     for n, label in enumerate(labels):
         shown = [
             amount(row[n], 2 if n == 2 else 0) if n in (0, 2, 4) else f"{row[n]:,}" for row in (week, before, year)
@@ -176,7 +177,7 @@ def test_the_mail_says_what_stands_in_quarantine_and_where_to_look(house: House,
         "order by 3 desc, source, table_name, code limit 3"
     )
     assert pending[0][2] > 0
-    assert [f"- {table}: {records:,} pending, {words}" for table, words, records in pending] == lines[
+    assert [f"- {words.rstrip('.')}: {records:,} pending in {table}" for table, words, records in pending] == lines[
         lines.index("In quarantine") + 1 : lines.index("Look further")
     ]
     for page in ("dashboard.html", "status.html", "index.html"):
@@ -404,7 +405,9 @@ def test_a_period_has_one_before_it_and_one_a_year_before(
         ("sales", Decimal(100), Decimal(0), "the week before had none ($0)", True),
         ("sales", Decimal(100), None, "nothing is known of the week before", None),
         ("average_order_value", None, Decimal(84), "the week before had some ($84.00)", None),
-        ("refunds", Decimal(110), Decimal(100), "10 % more than the week before ($100)", False),
+        # Of a week that may still be refunded nobody can say yet.
+        ("refunds", Decimal(110), Decimal(100), "10 % more than the week before ($100)", None),
+        ("refunds", Decimal(12), Decimal(100), "88 % less than the week before ($100)", None),
     ],
 )
 def test_a_change_is_said_in_words(name: str, value: object, before: object, words: str, is_good: bool | None) -> None:
@@ -426,6 +429,53 @@ def test_an_amount_of_the_subject_is_short(value: object, words: str) -> None:
 def test_the_picture_takes_a_week_below_zero_and_one_of_nothing() -> None:
     bars = [sales_chart.Bar("1", "-$5", Decimal(-5), None), sales_chart.Bar("2", "$0", Decimal(0), Decimal(-7))]
     assert Image.open(BytesIO(sales_chart.draw("x", bars))).size == (sales_chart.WIDTH, sales_chart.HEIGHT)
+
+
+@pytest.mark.quick
+def test_nothing_written_in_the_picture_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its pen writes stays within the picture and within its bar, in a large shop and with a long name."""
+    period = Period.of(date(2026, 9, 1), "month")
+    figure = Figure("sales", "", Decimal(999_900_000), Decimal(40_000_000), None)
+    title = Report(period, [figure], [], [], []).title
+    assert title == "Sales of September 2026: $999.9M, 2,400 % more than the month before"
+    written = []
+
+    def write(pen: ImageDraw.ImageDraw, place: tuple, text: str, _: str, font: object, anchor: str = "la") -> None:
+        written.append((text, pen.textbbox(place, text, font, anchor)))
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", write)
+    sales_chart.draw(title, [sales_chart.Bar("09-30", "$99.9M", Decimal(n), Decimal(n)) for n in range(13)])
+    assert len(written) == 2 + 2 * 13
+    step = (sales_chart.WIDTH - 2 * sales_chart.LEFT) / 13
+    for text, (left, top, right, bottom) in written:
+        assert left >= 0 and right <= sales_chart.WIDTH and top >= 0 and bottom <= sales_chart.HEIGHT, text
+        assert text in (title, "US dollars; the line across is a year before") or right - left < step, text
+
+
+@pytest.mark.quick
+def test_the_year_before_is_told_of_once_where_nothing_is_known_of_it() -> None:
+    def html(year_before: Decimal | None) -> str:
+        figures = [Figure(name, name, Decimal(2), Decimal(1), year_before) for name in sales_report.METRICS]
+        return Report(Period.of(WEEK, "week"), figures, [], [], []).html
+
+    words = "the week 52 weeks before"
+    assert html(None).count(words) == 1 and f"Nothing is known of {words}." in html(None)
+    assert html(Decimal(1)).count(words) == len(sales_report.METRICS)
+
+
+@pytest.mark.quick
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_in_the_mail_is_wider_than_the_window(width: int, tmp_path: Path) -> None:
+    figures = [Figure(name, name, Decimal(10**9), Decimal(7), Decimal(3)) for name in sales_report.METRICS]
+    falls = [Fall("product", "Lamp" * 30, Decimal(1), Decimal(2))]
+    report = Report(Period.of(WEEK, "week"), figures, falls, [Reason("shop.orders", "long" * 30, 1)], [])
+    head = '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    (file := tmp_path / "mail.html").write_text(head + report.html)
+    with Tab(tmp_path) as tab:
+        tab.look(width)
+        tab.open(file)
+        assert tab.run("innerWidth") == width and tab.run("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.quick

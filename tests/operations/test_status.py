@@ -22,7 +22,7 @@ PERSONAL = """
     select unnest(array[email, full_name, address]) from staging.stg_shop__customer_versions
     union select unnest(array[email, full_name]) from staging.stg_marketplace__buyers
 """
-# What lies outside of the window, and what is cut off within it.
+# What lies outside of the window, what is cut off within it, and which table's name is broken over two lines.
 MEASURE = """<script>
     parent.postMessage(JSON.stringify({
         width: innerWidth,
@@ -30,6 +30,11 @@ MEASURE = """<script>
             && each.getBoundingClientRect().right > innerWidth + 1).map(each => each.outerHTML.slice(0, 200)),
         cut: [...document.querySelectorAll('.wide')].filter(each => each.scrollWidth > each.clientWidth + 1)
             .map(each => each.closest('section').id),
+        broken: [...document.querySelectorAll('#sources tbody th, #quality tbody th')].filter(each => {
+            const name = document.createRange();
+            name.selectNodeContents(each);
+            return name.getClientRects().length > 1;
+        }).map(each => each.innerText),
     }), '*');
 </script>"""
 # A window of a browser is not as narrow as a telephone.
@@ -207,7 +212,7 @@ def test_nothing_is_cut_off_or_wider_than_the_window(page: str, size: int, tmp_p
     (tmp_path / "frame.html").write_text(FRAME.format(size))
     dom = browse(tmp_path, "--dump-dom", "--virtual-time-budget=2000", (tmp_path / "frame.html").as_uri())
     found = json.loads(re.findall(r'data-found="(.*?)"', dom)[0].replace("&quot;", '"'))
-    assert found == {"width": size, "outside": [], "cut": []}
+    assert found == {"width": size, "outside": [], "cut": [], "broken": []}
 
 
 @needs_browser

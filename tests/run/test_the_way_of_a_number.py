@@ -9,10 +9,12 @@ from decimal import Decimal
 from pathlib import Path
 from urllib.parse import unquote
 
+import pictures
 import pytest
 from browser import Tab, needs_browser
 from houses import Command, command
 from mail_server import Mails, mail_server, text_of
+from PIL import Image, ImageStat
 
 pytestmark = needs_browser
 
@@ -26,7 +28,7 @@ def mails() -> Iterator[Mails]:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, mails: Mails) -> Iterator[Command]:
     """A home after `make run` has published January; a report of each month goes to the mail server."""
-    run = command(tmp_path_factory.mktemp("home"), REPORT_URL=mails.url, REPORT_EVERY="month")
+    run = command(tmp_path_factory.mktemp("home"), REPORT_URL=f"{mails.url}&inline=yes", REPORT_EVERY="month")
     done = run("run", "--until", "2026-02-02", "--size", "0.05")
     assert done.returncode == 0, done.stdout + done.stderr
     yield run
@@ -63,8 +65,20 @@ def test_a_month_has_one_number_from_the_docs_to_the_mail(home: Command, mails: 
 
     # The run itself has sent the mail, once.
     (mail,) = mails.taken()
+    (file.parent / "mail.html").write_text(pictures.as_page(mail))
     assert mail["Subject"] == f"Sales of January 2026: ${number / 1000:,.0f}K"
     assert f"${number:,.0f} Sales" in text_of(mail).splitlines()
+
+
+@pytest.mark.parametrize("name", ["dashboard-narrow-dark", "columns", "report"])
+def test_make_pictures_takes_a_picture_of_a_page_that_is_drawn(home: Command, name: str, tmp_path: Path) -> None:
+    """After the docs and the mail of the test before."""
+    folder, view = Path(home.environment["DBT_TARGET_PATH"]), pictures.VIEWS[name]
+    pictures.take((folder / view.page).as_uri(), view, file := tmp_path / "picture.png")
+    picture = Image.open(file)
+    assert picture.size == (view.width, view.height) and file.stat().st_size > 15_000
+    colours, (brightness,) = picture.getcolors(), ImageStat.Stat(picture.convert("L")).mean
+    assert len(colours) > 100 and (brightness < 80) == (view.theme == "dark")
 
 
 def test_a_run_without_an_address_sends_nothing(home: Command, mails: Mails) -> None:
