@@ -31,12 +31,12 @@ Every = Literal["day", "week", "month"]
 LOCK = 0x7265706F7274  # "report"
 METRICS: Sequence[str] = ("sales", "orders", "average_order_value", "customers", "refunds")
 MONEY = ("sales", "average_order_value", "refunds")
-BAD = ("refunds",)  # when it grows
+BAD = ("refunds",)  # worse when it grows
 # What may have fallen: the metric, and what it is asked by, the last of which has the name.
 FALLS = {
     "channel": ("sales", ["channel"]),
     "region": ("sales", ["region"]),
-    "product": ("product_revenue", ["product_id", "product_name"]),
+    "product": ("product_sales", ["product_id", "product_name"]),
 }
 BARS = 13
 PICTURE = "sales.png"
@@ -47,6 +47,7 @@ QUARANTINE = """
     order by pending_records desc, source, table_name, code
     limit 3
 """
+ZONE = "select reporting_time_zone from operations.published_marts where group_name = 'shop'"
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Period:
 
     @classmethod
     def of(cls, day: date, every: Every) -> "Period":
-        """The one that a day is in."""
+        """The period that contains a day."""
         match every:
             case "day":
                 return cls(every, day, day + timedelta(days=1))
@@ -138,6 +139,8 @@ class Figure:
         """Against another period: `4 % less than the week before ($640,000)`."""
         if other is None:
             return f"nothing is known of {words}"
+        if self.value is None:
+            return f"it was {self.amount(other)} {words}"
         return f"{changed(self.value, other, words)} ({self.amount(other)})"
 
     def is_good(self, other: Any) -> bool | None:
@@ -181,9 +184,10 @@ class Reason:
 
 @dataclass(frozen=True)
 class Report:
-    """What is told of a period, all as of one moment; and the periods of the picture, with their sales."""
+    """What is told of a period and its time zone, all as of one moment; the periods of the picture, with their sales."""
 
     period: Period
+    zone: str
     figures: list[Figure]
     falls: list[Fall]
     quarantine: list[Reason]
@@ -197,6 +201,11 @@ class Report:
         if sales.before is None:
             return news
         return f"{news}, {changed(sales.value, sales.before, self.period.before_words)}"
+
+    @property
+    def log_name(self) -> str:
+        """What the log calls it: its title has a figure."""
+        return f"sales report of {self.period.name}"
 
     @property
     def command(self) -> str:
@@ -227,10 +236,10 @@ class Report:
 
 
 def links() -> dict[str, str]:
-    """Where a reader finds more, by what it is."""
+    """Where a reader of a mail finds more, by what it is."""
     known = {}
-    if url := settings().docs_url:
-        place = shown(url).rstrip("/")
+    place = shown(settings().docs_url or "").rstrip("/")
+    if place.startswith(("https://", "http://")):
         known = {
             "Dashboard": f"{place}/{page.NAME}",
             "Status of the data": f"{place}/{status.NAME}",
@@ -243,8 +252,8 @@ def changed(value: Any, other: Any, words: str) -> str:
     """What became of a figure: `4 % less than the week before`."""
     if value == other:
         return f"as in {words}"
-    if value is None or not other:
-        return f"{words} had {'some' if other else 'none'}"
+    if not other:
+        return f"{words} had none"
     if not (percent := round(100 * (value - other) / abs(other))):
         return f"about as in {words}"
     return f"{abs(percent):,} % {'more' if percent > 0 else 'less'} than {words}"
@@ -335,7 +344,8 @@ def read(readers: psycopg.Connection, period: Period, first_day: date) -> Report
         for each, before in zip(periods, years_before, strict=True)
     ]
     quarantine = [Reason(*row) for row in readers.execute(QUARANTINE)]
-    return Report(period, figures, falls, quarantine, bars)
+    zone = one_value(readers, ZONE)
+    return Report(period, zone, figures, falls, quarantine, bars)
 
 
 def _fall(kind: str, rows: list[tuple[Any, ...]], period: Period) -> Fall:
@@ -374,7 +384,7 @@ def send() -> tuple[Report | None, list[str], list[str]]:
         html, pictures = report.html, {PICTURE: report.picture}
         sent = []
         for route, url in due.items():
-            if deliver([url], report.title, [html], is_html=True, pictures=pictures):
+            if deliver([url], report.title, [html], is_html=True, pictures=pictures, log_name=report.log_name):
                 log.execute(
                     "insert into operations.report_log (every, starts_on, route) values (%s, %s, %s)",
                     [period.every, period.starts_on, route],
