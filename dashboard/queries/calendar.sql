@@ -11,7 +11,11 @@ with days as (
         max(order_date) as last_day,
         cast(date_trunc('month', max(order_date) + 1) as date) as month_after
     from sales.agg_daily_sales
-    where order_date <= (select last_whole_date from operations.published_marts where group_name = 'shop')
+    where
+        order_date <= (
+            select last_whole_date from operations.published_marts
+            where group_name = 'shop'
+        )
 
 ),
 

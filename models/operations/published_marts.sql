@@ -7,10 +7,11 @@
 
 {# A table that was not read for so many days, while others were, is waited for no longer: its source is broken, or retired. #}
 {% set waits_days = 2 %}
+{% set sold_from = landed_above('agg_daily_sales') %}
 
 with published as (
 
-    select * from {{ converge.state_table('published') }} as published
+    select * from {{ converge.state_table('published') }}
 
 ),
 
@@ -29,7 +30,7 @@ loaded as (
     where
         published.group_name = 'shop'
         and loads.kind != 'reconcile'
-        and loads.source || '.' || loads.table_name in ('{{ landed_above('agg_daily_sales') | join("', '") }}')
+        and loads.source || '.' || loads.table_name in ('{{ sold_from | join("', '") }}')
     group by published.group_name, loads.source, loads.table_name
 
 ),

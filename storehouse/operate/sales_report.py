@@ -184,7 +184,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Report:
-    """What is told of a period and its time zone, all as of one moment; the periods of the picture, with their sales."""
+    """What is told of a period and its time zone, of one moment; and the periods of the picture, with their sales."""
 
     period: Period
     zone: str
