@@ -59,6 +59,11 @@ class Data:
         return max((bar["ends_on"] for bar in self.answers["calendar"].rows or ()), default=None)
 
     @property
+    def zone(self) -> str | None:
+        """The time zone of the days."""
+        return next((row["reporting_time_zone"] for row in self.answers["published"].rows or ()), None)
+
+    @property
     def size(self) -> int:
         """In bytes."""
         return len(self.as_json().encode())

@@ -678,7 +678,7 @@ function notes() {
     const { starts_on, ends_on, before_starts_on, before_ends_on } = period(), span = (from, to) => `${day(from, { year: "numeric" })} to ${day(to, { year: "numeric" })}`;
     const told = records("published").map(row => `${row.group_name}: ${row.published_at ? `published ${row.published_at.slice(0, 16).replace("T", " ")} UTC` : "not published yet"}${row.is_held_back ? ", and a newer build is held back" : ""}`);
     document.getElementById("notes").replaceChildren(
-        el("p", {}, `The period is ${span(starts_on, ends_on)}${before_starts_on ? `; the same days before are ${span(before_starts_on, before_ends_on)}` : "; no whole days before are known to compare with"}. Only whole days count. Amounts are in US dollars.`),
+        el("p", {}, `The period is ${span(starts_on, ends_on)}${before_starts_on ? `; the same days before are ${span(before_starts_on, before_ends_on)}` : "; no whole days before are known to compare with"}. Only whole days count, those of the time zone ${records("published")[0].reporting_time_zone}; the quality of the sources is by days of UTC. Amounts are in US dollars.`),
         el("p", {}, `What readers see: ${told.join("; ")}.`),
         el("p", {}, "Every figure is the sum of what is in this file for the chosen filters. SQL shows the query that filled it, as it was run."));
 }

@@ -23,7 +23,8 @@ def main(file: Path) -> int:
     pages.write(file, page(found))
     rows = sum(len(answer.rows or ()) for answer in found.answers.values())
     print(f"dashboard  {file.resolve()}")
-    print(f"           {rows:,} sums in {found.size / 1000:,.0f} KB, of complete days up to {found.last or 'none'}")
+    days = f"whole days up to {found.last} ({found.zone})" if found.last else "no whole day"
+    print(f"           {rows:,} sums in {found.size / 1000:,.0f} KB, of {days}")
     return 0
 
 
@@ -52,6 +53,8 @@ def page(found: data.Data) -> str:
         asked_at=found.asked_at,
         data=Markup(found.as_json()),
         digest=digest,
+        last=found.last,
         script=Markup(script),
         style=Markup((folder / "page.css").read_text(encoding="utf-8")),
+        zone=found.zone,
     )

@@ -4,6 +4,7 @@ import itertools
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,23 @@ class House:
         """Rows of a query on the warehouse."""
         with psycopg.connect(self.warehouse) as connection:
             return connection.execute(statement, parameters or None).fetchall()
+
+    def execute(self, statement: str) -> None:
+        """Run a statement on the warehouse."""
+        with psycopg.connect(self.warehouse) as connection:
+            connection.execute(statement)
+
+    @contextmanager
+    def days_of(self, zone: str) -> Iterator[None]:
+        """Within it readers are told that days are those of this time zone; no day of a mart is computed again."""
+        named = "create or replace view operations.published_marts with (security_barrier) as "
+        ((is_utc,),) = self.query("select pg_get_viewdef('operations.published_marts'::regclass)")
+        assert "'UTC'" in is_utc
+        self.execute(named + is_utc.replace("'UTC'", f"'{zone}'"))
+        try:
+            yield
+        finally:
+            self.execute(named + is_utc)
 
     def execute_in_shop(self, script: str) -> None:
         """Run a script of statements on the shop database, in one transaction."""

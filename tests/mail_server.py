@@ -1,4 +1,4 @@
-"""A real mail server, which keeps what it is sent and asks for a password."""
+"""A real mail server, which keeps what it is sent, asks for a password, and refuses whom it does not know."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +11,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from storehouse.laptop.server import free_port
 
 USER, PASSWORD, TO = "r3porter", "hunter2hunter2", "sales@example.org"
+NOBODY = "gone@example.org"
 
 
 class Mails:
@@ -27,6 +28,12 @@ class Mails:
         self.received: list[EmailMessage] = []
         self.to: list[list[str]] = []
         self.url = f"mailto://{USER}:{PASSWORD}@127.0.0.1:{port}/?mode=insecure&from=shop@example.org&to={TO}"
+
+    async def handle_RCPT(self, _: SMTP, __: Session, envelope: Envelope, address: str, ___: list[str]) -> str:
+        if address == NOBODY:
+            return "550 No such user here"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:
         self.received.append(message_from_bytes(envelope.content, policy=policy.default))

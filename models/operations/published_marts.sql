@@ -1,12 +1,75 @@
-{# Grain: one row per group of marts that are published together. #}
+{#
+    Grain: one row per group of marts that are published together.
+    Up to when orders are known: a table up to the end of what was read of it, and beyond it up to the time of its last load,
+    as far as any other was read by then. Only loads that readers see count. The days are those of the reporting time zone.
+#}
 {{ config(materialized='view') }}
 
+{# A table that was not read for so many days, while others were, is waited for no longer: its source is broken, or retired. #}
+{% set waits_days = 2 %}
+{% set sold_from = landed_above('agg_daily_sales') %}
+
+with published as (
+
+    select * from {{ converge.state_table('published') }}
+
+),
+
+loaded as (
+
+    -- Of a table that is read in full or by its change log the last load alone says how far: it has no interval.
+    select
+        published.group_name,
+        loads.source,
+        loads.table_name,
+        max(loads.interval_until) as read_until,
+        max(loads.started_at) as read_at
+    from published
+    inner join {{ ref('stg_ledger__loads') }} as loads
+        on published.bound >= loads.position
+    where
+        published.group_name = 'shop'
+        and loads.kind != 'reconcile'
+        and loads.source || '.' || loads.table_name in ('{{ sold_from | join("', '") }}')
+    group by published.group_name, loads.source, loads.table_name
+
+),
+
+reached as (
+
+    select
+        group_name,
+        coalesce(max(read_until), max(read_at)) as reached_at,
+        {{ dbt.dateadd('day', -waits_days, 'max(read_at)') }} as read_since
+    from loaded
+    group by group_name
+
+),
+
+known as (
+
+    select
+        loaded.group_name,
+        min(greatest(loaded.read_until, least(loaded.read_at, reached.reached_at))) as known_until
+    from loaded
+    inner join reached
+        on
+            loaded.group_name = reached.group_name
+            and loaded.read_at >= reached.read_since
+    group by loaded.group_name
+
+)
+
 select
-    group_name,
-    bound as position,
-    run_id,
-    code_version,
-    published_at,
-    held_back,
-    held_back_at
-from {{ converge.state_table('published') }}
+    published.group_name,
+    published.bound as position,
+    published.run_id,
+    published.code_version,
+    published.published_at,
+    published.held_back,
+    published.held_back_at,
+    cast({{ dbt.dateadd('day', -1, reporting_date('known.known_until')) }} as date) as last_whole_date,
+    cast('{{ var('reporting_time_zone') }}' as varchar) as reporting_time_zone
+from published
+left join known
+    on published.group_name = known.group_name

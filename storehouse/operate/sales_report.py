@@ -37,7 +37,7 @@ STILL_GROWING = ("refunds",)
 FALLS = {
     "channel": ("sales", ["channel"]),
     "region": ("sales", ["region"]),
-    "product": ("product_revenue", ["product_id", "product_name"]),
+    "product": ("product_sales", ["product_id", "product_name"]),
 }
 BARS = 13
 PICTURE = "sales.png"
@@ -48,6 +48,7 @@ QUARANTINE = """
     order by pending_records desc, source, table_name, code
     limit 3
 """
+ZONE = "select reporting_time_zone from operations.published_marts where group_name = 'shop'"
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class Period:
 
     @classmethod
     def of(cls, day: date, every: Every) -> "Period":
-        """The one that a day is in."""
+        """The period that contains a day."""
         match every:
             case "day":
                 return cls(every, day, day + timedelta(days=1))
@@ -144,6 +145,8 @@ class Figure:
         """Against another period: `4 % less than the week before ($640,000)`."""
         if other is None:
             return f"nothing is known of {words}"
+        if self.value is None:
+            return f"it was {self.amount(other)} {words}"
         return f"{changed(self.value, other, words)} ({self.amount(other)})"
 
     def is_good(self, other: Any) -> bool | None:
@@ -187,9 +190,10 @@ class Reason:
 
 @dataclass(frozen=True)
 class Report:
-    """What is told of a period, all as of one moment; and the periods of the picture, with their sales."""
+    """What is told of a period and its time zone, of one moment; and the periods of the picture, with their sales."""
 
     period: Period
+    zone: str
     figures: list[Figure]
     falls: list[Fall]
     quarantine: list[Reason]
@@ -208,6 +212,11 @@ class Report:
     def knows_a_year_before(self) -> bool:
         """Whether the year before can be told of."""
         return any(figure.year_before is not None for figure in self.figures)
+
+    @property
+    def log_name(self) -> str:
+        """What the log calls it: its title has a figure."""
+        return f"sales report of {self.period.name}"
 
     @property
     def command(self) -> str:
@@ -238,10 +247,10 @@ class Report:
 
 
 def links() -> dict[str, str]:
-    """Where a reader finds more, by what it is."""
+    """Where a reader of a mail finds more, by what it is."""
     known = {}
-    if url := settings().docs_url:
-        place = shown(url).rstrip("/")
+    place = shown(settings().docs_url or "").rstrip("/")
+    if place.startswith(("https://", "http://")):
         known = {
             "Dashboard": f"{place}/{page.NAME}",
             "Status of the data": f"{place}/{status.NAME}",
@@ -254,8 +263,8 @@ def changed(value: Any, other: Any, words: str) -> str:
     """What became of a figure: `4 % less than the week before`."""
     if value == other:
         return f"as in {words}"
-    if value is None or not other:
-        return f"{words} had {'some' if other else 'none'}"
+    if not other:
+        return f"{words} had none"
     if not (percent := round(100 * (value - other) / abs(other))):
         return f"about as in {words}"
     return f"{abs(percent):,} % {'more' if percent > 0 else 'less'} than {words}"
@@ -346,7 +355,8 @@ def read(readers: psycopg.Connection, period: Period, first_day: date) -> Report
         for each, before in zip(periods, years_before, strict=True)
     ]
     quarantine = [Reason(*row) for row in readers.execute(QUARANTINE)]
-    return Report(period, figures, falls, quarantine, bars)
+    zone = one_value(readers, ZONE)
+    return Report(period, zone, figures, falls, quarantine, bars)
 
 
 def _fall(kind: str, rows: list[tuple[Any, ...]], period: Period) -> Fall:
@@ -385,7 +395,7 @@ def send() -> tuple[Report | None, list[str], list[str]]:
         html, pictures = report.html, {PICTURE: report.picture}
         sent = []
         for route, url in due.items():
-            if deliver([url], report.title, [html], is_html=True, pictures=pictures):
+            if deliver([url], report.title, [html], is_html=True, pictures=pictures, log_name=report.log_name):
                 log.execute(
                     "insert into operations.report_log (every, starts_on, route) values (%s, %s, %s)",
                     [period.every, period.starts_on, route],

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from airflow_scene import Notices, web_hook
 from houses import House
+from mail_server import NOBODY, TO, mail_server
 from psycopg.types.json import Jsonb
 
 import extract_load
@@ -267,6 +268,22 @@ def test_routes_take_groups_and_what_is_critical_and_worse_is_told_again(shop: S
     assert alerts.send() == []
     assert len(received()) == 1, "each route is told of the end that was told of the beginning"
     assert alerts.send() == [] and received() == []
+
+
+def test_an_address_that_is_refused_makes_no_alert_come_again(shop: Shop, configure) -> None:
+    with mail_server() as mails, psycopg.connect(shop.house.warehouse, autocommit=True) as warehouse:
+        configure(NOTIFY_PLATFORM_URL=mails.url.replace(f"to={TO}", f"to={NOBODY},{TO}"))
+        warehouse.execute("select pg_create_physical_replication_slot('forgotten', true)")
+        warehouse.execute("update seeds.alert_thresholds set limit_value = 0 where kind = 'wal_held'")
+        try:
+            assert [alerts.send(), alerts.send()] == [[], []]
+            (mail,) = mails.taken()
+            assert mail["Subject"] == "warning: wal held, forgotten" and mails.to == [[TO]]
+        finally:
+            warehouse.execute("select pg_drop_replication_slot('forgotten')")
+        assert [alerts.send(), alerts.send()] == [[], []]
+        (mail,) = mails.taken()
+        assert mail["Subject"] == "ended: wal held, forgotten"
 
 
 def test_a_missing_run_and_an_old_audit_are_told_where_sources_go_by_the_clock(shop: Shop) -> None:

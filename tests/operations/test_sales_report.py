@@ -18,11 +18,13 @@ import psycopg
 import pytest
 from browser import Tab, needs_browser
 from houses import House, build_house, command, land
-from mail_server import PASSWORD, TO, USER, Mails, mail_server, text_of
+from mail_server import NOBODY, PASSWORD, TO, USER, Mails, mail_server, text_of
 from PIL import Image, ImageDraw
 
 import demo
+from dashboard import data
 from storehouse.core import transform
+from storehouse.core.databases import reading
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import PROJECT, settings
 from storehouse.core.transform import DAILY
@@ -117,7 +119,7 @@ def test_the_mail_has_the_figures_that_sql_has(house: House, mails: Mails) -> No
     assert year[:2] == (4000, 1) and week[1] > 100
     assert mail["Subject"] == (f"Sales of week 4: {sales_report.in_short(week[0])}, {compared(week[0], before[0])}")
     lines = lines_of(mail)
-    assert lines[0] == "2026-01-19 to 2026-01-25, whole days of the published sales, in US dollars."
+    assert lines[0] == "2026-01-19 to 2026-01-25, whole days of the published sales (UTC), in US dollars."
     labels = ("Sales", "Orders", "Average order value", "Customers", "Refunded so far")
     for n, label in enumerate(labels):
         shown = [
@@ -145,7 +147,7 @@ def test_the_mail_has_the_figures_that_sql_has(house: House, mails: Mails) -> No
             "product_id, name",
             "select lines.product_id, products.name, lines.order_date, lines.total_usd as usd "
             "from core.fct_order_items as lines join core.fct_orders using (order_id) "
-            f"left join core.dim_products as products using (product_id) where {SOLD}",
+            "left join core.dim_products as products using (product_id) where is_counted",
         ),
     ],
 )
@@ -282,6 +284,79 @@ def test_a_place_that_is_away_gets_it_the_next_time_and_the_others_not_again(
         assert back.taken() == mails.taken() == []
 
 
+def test_an_address_that_is_refused_makes_it_come_to_no_other_again(
+    mails: Mails, configure, caplog: pytest.LogCaptureFixture
+) -> None:
+    configure(REPORT_URL=mails.url.replace(f"to={TO}", f"to={NOBODY},{TO},both@example.org"))
+    assert sent() == ["REPORT_URL 1"]
+    assert mails.to == [[TO], ["both@example.org"]] and len(mails.taken()) == 2
+    assert "The notice did not reach every service: sales report of week 4" in caplog.text
+    assert sent() == [] and mails.taken() == []
+
+
+def test_several_addresses_of_a_server_that_is_away_all_get_it_the_next_time(mails: Mails, configure) -> None:
+    several = mails.url.replace(f"to={TO}", f"to={TO},both@example.org")
+    configure(REPORT_URL=several.replace(f":{mails.port}/", ":1/"))
+    assert sales_report.send()[1:] == ([], ["REPORT_URL 1"])
+    configure(REPORT_URL=several)
+    assert sent() == ["REPORT_URL 1"] and len(mails.taken()) == 2
+
+
+def test_a_day_is_whole_when_it_is_over_in_the_reporting_time_zone(house: House, mails: Mails, configure) -> None:
+    # All is read to the end of the 26th in UTC. Where clocks are ahead, orders of the 27th are there.
+    house.execute("create table of_a_day as select * from sales.agg_daily_sales where order_date = '2026-01-26'")
+    house.execute("update of_a_day set order_date = '2026-01-27'")
+    house.execute("insert into sales.agg_daily_sales select * from of_a_day")
+    configure(REPORT_EVERY="day")
+    try:
+        for zone, last_whole in (
+            ("Asia/Tokyo", "2026-01-26"),
+            ("Asia/Kolkata", "2026-01-26"),
+            ("Europe/Berlin", "2026-01-26"),
+            ("UTC", "2026-01-26"),
+            ("America/Sao_Paulo", "2026-01-25"),
+        ):
+            house.execute("truncate operations.report_log")
+            with house.days_of(zone):
+                assert sent() == ["REPORT_URL 1"]
+            (mail,) = mails.taken()
+            assert mail["Subject"].startswith(f"Sales of {last_whole}: $"), zone
+            assert f"{last_whole} to {last_whole}, whole days of the published sales ({zone})," in text_of(mail)
+    finally:
+        house.execute("delete from sales.agg_daily_sales where order_date = '2026-01-27'")
+
+
+def test_a_day_is_whole_once_readers_see_all_loads_of_it(house: House) -> None:
+    def last_day() -> date:
+        with reading() as readers:
+            days = data.whole_days(readers)
+        assert days is not None
+        return days[1]
+
+    assert last_day() == date(2026, 1, 26)
+    ((bound,),) = house.query("select bound from converge.published where group_name = 'shop'")
+    with psycopg.connect(house.warehouse, autocommit=True) as warehouse:
+        # The last hour of the 26th has landed, and the build that has it is held back.
+        warehouse.execute("create table kept_loads as select * from staging.stg_ledger__loads")
+        warehouse.execute(
+            "update staging.stg_ledger__loads set interval_until = least(interval_until, '2026-01-26 23:00Z'),"
+            " started_at = '2026-01-26 23:05Z'"
+        )
+        warehouse.execute(
+            "insert into staging.stg_ledger__loads select (jsonb_populate_record(kept_loads,"
+            " jsonb_build_object('load_id', load_id + 100000, 'position', %s::bigint + 1))).* from kept_loads",
+            [bound],
+        )
+        try:
+            assert last_day() == date(2026, 1, 25)
+            warehouse.execute("update converge.published set bound = bound + 1 where group_name = 'shop'")
+            assert last_day() == date(2026, 1, 26)
+        finally:
+            warehouse.execute("update converge.published set bound = %s where group_name = 'shop'", [bound])
+            warehouse.execute("truncate staging.stg_ledger__loads")
+            warehouse.execute("insert into staging.stg_ledger__loads select * from kept_loads")
+
+
 def test_a_sender_that_is_killed_before_it_is_noted_is_followed_by_one_that_sends_it(
     house: House, mails: Mails
 ) -> None:
@@ -320,10 +395,12 @@ def test_what_goes_wrong_fails_nothing_and_tells_no_secret(
     caplog.set_level(logging.DEBUG, "storehouse")
     sales_report.try_to_send()
     told = caplog.text + "".join(capfd.readouterr())
-    assert "The notice did not reach every service: Sales of week 4" in told
+    assert "The notice did not reach every service: sales report of week 4" in told
     assert not [secret for secret in (USER, PASSWORD, "wr0ngwr0ng") if secret in told]
     configure(REPORT_URL=mails.url)
     assert sent() == ["REPORT_URL 1"], "and the next run sends it"
+    told = caplog.text + "".join(capfd.readouterr())
+    assert "notice sent: sales report of week 4" in told and "$" not in told, "no figure of the shop is in a log"
 
 
 def test_a_warehouse_that_is_away_is_said_and_fails_nothing(mails: Mails, configure, caplog) -> None:
@@ -339,6 +416,10 @@ def test_it_is_printed_and_not_sent_without_an_address(
     assert sales_report.main(is_sent=False) == 0
     said = capsys.readouterr().out
     assert said.startswith("Sales of week 4: $") and " Orders\n" in said and mails.taken() == []
+    # What a reader of a mail can't open is not in it.
+    configure(DOCS_URL="s3://docs/shop")
+    assert sales_report.main(is_sent=False) == 0
+    assert "s3://" not in (said := capsys.readouterr().out) and "make dashboard, make status" in said
     configure(REPORT_URL="", DOCS_URL="")
     assert settings().report_url is None
     with pytest.raises(StorehouseError, match=r"REPORT_URL is not set, .* Set it as Apprise reads it"):
@@ -404,7 +485,7 @@ def test_a_period_has_one_before_it_and_one_a_year_before(
         ("sales", Decimal(100), Decimal(-50), "300 % more than the week before (-$50)", True),
         ("sales", Decimal(100), Decimal(0), "the week before had none ($0)", True),
         ("sales", Decimal(100), None, "nothing is known of the week before", None),
-        ("average_order_value", None, Decimal(84), "the week before had some ($84.00)", None),
+        ("average_order_value", None, Decimal(84), "it was $84.00 the week before", None),
         # Of a week that may still be refunded nobody can say yet.
         ("refunds", Decimal(110), Decimal(100), "10 % more than the week before ($100)", None),
         ("refunds", Decimal(12), Decimal(100), "88 % less than the week before ($100)", None),

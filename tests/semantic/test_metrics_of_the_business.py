@@ -93,6 +93,7 @@ BY_HAND = {
     "customer_spend": (125, 60),
     "lifetime_value": (125, 60),
     "product_revenue": (125, 85),
+    "product_sales": (125, 60),
     "product_items": (3, 5),
 }
 
@@ -152,6 +153,7 @@ IN_SQL = {
         f"count(distinct customer_id) filter (where {SOLD} and first_day < date_trunc('month', order_date))",
     ),
     "product_revenue": (LINES, f"sum(total_usd) filter (where {SOLD})"),
+    "product_sales": (LINES, "sum(total_usd) filter (where is_counted)"),
     "product_items": (LINES, f"sum(quantity) filter (where {SOLD})"),
     "buyers": (CUSTOMERS, "count(*)"),
     "customer_spend": (CUSTOMERS, "sum(spend_usd)"),
