@@ -344,13 +344,30 @@ def test_a_day_is_whole_once_readers_see_all_loads_of_it(house: House) -> None:
         )
         warehouse.execute(
             "insert into staging.stg_ledger__loads select (jsonb_populate_record(kept_loads,"
-            " jsonb_build_object('load_id', load_id + 100000, 'position', %s::bigint + 1))).* from kept_loads",
+            " jsonb_build_object('load_id', load_id + 100000, 'position', %s::bigint + 1,"
+            " 'started_at', timestamptz '2026-01-27 00:05Z'))).* from kept_loads",
             [bound],
         )
         try:
             assert last_day() == date(2026, 1, 25)
             warehouse.execute("update converge.published set bound = bound + 1 where group_name = 'shop'")
             assert last_day() == date(2026, 1, 26)
+            # Every table that sales are made of is waited for, and no other.
+            label, waited_for = "source || '.' || table_name", set()
+            for (table,) in warehouse.execute(f"select distinct {label} from kept_loads").fetchall():
+                warehouse.execute("create table known_loads as select * from staging.stg_ledger__loads")
+                warehouse.execute(
+                    "update staging.stg_ledger__loads set interval_until = least(interval_until, '2026-01-25 12:00Z'),"
+                    f" started_at = '2026-01-25 12:00Z' where {label} = %s",
+                    [table],
+                )
+                if last_day() < date(2026, 1, 26):
+                    waited_for.add(table)
+                warehouse.execute("truncate staging.stg_ledger__loads")
+                warehouse.execute("insert into staging.stg_ledger__loads select * from known_loads")
+                warehouse.execute("drop table known_loads")
+            of_shop = {f"shop.{table}" for table in ("orders", "order_items", "payments", "customers")}
+            assert waited_for == of_shop | {"marketplace.orders", "stores.sales"}
         finally:
             warehouse.execute("update converge.published set bound = %s where group_name = 'shop'", [bound])
             warehouse.execute("truncate staging.stg_ledger__loads")
