@@ -19,21 +19,24 @@ def main(file: Path) -> int:
     Raises:
         StorehouseError: nothing is published yet, the warehouse is away, or the page can't be written.
     """
-    found = data.read()
+    found = data.read(file)
     pages.write(file, page(found))
     rows = sum(len(answer.rows or ()) for answer in found.answers.values())
+    kept = sum(answer.is_kept for answer in found.answers.values())
     print(f"dashboard  {file.resolve()}")
     print(f"           {rows:,} sums in {found.size / 1000:,.0f} KB, of complete days up to {found.last or 'none'}")
+    if kept:
+        print(f"           {kept} of {len(found.answers)} queries are the last page's: nothing new is published")
     return 0
 
 
 def write(file: Path) -> None:
-    """Write the page as it is now, whole or not at all.
+    """Write the page as it is now, whole or not at all; nothing is read of marts that are as they were.
 
     Raises:
         StorehouseError: as `main`.
     """
-    pages.write(file, page(data.read()))
+    pages.write(file, page(data.read(file)))
 
 
 def page(found: data.Data) -> str:

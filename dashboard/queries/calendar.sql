@@ -1,26 +1,16 @@
 -- The periods that can be chosen, the bars that each is drawn in, and the same days before.
--- They end with the last whole day of the published sales. All weeks end with that day, so that a bar and the one
+-- They end with the last day of the published sales that has landed whole of any source of orders. All weeks end with that day, so that a bar and the one
 -- before it have the same weekdays. The last month is a month of the calendar, and so is the one before it. Older
 -- history is drawn coarser: in days up to 91 of them, in weeks up to two years, in months up to six, in quarters up to
 -- twenty, then in years.
-with judged as (
-
-    select distinct day
-    from operations.data_quality_daily
-    where volume_verdict = 'incomplete'
-
-),
-
-days as (
+with days as (
 
     select
         min(order_date) as first_day,
         max(order_date) as last_day,
         cast(date_trunc('month', max(order_date) + 1) as date) as month_after
     from sales.agg_daily_sales
-    left join judged
-        on order_date = day
-    where day is null
+    where order_date <= %(whole)s
 
 ),
 

@@ -2,11 +2,14 @@
 {{ config(materialized='view') }}
 
 select
-    group_name,
-    bound as position,
-    run_id,
-    code_version,
-    published_at,
-    held_back,
-    held_back_at
-from {{ converge.state_table('published') }}
+    published.group_name,
+    published.bound as position,
+    published.run_id,
+    published.code_version,
+    published.published_at,
+    published.held_back,
+    published.held_back_at,
+    kept.published_at as changed_at
+from {{ converge.state_table('published') }} as published
+left join {{ converge.state_table('publications') }} as kept
+    on published.publication = kept.publication

@@ -187,6 +187,7 @@ class Report:
     figures: list[Figure]
     falls: list[Fall]
     quarantine: list[Reason]
+    behind: list[str]
     bars: list[tuple[Period, Decimal, Decimal | None]]
 
     @property
@@ -335,7 +336,7 @@ def read(readers: psycopg.Connection, period: Period, first_day: date) -> Report
         for each, before in zip(periods, years_before, strict=True)
     ]
     quarantine = [Reason(*row) for row in readers.execute(QUARANTINE)]
-    return Report(period, figures, falls, quarantine, bars)
+    return Report(period, figures, falls, quarantine, data.behind(readers), bars)
 
 
 def _fall(kind: str, rows: list[tuple[Any, ...]], period: Period) -> Fall:
