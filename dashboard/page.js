@@ -5,7 +5,8 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const TABLES = Object.fromEntries(Object.entries(DATA.queries).map(([name, query]) => [name, unpacked(query.columns)]));
 const PERIODS = periods();
 const LAST = Object.values(PERIODS).map(each => each.ends_on).sort().at(-1); // whole day
-const SOURCE_OF = Object.fromEntries(records("channels").map(each => [each.channel, each.source]));
+const SOURCE_OF = Object.fromEntries(records("channels").filter(each => each.is_named).map(each => [each.channel, each.source]));
+const OTHER_SOURCES = new Set(records("channels").map(each => each.source).filter(source => !Object.values(SOURCE_OF).includes(source)));
 const DIMENSIONS = ["channel", "source", "region", "tier"];
 const NAMES = {
     web: "Web", marketplace: "Marketplace", stores: "Stores", shop: "Shop", none: "no discount", low: "low discount", medium: "medium discount", high: "high discount",
@@ -46,10 +47,15 @@ function stretch(borders, from, to) {
     return [borders.findIndex(day => day >= from) + 1, borders.findLastIndex(day => day <= to) + 1];
 }
 
+// That of the channels without a name is others; a review that names no known order has none.
+function sourceOf(channel) {
+    return channel === "no order" ? null : SOURCE_OF[channel] ?? "others";
+}
+
 function passes(table, row) {
     return DIMENSIONS.every(name => {
         if (!state[name]) return true;
-        return state[name] === (name === "source" ? SOURCE_OF[table.channel[row]] ?? "others" : table[name][row]);
+        return state[name] === (name === "source" ? sourceOf(table.channel[row]) : table[name][row]);
     });
 }
 
@@ -104,6 +110,8 @@ const capital = text => text.charAt(0).toUpperCase() + text.slice(1);
 const day = (iso, more = {}) => new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC", ...more }).format(new Date(iso));
 const month = iso => day(iso, { day: undefined, year: "numeric" });
 const usd = cents => (cents ?? 0) / 100;
+// The metric `refund_share`: of gross revenue, which credit notes have not been taken off.
+const refundShare = sum => share(sum.refunded_cents, sum.sales_cents + sum.credited_cents);
 const rounded = (value, digits) => value === null ? null : Number(value.toFixed(digits));
 
 function stretched({ from, to }) {
@@ -261,8 +269,8 @@ function salesChart() {
 function ordersChart() {
     const { bars, now, before } = overTime();
     if (!now.orders) return EMPTY;
-    const refunded = share(now.refunded_cents, now.sales_cents), change = before && moved(now.orders, before.orders);
-    const title = `${change ? `Orders ${change}` : `${count(now.orders)} orders ${inPeriod()}`}; ${percent(refunded, 1)} of sales were refunded`;
+    const change = before && moved(now.orders, before.orders);
+    const title = `${change ? `Orders ${change}` : `${count(now.orders)} orders ${inPeriod()}`}; ${percent(refundShare(now), 1)} of revenue was refunded`;
     const kept = sum => sum.orders - sum.returned_orders;
     return {
         title,
@@ -282,7 +290,7 @@ function ordersChart() {
                 what: "refunds", label: "Refunds of the orders of each bar", height: 96, format: money,
                 bars: bars.map(({ bar, now, before }) => ({
                     bar, before: before && usd(before.refunded_cents), parts: [{ kind: "bad", value: usd(now.refunded_cents) }],
-                    words: `${stretched(bar)}\n${money(usd(now.refunded_cents))} refunded, ${percent(share(now.refunded_cents, now.sales_cents), 1)} of sales`,
+                    words: `${stretched(bar)}\n${money(usd(now.refunded_cents))} refunded, ${percent(refundShare(now), 1)} of revenue`,
                 })),
             });
             body.append(legend(["bad", "refunded, US dollars"], before && ["before", period().before_words]));
@@ -498,9 +506,12 @@ function droppedChart() {
     };
 }
 
+// Whether the filters ask for what a source brings.
 function isChosen({ source }) {
-    return !(state.source && state.source !== source) && !(state.channel && SOURCE_OF[state.channel] !== source);
+    const brings = chosen => !chosen || (chosen === "others" ? OTHER_SOURCES.has(source) : chosen === source);
+    return brings(state.source) && brings(state.channel && sourceOf(state.channel));
 }
+
 
 function qualityChart() {
     const { starts_on, ends_on } = period(), tables = new Map();
@@ -563,8 +574,8 @@ function trust(group) {
 }
 
 function csv(head, rows) {
-    // A spreadsheet would run a text that begins like a formula.
-    const cell = value => typeof value === "string" ? `"${value.replace(/^[=+\-@\t\r]/, "'$&").replaceAll('"', '""')}"` : value ?? "";
+    // A spreadsheet would run a text that begins like a formula (as_text of storehouse/core/shown.py).
+    const cell = value => typeof value === "string" ? `"${value.replace(/^[=+\-@\t\r\n＝＋－＠]/, "'$&").replaceAll('"', '""')}"` : value ?? "";
     return [head, ...rows.map(row => row.map(cell))].map(row => row.join(",")).join("\r\n") + "\r\n";
 }
 
@@ -606,7 +617,7 @@ function section(chart) {
 const OPTIONS = {
     period: Object.keys(PERIODS),
     channel: [...new Set(TABLES.sales?.channel ?? [])].sort(),
-    source: [...new Set((TABLES.sales?.channel ?? []).map(channel => SOURCE_OF[channel] ?? "others"))].sort(),
+    source: [...new Set((TABLES.sales?.channel ?? []).map(sourceOf))].sort(),
     region: [...new Set(TABLES.sales?.region ?? [])].sort(),
     tier: ["none", "low", "medium", "high"].filter(tier => TABLES.sales?.tier?.includes(tier)).concat([...new Set(TABLES.sales?.tier ?? [])].filter(tier => !["none", "low", "medium", "high"].includes(tier)).sort()),
 };
@@ -640,12 +651,12 @@ function filters() {
 function figures() {
     const { now, before } = both("sales"), average = sum => sum && sum.valued_orders ? usd(sum.sales_cents + sum.credited_cents) / sum.valued_orders : null;
     const reviews = both("reviews", "rating"), stars = of => { let n = 0, sum = 0; for (const [rating, each] of of ?? []) { n += each.reviews; sum += rating * each.reviews; } return n ? sum / n : null; };
-    const refunded = sum => sum ? share(sum.refunded_cents, sum.sales_cents) : null, rating = stars(reviews.now);
+    const refunded = sum => sum ? refundShare(sum) : null, rating = stars(reviews.now);
     return el("ul", { id: "figures", "aria-label": `Figures ${inPeriod()}` }, [
         ["Sales", money(usd(now.sales_cents)), changed(now.sales_cents ?? 0, before?.sales_cents)],
         ["Orders", count(now.orders ?? 0), changed(now.orders ?? 0, before?.orders)],
         ["Average order", average(now) === null ? "–" : money(average(now)), changed(average(now), average(before))],
-        ["Refunded, of sales", percent(refunded(now), 1), changed(refunded(now), refunded(before), false, "points")],
+        ["Refunded, of revenue", percent(refunded(now), 1), changed(refunded(now), refunded(before), false, "points")],
         ["Average rating", rating === null ? "–" : rating.toFixed(2), changed(rating, stars(reviews.before), true, "stars")],
     ].map(([name, figure, change]) => el("li", {}, el("p", { class: "kind" }, name), el("b", {}, figure), change)));
 }

@@ -19,22 +19,25 @@ def main(file: Path) -> int:
     Raises:
         StorehouseError: nothing is published yet, the warehouse is away, or the page can't be written.
     """
-    found = data.read()
+    found = data.read(file)
     pages.write(file, page(found))
     rows = sum(len(answer.rows or ()) for answer in found.answers.values())
+    kept = sum(answer.is_kept for answer in found.answers.values())
     print(f"dashboard  {file.resolve()}")
     days = f"whole days up to {found.last} ({found.zone})" if found.last else "no whole day"
     print(f"           {rows:,} sums in {found.size / 1000:,.0f} KB, of {days}")
+    if kept:
+        print(f"           {kept} of {len(found.answers)} queries are the last page's: nothing new is published")
     return 0
 
 
 def write(file: Path) -> None:
-    """Write the page as it is now, whole or not at all.
+    """Write the page as it is now, whole or not at all; nothing is read of marts that are as they were.
 
     Raises:
         StorehouseError: as `main`.
     """
-    pages.write(file, page(data.read()))
+    pages.write(file, page(data.read(file)))
 
 
 def page(found: data.Data) -> str:
@@ -51,6 +54,7 @@ def page(found: data.Data) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("page.html.jinja").render(
         asked_at=found.asked_at,
+        behind=found.published("behind"),
         data=Markup(found.as_json()),
         digest=digest,
         last=found.last,

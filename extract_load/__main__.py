@@ -271,4 +271,4 @@ class _Teller(logging.Handler):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(progress.while_read(main))

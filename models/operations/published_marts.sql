@@ -7,6 +7,8 @@
 
 {# A table that was not read for so many days, while others were, is waited for no longer: its source is broken, or retired. #}
 {% set waits_days = 2 %}
+{# And for so many days more it is told that it is missing. #}
+{% set tells_days = 91 %}
 {% set sold_from = landed_above('agg_daily_sales') %}
 
 with published as (
@@ -46,17 +48,34 @@ reached as (
 
 ),
 
+tables as (
+
+    select
+        loaded.*,
+        greatest(loaded.read_until, least(loaded.read_at, reached.reached_at)) as known_until,
+        loaded.read_at >= reached.read_since as is_awaited,
+        loaded.read_at >= {{ dbt.dateadd('day', -tells_days, 'reached.read_since') }} as is_told
+    from loaded
+    inner join reached
+        on loaded.group_name = reached.group_name
+
+),
+
 known as (
 
     select
-        loaded.group_name,
-        min(greatest(loaded.read_until, least(loaded.read_at, reached.reached_at))) as known_until
-    from loaded
-    inner join reached
-        on
-            loaded.group_name = reached.group_name
-            and loaded.read_at >= reached.read_since
-    group by loaded.group_name
+        group_name,
+        cast({{ dbt.dateadd('day', -1, reporting_date('min(case when is_awaited then known_until end)')) }} as date) as last_whole_date,
+        string_agg(
+            case
+                when not is_awaited and is_told
+                    then source || '.' || table_name || ' after ' || cast({{ dbt.dateadd('day', -1, reporting_date('known_until')) }} as date)
+            end,
+            ', '
+            order by source, table_name
+        ) as behind
+    from tables
+    group by group_name
 
 )
 
@@ -68,8 +87,12 @@ select
     published.published_at,
     published.held_back,
     published.held_back_at,
-    cast({{ dbt.dateadd('day', -1, reporting_date('known.known_until')) }} as date) as last_whole_date,
+    kept.published_at as changed_at,
+    known.last_whole_date,
+    cast(known.behind as varchar) as behind,
     cast('{{ var('reporting_time_zone') }}' as varchar) as reporting_time_zone
 from published
+left join {{ converge.state_table('publications') }} as kept
+    on published.publication = kept.publication
 left join known
     on published.group_name = known.group_name

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -111,6 +111,18 @@ def configure() -> None:
     sys.stderr, sys.excepthook = _Lines(), _last_line
     threading.excepthook = lambda of: _last_line(of.exc_type, of.exc_value or of.exc_type(), of.exc_traceback)
     sys.unraisablehook = lambda of: _last_line(of.exc_type, of.exc_value or of.exc_type(), of.exc_traceback)
+
+
+def while_read(command: Callable[[], int]) -> int:
+    """The exit code of a command; 141, as the shell has it, where who reads its output has enough, as `head` has."""
+    try:
+        code = command()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # As it ends, Python flushes once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def show(name: str, handler: logging.Handler) -> None:

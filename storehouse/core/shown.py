@@ -27,6 +27,8 @@ _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s'\"<>]*")
 _NOT_PRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 # Of the variables that may hold one: a URL, or the secret itself.
 _HAS_SECRET = re.compile(r"(URL|URI|DSN|CONN|PROXY|BACKEND|PASSWORD|SECRET|TOKEN|KEY)$|^AIRFLOW_CONN_", re.IGNORECASE)
+# What a spreadsheet reads as a formula, and what it may drop before one (OWASP, CSV injection).
+_FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _PARTS = re.compile(r"[:/@?#&=\s]+")
 SHORTEST = 4  # characters: what is shorter stands in too many words
 HIDDEN = "…"
@@ -35,6 +37,11 @@ HIDDEN = "…"
 def printable(text: str) -> str:
     """A name of a source with its control characters escaped: none moves the cursor, ends a line, or hides the rest."""
     return _NOT_PRINTED.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def as_text(value: object) -> object:
+    """A value of a CSV file for spreadsheets: a text that one would run as a formula begins with an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def as_message(text: str) -> str:

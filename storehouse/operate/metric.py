@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from storehouse.core import semantics
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import settings
-from storehouse.core.shown import printable
+from storehouse.core.shown import as_text, printable
 from storehouse.laptop import local
 
 
@@ -80,7 +80,7 @@ def _write(answer: semantics.Answer, file: TextIO) -> None:
     """As CSV: what is missing is empty."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(answer.columns)
-    writer.writerows(answer.rows)
+    writer.writerows([as_text(value) for value in row] for row in answer.rows)
 
 
 def _table(answer: semantics.Answer) -> Iterator[str]:

@@ -20,7 +20,7 @@ from dashboard import data, page
 from storehouse.core.databases import Database, only_one, open_warehouse, reading
 from storehouse.core.errors import StorehouseError
 from storehouse.core.notify import deliver
-from storehouse.core.queries import one_value
+from storehouse.core.queries import one_row, one_value
 from storehouse.core.settings import settings
 from storehouse.core.shown import printable, shown
 from storehouse.operate import status
@@ -48,7 +48,7 @@ QUARANTINE = """
     order by pending_records desc, source, table_name, code
     limit 3
 """
-ZONE = "select reporting_time_zone from operations.published_marts where group_name = 'shop'"
+OF_MARTS = "select reporting_time_zone, behind from operations.published_marts where group_name = 'shop'"
 
 logger = logging.getLogger(__name__)
 
@@ -197,6 +197,7 @@ class Report:
     figures: list[Figure]
     falls: list[Fall]
     quarantine: list[Reason]
+    behind: str | None
     bars: list[tuple[Period, Decimal, Decimal | None]]
 
     @property
@@ -355,8 +356,8 @@ def read(readers: psycopg.Connection, period: Period, first_day: date) -> Report
         for each, before in zip(periods, years_before, strict=True)
     ]
     quarantine = [Reason(*row) for row in readers.execute(QUARANTINE)]
-    zone = one_value(readers, ZONE)
-    return Report(period, zone, figures, falls, quarantine, bars)
+    zone, behind = one_row(readers, OF_MARTS)
+    return Report(period, zone, figures, falls, quarantine, behind, bars)
 
 
 def _fall(kind: str, rows: list[tuple[Any, ...]], period: Period) -> Fall:

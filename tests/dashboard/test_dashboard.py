@@ -18,7 +18,9 @@ from houses import House, build_demo, command
 
 from dashboard import data
 from dashboard.page import NAME, page, write
-from storehouse.core import pages
+from storehouse.core import pages, semantics
+from storehouse.core.databases import reading
+from storehouse.core.errors import StorehouseError
 
 NOTHING = "\N{EN DASH}"
 HOSTILE = "=1+1</script><script>document.title = 'taken over'</script>"
@@ -122,7 +124,8 @@ def test_the_figures_are_what_the_warehouse_says_under_every_filter(
     by_day = f"""
         select day::date::text, coalesce(sum(o.total_usd) filter (where o.is_counted), 0),
             count(o.order_id) filter (where o.is_counted and not o.is_credit_note),
-            count(*) filter (where not o.is_counted and not o.is_credit_note), coalesce(sum(o.refunded_usd), 0)
+            count(*) filter (where not o.is_counted and not o.is_credit_note),
+            coalesce(sum(o.refunded_usd) filter (where o.is_counted and not o.is_credit_note), 0)
         from generate_series(%s::timestamp, %s, '1 day') as day
         left join core.fct_orders as o on o.order_date = day and {wanted}
         group by day order by day
@@ -504,6 +507,31 @@ def test_however_long_the_history_the_data_is_at_most_a_megabyte_and_exact(
     assert all(before is not None for *_, before in by_week)
 
 
+# As a shop that runs all the time: a load is read, and ends, when its interval does.
+LIVE = """
+    update staging.stg_ledger__loads set
+        started_at = coalesce(interval_until, (select max(interval_until) from staging.stg_ledger__loads))
+"""
+
+
+@pytest.fixture
+def copy(house: House, configure: Callable[..., None]) -> Iterator[Callable[[str], None]]:
+    """Runs a script in a copy of the warehouse, which the page then reads."""
+    with psycopg.connect(house.warehouse, autocommit=True, dbname="postgres") as server:
+        server.execute("create database kept_whole template storehouse")
+
+    def run(script: str) -> None:
+        with psycopg.connect(house.warehouse, dbname="kept_whole") as warehouse:
+            warehouse.execute(script)
+
+    configure(WAREHOUSE_DATABASE="kept_whole")
+    try:
+        yield run
+    finally:
+        with psycopg.connect(house.warehouse, autocommit=True, dbname="postgres") as server:
+            server.execute("drop database kept_whole with (force)")
+
+
 def test_a_day_that_is_not_over_is_not_compared(house: House, tab: Tab, tmp_path: Path) -> None:
     # All is read to the end of the last day in UTC: in São Paulo three hours of it are missing.
     ((last,),) = house.query("select max(order_date) from core.fct_orders")
@@ -519,6 +547,124 @@ def test_a_day_that_is_not_over_is_not_compared(house: House, tab: Tab, tmp_path
     words = tab.run("document.body.innerText")
     assert f"whole days up to {found.last} (America/Sao_Paulo)" in words
     assert "Only whole days count, those of the time zone America/Sao_Paulo" in words
+
+
+def test_a_source_that_is_behind_hides_no_day_and_is_told(
+    house: House, copy: Callable[[str], None], tab: Tab, tmp_path: Path
+) -> None:
+    """And one that was retired long ago is neither waited for nor told."""
+    ((last,),) = house.query("select max(order_date) from core.fct_orders")
+    stalled = last - timedelta(days=5)
+    copy(f"""
+        update staging.stg_ledger__loads set interval_until = '{last + timedelta(days=1)}'
+        where source != 'stores' and interval_until > '{last}';
+        {LIVE}; delete from staging.stg_ledger__loads where source = 'stores' and started_at > '{stalled}'
+    """)
+    (tmp_path / NAME).write_text(page(found := data.read()))
+    assert (found.last, found.published("behind")) == (last, f"stores.sales after {stalled - timedelta(days=1)}")
+    tab.open(tmp_path / NAME)
+    assert "Not all has landed of stores.sales after" in tab.run("document.querySelector('header').innerText")
+    assert rows_of(tab, "sales")[-1]["ends_on"] == str(last)
+    copy("update staging.stg_ledger__loads set started_at = started_at - interval '100 days' where source = 'stores'")
+    (tmp_path / NAME).write_text(page(found := data.read()))
+    assert (found.last, found.published("behind")) == (last, None)
+    assert 'id="behind"' not in (tmp_path / NAME).read_text()
+
+
+def test_of_marts_that_have_not_changed_nothing_is_read(
+    house: House, copy: Callable[[str], None], tmp_path: Path
+) -> None:
+    write(file := tmp_path / NAME)
+    before = data.read()
+    marts = {name for name, groups in data.OTHERS.items() if groups}
+    copy("alter schema core rename to away")  # whoever reads it fails
+    assert data.read().answers["sales"].rows is None
+    found = data.read(file)
+    assert {name for name, answer in found.answers.items() if answer.is_kept} == marts
+    assert found.as_json() == before.as_json()
+    copy("alter schema away rename to core")
+
+    def kept() -> set[str]:
+        return {name for name, answer in data.read(file).answers.items() if answer.is_kept}
+
+    of_reviews = {"reviews", "ratings", "words"}
+    publish = "update converge.publications set published_at = published_at + interval '1 second' where group_name = "
+    copy(publish + "'feedback'")
+    assert kept() == marts - of_reviews
+    copy(publish + "'shop'")
+    assert kept() == set()
+    write(file)
+    assert kept() == marts
+    # A build of other models may have other rows under the same number, and other code other sums.
+    copy("update converge.published set code_version = 'another' where group_name = 'shop'")
+    assert kept() == set()
+    write(file)
+    file.write_text(file.read_text().replace('"made_by":"', '"made_by":"0'))
+    assert kept() == set()
+    write(file)
+    file.write_text(file.read_text().replace("width_bucket(order_date", "width_bucket( order_date"))
+    assert kept() == marts - {"sales"}
+    for text in (
+        "",
+        "<p>Another page</p>",
+        '<script type="application/json" id="data">{"made</script>',
+        '<script type="application/json" id="data">[]</script>',
+    ):
+        file.write_text(text)
+        assert kept() == set()
+
+
+def test_while_a_build_has_the_orders_for_itself_the_command_says_so(house: House) -> None:
+    with psycopg.connect(house.warehouse) as warehouse:
+        warehouse.execute("lock table sales.agg_daily_sales in access exclusive mode")
+        with pytest.raises(StorehouseError, match=r"for itself just now. Wait until it has ended"):
+            data.read()
+
+
+@pytest.mark.parametrize("period", ["28 days", "last month", "all"])
+def test_the_figures_are_the_metrics(house: House, written: Path, tab: Tab, period: str) -> None:
+    starts, ends, _ = days(house, period)
+    names = ["sales", "orders", "average_order_value", "refund_share", "refunds"]
+    query = semantics.sql(semantics.engine(), names, since=starts, until=ends + timedelta(days=1))
+    ((sales, orders, average, refunded, refunds),) = semantics.answer(query).rows
+    tab.open(written, urlencode({"period": period}))
+    tiles = dict(
+        tab.run(
+            "[...document.querySelectorAll('#figures li')]"
+            ".map(each => [each.querySelector('.kind').innerText, each.querySelector('b').innerText])"
+        )
+    )
+    shown = rows_of(tab, "orders")
+    assert sum(row[0] for row in column(rows_of(tab, "sales"), "sales_usd")) == sales
+    assert tiles["Orders"] == f"{orders:,}" and sum(row[0] for row in column(shown, "orders")) == orders
+    assert tiles["Average order"] == f"${average:,.0f}"
+    assert tiles["Refunded, of revenue"] == f"{100 * refunded:.1f}\u00a0%"
+    assert sum(row[0] for row in column(shown, "refunded_usd")) == refunds > 0
+
+
+def test_the_sources_of_channels_without_a_name_are_known(
+    house: House, monkeypatch: pytest.MonkeyPatch, tab: Tab, tmp_path: Path
+) -> None:
+    """And a review that names no known order is of none of them."""
+    monkeypatch.setattr(data, "MOST", (1,))
+    write(tmp_path / NAME)
+    ((named, others),) = house.query("""
+        select channel, (select array_agg(distinct channel) from core.fct_orders where channel != most.channel)
+        from core.fct_orders as most group by channel order by count(*) desc limit 1
+    """)
+    assert named == "web" and sorted(others) == ["marketplace", "stores"]
+    of_others, of_none = house.query("""
+        select count(*) from core.fct_reviews join core.fct_orders using (order_id) where channel != 'web'
+        union all
+        select count(*) from core.fct_reviews left join core.fct_orders using (order_id) where channel is null
+    """)
+    assert of_none[0] > 0
+    for state in ("period=all&source=others", "period=all&channel=others"):
+        tab.open(tmp_path / NAME, state)
+        assert sum(row[0] for row in column(rows_of(tab, "reviews"), "reviews")) == of_others[0], state
+        tables = {row["table"] for row in rows_of(tab, "quality")}
+        assert {name.partition(".")[0] for name in tables} == set(others), state
+        assert "Quality unknown" not in tab.run("document.querySelector('#sales .trust').innerText"), state
 
 
 def test_marts_without_a_row_say_so_in_words(

@@ -2,8 +2,11 @@
 
 import csv
 import io
+import os
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -15,6 +18,7 @@ from houses import House, build_house, command, land
 import demo
 from storehouse.core import semantics, transform
 from storehouse.core.errors import StorehouseError
+from storehouse.core.settings import PROJECT
 from storehouse.core.transform import DAILY
 from storehouse.operate import metric
 
@@ -376,6 +380,50 @@ def test_the_command_prints_a_table_csv_or_sql(house: House) -> None:
     assert [tuple(map(str, row)) for row in house.query(query)] == [tuple(row) for row in rows[1:]]
     listed = run("metric").stdout
     assert "\n  net_revenue: Gross revenue less " in listed and "\n  sales_by_day: " in listed
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("storehouse", "metric"), ("storehouse", "metric", "sales_by_day", "--csv"), ("extract_load", "discover", "shop")],
+    ids=" ".join,
+)
+def test_a_command_whose_reader_has_enough_ends_without_a_word(house: House, arguments: tuple[str, ...]) -> None:
+    """`make metric | head`: in a pipe that nobody reads any more."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = command(house.home, **house.environment).environment
+    asked = [sys.executable, "-m", *arguments]
+    try:
+        done = subprocess.run(asked, cwd=PROJECT, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_spreadsheet_runs_no_text_of_a_csv_and_numbers_stay_numbers(house: House) -> None:
+    hostile = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", "\uff1d1", "plain - and = within", "'quoted"]
+    with psycopg.connect(house.warehouse) as warehouse:
+        ids = [key for (key,) in warehouse.execute("select product_id from core.fct_order_items group by 1 order by 1")]
+        before = warehouse.execute("select product_id, name from core.dim_products").fetchall()
+        for key, name in zip(ids, hostile, strict=False):
+            warehouse.execute("update core.dim_products set name = %s where product_id = %s", [name, key])
+        # More was given back than sold.
+        warehouse.execute(
+            "update core.fct_order_items set total_usd = -total_usd - 1e6 where product_id = %s", [ids[7]]
+        )
+    try:
+        run = command(house.home, **house.environment)
+        asked = ("metric", "product_revenue", "--by", "product_id,product_name")
+        found = {row[0]: row[1:] for row in csv.reader(io.StringIO(run(*asked, "--csv").stdout))}
+    finally:
+        with psycopg.connect(house.warehouse) as warehouse:
+            warehouse.execute(
+                "update core.fct_order_items set total_usd = -total_usd - 1e6 where product_id = %s", [ids[7]]
+            )
+            for key, name in before:
+                warehouse.execute("update core.dim_products set name = %s where product_id = %s", [name, key])
+    assert [found[key][0] for key in ids[:9]] == [*(f"'{name}" for name in hostile[:7]), *hostile[7:]]
+    assert Decimal(found[ids[7]][1]) < 0
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,10 @@ dated as (
 
     select
         *,
-        cast(date_trunc('month', min(sale_date) over (partition by customer_id)) as date) as cohort_month
+        cast(date_trunc('month', min(sale_date) over (partition by customer_id)) as date) as cohort_month,
+        first_value(channel) over (partition by customer_id order by is_credit_note, placed_at, order_id) as first_channel,
+        first_value(region) over (partition by customer_id order by is_credit_note, placed_at, order_id) as first_region,
+        first_value(discount_tier) over (partition by customer_id order by is_credit_note, placed_at, order_id) as first_discount_tier
     from orders
 
 )
@@ -40,7 +43,10 @@ select
     cast(coalesce(sum(total_usd), 0) as numeric(18, 2)) as spend_usd,
     cast(coalesce(sum(case when not is_credit_note then refunded_usd end), 0) as numeric(18, 2)) as refunded_usd,
     min(sale_date) as first_order_date,
-    max(sale_date) as last_order_date
+    max(sale_date) as last_order_date,
+    first_channel,
+    first_region,
+    first_discount_tier
 from dated
 where cohort_month is not null
-group by customer_id, greatest(own_month, cohort_month), cohort_month
+group by customer_id, greatest(own_month, cohort_month), cohort_month, first_channel, first_region, first_discount_tier

@@ -12,6 +12,10 @@ select
     cast(sum(refunded_usd) as numeric(18, 2)) as refunded_usd,
     min(first_order_date) as first_order_date,
     max(last_order_date) as last_order_date,
-    min(cohort_month) as cohort_month
+    min(cohort_month) as cohort_month,
+    -- The same in each of a customer's months.
+    min(first_channel) as first_channel,
+    min(first_region) as first_region,
+    min(first_discount_tier) as first_discount_tier
 from {{ converge.touched_rows(ref('int_customer_months__summed'), 'customer_id') }} as touched
 group by customer_id

@@ -63,5 +63,8 @@ select
         when recency_score = 1 and frequency_score >= 2 then 'at risk'
         when recency_score = 1 then 'lost'
         else 'occasional'
-    end as varchar) as segment
+    end as varchar) as segment,
+    first_channel,
+    first_region,
+    first_discount_tier
 from scored
