@@ -19,7 +19,6 @@ from houses import House, build_demo, command
 from dashboard import data
 from dashboard.page import NAME, page, write
 from storehouse.core import pages, semantics
-from storehouse.core.databases import reading
 from storehouse.core.errors import StorehouseError
 
 NOTHING = "\N{EN DASH}"

@@ -555,7 +555,7 @@ def test_nothing_written_in_the_picture_is_cut_off(monkeypatch: pytest.MonkeyPat
     """What its pen writes stays within the picture and within its bar, in a large shop and with a long name."""
     period = Period.of(date(2026, 9, 1), "month")
     figure = Figure("sales", "", Decimal(999_900_000), Decimal(40_000_000), None)
-    title = Report(period, [figure], [], [], []).title
+    title = Report(period, "UTC", [figure], [], [], None, []).title
     assert title == "Sales of September 2026: $999.9M, 2,400 % more than the month before"
     written = []
 
@@ -575,7 +575,7 @@ def test_nothing_written_in_the_picture_is_cut_off(monkeypatch: pytest.MonkeyPat
 def test_the_year_before_is_told_of_once_where_nothing_is_known_of_it() -> None:
     def html(year_before: Decimal | None) -> str:
         figures = [Figure(name, name, Decimal(2), Decimal(1), year_before) for name in sales_report.METRICS]
-        return Report(Period.of(WEEK, "week"), figures, [], [], []).html
+        return Report(Period.of(WEEK, "week"), "UTC", figures, [], [], None, []).html
 
     words = "the week 52 weeks before"
     assert html(None).count(words) == 1 and f"Nothing is known of {words}." in html(None)
@@ -588,7 +588,7 @@ def test_the_year_before_is_told_of_once_where_nothing_is_known_of_it() -> None:
 def test_nothing_in_the_mail_is_wider_than_the_window(width: int, tmp_path: Path) -> None:
     figures = [Figure(name, name, Decimal(10**9), Decimal(7), Decimal(3)) for name in sales_report.METRICS]
     falls = [Fall("product", "Lamp" * 30, Decimal(1), Decimal(2))]
-    report = Report(Period.of(WEEK, "week"), figures, falls, [Reason("shop.orders", "long" * 30, 1)], [])
+    report = Report(Period.of(WEEK, "week"), "UTC", figures, falls, [Reason("shop.orders", "long" * 30, 1)], None, [])
     head = '<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     (file := tmp_path / "mail.html").write_text(head + report.html)
     with Tab(tmp_path) as tab:
