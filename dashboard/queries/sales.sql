@@ -17,7 +17,7 @@ select
     cast(100 * coalesce(sum(total_usd) filter (where is_counted), 0) as bigint) as sales_cents,
     cast(100 * coalesce(sum(-total_usd) filter (where is_credit_note and is_counted), 0) as bigint) as credited_cents,
     cast(100 * coalesce(sum(discount_usd) filter (where is_counted), 0) as bigint) as discount_cents,
-    cast(100 * coalesce(sum(refunded_usd), 0) as bigint) as refunded_cents
+    cast(100 * coalesce(sum(refunded_usd) filter (where is_counted and not is_credit_note), 0) as bigint) as refunded_cents
 from core.fct_orders
 where order_date between %(first)s and %(last)s
 group by 1, 2, 3, 4

@@ -118,7 +118,8 @@ def test_the_figures_are_what_the_warehouse_says_under_every_filter(
     by_day = f"""
         select day::date::text, coalesce(sum(o.total_usd) filter (where o.is_counted), 0),
             count(o.order_id) filter (where o.is_counted and not o.is_credit_note),
-            count(*) filter (where not o.is_counted and not o.is_credit_note), coalesce(sum(o.refunded_usd), 0)
+            count(*) filter (where not o.is_counted and not o.is_credit_note),
+            coalesce(sum(o.refunded_usd) filter (where o.is_counted and not o.is_credit_note), 0)
         from generate_series(%s::timestamp, %s, '1 day') as day
         left join core.fct_orders as o on o.order_date = day and {wanted}
         group by day order by day
