@@ -76,6 +76,11 @@ def house(server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 f" (select order_id from core.fct_orders where {SOLD} and order_date between %s and %s limit 3)",
                 [WEEK - timedelta(days=7), WEEK - timedelta(days=1)],
             )
+            # One of them is a credit note: no revenue, and part of the sales of its channel and product.
+            warehouse.execute(
+                "update core.fct_orders set is_credit_note = true where order_id ="
+                " (select min(order_id) from core.fct_order_items where product_id = 'P-LAMP' and total_usd > 90000)"
+            )
         yield house
         demo.stop()
 

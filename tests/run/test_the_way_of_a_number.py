@@ -47,7 +47,7 @@ def test_a_month_has_one_number_from_the_docs_to_the_mail(home: Command, mails: 
     names = ("sales", "gross_revenue", "credits", "refunds", "net_revenue")
     (answered,) = csv.DictReader(io.StringIO(home("metric", ",".join(names), *month).stdout))
     number, gross, credits, refunds, net = (Decimal(answered[name]) for name in names)
-    assert number > 100_000 and credits > 0 and refunds > 0
+    assert number > 100_000 and refunds > 0
     assert number == gross - credits and net == number - refunds
 
     # The dashboard stands beside the docs; its charts have the figures and the SQL.
