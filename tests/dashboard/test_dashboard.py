@@ -455,7 +455,10 @@ def long_history(house: House) -> Iterator[None]:
         warehouse.execute(LONG)
         warehouse.execute(f"insert into core.fct_orders ({names}) select {orders} from orders cross join spread")
         warehouse.execute("""
-            insert into core.fct_order_items
+            insert into core.fct_order_items (
+                order_id, line_number, channel, order_date, product_id, quantity, currency, unit_price, items_amount,
+                discount_amount, freight_amount, total_amount, total_usd
+            )
             select
                 order_id, 1, channel, order_date, 'P-' || hashtext(order_id) % 400, 1, currency, 1, 1, 0, 0, 1,
                 total_usd
