@@ -656,7 +656,7 @@ function figures() {
         ["Sales", money(usd(now.sales_cents)), changed(now.sales_cents ?? 0, before?.sales_cents)],
         ["Orders", count(now.orders ?? 0), changed(now.orders ?? 0, before?.orders)],
         ["Average order", average(now) === null ? "–" : money(average(now)), changed(average(now), average(before))],
-        ["Refunded, of revenue", percent(refunded(now), 1), changed(refunded(now), refunded(before), false, "points")],
+        ["Refunded, of revenue", percent(refunded(now), 1), changed(refunded(now), refunded(before), null, "points")],
         ["Average rating", rating === null ? "–" : rating.toFixed(2), changed(rating, stars(reviews.before), true, "stars")],
     ].map(([name, figure, change]) => el("li", {}, el("p", { class: "kind" }, name), el("b", {}, figure), change)));
 }
