@@ -27,7 +27,7 @@ def main(file: Path) -> int:
     days = f"whole days up to {found.last} ({found.zone})" if found.last else "no whole day"
     print(f"           {rows:,} sums in {found.size / 1000:,.0f} KB, of {days}")
     if kept:
-        print(f"           {kept} of {len(found.answers)} queries are the last page's: nothing new is published")
+        print(f"           {kept} of {len(found.answers)} queries are the last page's: their marts have not changed")
     return 0
 
 

@@ -25,20 +25,21 @@ SHOP = f"""
     );
     create table products (
         product_id text primary key, name text, category text, currency text, price numeric(14, 2), is_active boolean,
-        {TIMES}
+        weight_g integer, length_cm integer, height_cm integer, width_cm integer, {TIMES}
     );
     create table orders (
         order_id bigint primary key, customer_id bigint, status text, currency text, discount_code text,
         total_amount numeric(14, 2), placed_at timestamptz, approved_at timestamptz, shipped_at timestamptz,
-        delivered_at timestamptz, notes text, {TIMES}
+        delivered_at timestamptz, estimated_delivery_at timestamptz, credited_order_id text, notes text, {TIMES}
     );
     create table order_items (
         order_id bigint, line_number integer, product_id text, quantity integer, unit_price numeric(14, 2),
-        discount_amount numeric(14, 2), freight_amount numeric(14, 2), {TIMES}, primary key (order_id, line_number)
+        discount_amount numeric(14, 2), freight_amount numeric(14, 2), seller_id text, ship_by_at timestamptz, {TIMES},
+        primary key (order_id, line_number)
     );
     create table payments (
         payment_id bigint primary key, order_id bigint, method text, installments integer, amount numeric(14, 2),
-        currency text, status text, paid_at timestamptz, {TIMES}
+        currency text, status text, paid_at timestamptz, refunds_payment_id text, payment_sequence integer, {TIMES}
     );
     -- Kept beside the row, whatever its size: an update that leaves it alone does not write it to the log of changes.
     alter table orders alter notes set storage external;

@@ -10,6 +10,8 @@
 {# And for so many days more it is told that it is missing. #}
 {% set tells_days = 91 %}
 {% set sold_from = landed_above('agg_daily_sales') %}
+{# Their partitions are read one by one, and any may stay away. Of a file its name stands in that place: it says itself how far it goes. #}
+{% set is_parted = "loads.source || '.' || loads.table_name in ('" ~ partitioned_tables() | join("', '") ~ "')" %}
 
 with published as (
 
@@ -24,8 +26,10 @@ loaded as (
         published.group_name,
         loads.source,
         loads.table_name,
+        case when {{ is_parted }} then loads.partition end as part,
         max(loads.interval_until) as read_until,
-        max(loads.started_at) as read_at
+        max(loads.started_at) as read_at,
+        max(case when loads.partition is null or {{ is_parted }} then loads.started_at end) as looked_at
     from published
     inner join {{ ref('stg_ledger__loads') }} as loads
         on published.bound >= loads.position
@@ -33,7 +37,7 @@ loaded as (
         published.group_name = 'shop'
         and loads.kind != 'reconcile'
         and loads.source || '.' || loads.table_name in ('{{ sold_from | join("', '") }}')
-    group by published.group_name, loads.source, loads.table_name
+    group by published.group_name, loads.source, loads.table_name, part
 
 ),
 
@@ -52,7 +56,10 @@ tables as (
 
     select
         loaded.*,
-        greatest(loaded.read_until, least(loaded.read_at, reached.reached_at)) as known_until,
+        greatest(
+            loaded.read_until,
+            case when loaded.looked_at is not null then least(loaded.looked_at, reached.reached_at) end
+        ) as known_until,
         loaded.read_at >= reached.read_since as is_awaited,
         loaded.read_at >= {{ dbt.dateadd('day', -tells_days, 'reached.read_since') }} as is_told
     from loaded
@@ -69,10 +76,12 @@ known as (
         string_agg(
             case
                 when not is_awaited and is_told
-                    then source || '.' || table_name || ' after ' || cast({{ dbt.dateadd('day', -1, reporting_date('known_until')) }} as date)
+                    then
+                        source || '.' || table_name || coalesce(' ' || part, '')
+                        || ' after ' || cast({{ dbt.dateadd('day', -1, reporting_date('known_until')) }} as date)
             end,
             ', '
-            order by source, table_name
+            order by source, table_name, part
         ) as behind
     from tables
     group by group_name

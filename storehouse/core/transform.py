@@ -123,11 +123,13 @@ def build(arguments: list[str], listen: Callable[[Any], None] | None = None, tar
 def operate(macro: str, **arguments: object) -> None:
     """Run a macro of the project or of a package by itself (`dbt run-operation`), with these arguments.
 
+    The manifest stays as it is: a DAG file might read half of it.
+
     Raises:
         TransientError: it failed, and may not the next time: a lock that was not free.
         StorehouseError: it failed.
     """
-    done = _invoke(["run-operation", macro, "--args", json.dumps(arguments)], [])
+    done = _invoke(["--no-write-json", "run-operation", macro, "--args", json.dumps(arguments)], [])
     if not done.success:
         said = str(done.exception or done.result.results[0].message)
         raise as_error(f"{macro} failed: {first_words(said)}")
@@ -142,7 +144,7 @@ def compiled(text: str) -> str:
     say("transform", "dbt reads the project (some seconds)")
     # dbt prints it: it must not get into the output of our command.
     with redirect_stdout(io.StringIO()):
-        done = _invoke(["compile", "--inline", text], [])
+        done = _invoke(["--no-write-json", "compile", "--inline", text], [])
     if not done.success:
         raise as_error(f"dbt could not compile a query: {first_words(str(done.exception or done.result))}")
     return done.result.results[0].node.compiled_code

@@ -565,7 +565,7 @@ def test_a_source_that_is_behind_hides_no_day_and_is_told(
     (tmp_path / NAME).write_text(page(found := data.read()))
     assert (found.last, found.published("behind")) == (last, f"stores.sales after {stalled - timedelta(days=1)}")
     tab.open(tmp_path / NAME)
-    assert "Not all has landed of stores.sales after" in tab.run("document.querySelector('header').innerText")
+    assert "figures may be too low: stores.sales after" in tab.run("document.querySelector('header').innerText")
     assert rows_of(tab, "sales")[-1]["ends_on"] == str(last)
     copy("update staging.stg_ledger__loads set started_at = started_at - interval '100 days' where source = 'stores'")
     (tmp_path / NAME).write_text(page(found := data.read()))

@@ -377,6 +377,7 @@ def test_a_day_is_whole_once_readers_see_all_loads_of_it(house: House) -> None:
             warehouse.execute("update converge.published set bound = %s where group_name = 'shop'", [bound])
             warehouse.execute("truncate staging.stg_ledger__loads")
             warehouse.execute("insert into staging.stg_ledger__loads select * from kept_loads")
+            warehouse.execute("drop table kept_loads")
 
 
 def test_a_sender_that_is_killed_before_it_is_noted_is_followed_by_one_that_sends_it(
@@ -472,23 +473,24 @@ def test_where_no_week_is_whole_it_says_which_days_there_are(
 
 def test_it_says_of_what_not_all_has_landed(house: House, capsys: pytest.CaptureFixture) -> None:
     with psycopg.connect(house.warehouse) as warehouse:
-        warehouse.execute("create table kept_loads as select * from operations.pipeline_loads")
+        warehouse.execute("create table kept_loads as select * from staging.stg_ledger__loads")
         # Each was read when its interval ended; the stores not since a Tuesday.
-        warehouse.execute("update operations.pipeline_loads set started_at = coalesce(interval_until, started_at)")
+        warehouse.execute("update staging.stg_ledger__loads set started_at = coalesce(interval_until, started_at)")
         warehouse.execute(
-            "delete from operations.pipeline_loads where source = 'stores' and interval_until > '2026-01-21'"
+            "delete from staging.stg_ledger__loads where source = 'stores' and interval_until > '2026-01-21'"
         )
     try:
         assert sales_report.main(is_sent=False) == 0
         said = capsys.readouterr().out
     finally:
         with psycopg.connect(house.warehouse) as warehouse:
-            warehouse.execute("truncate operations.pipeline_loads")
-            warehouse.execute("insert into operations.pipeline_loads select * from kept_loads")
+            warehouse.execute("truncate staging.stg_ledger__loads")
+            warehouse.execute("insert into staging.stg_ledger__loads select * from kept_loads")
+            warehouse.execute("drop table kept_loads")
     assert said.startswith("Sales of week 4: $")
-    assert "Not all has landed of stores.sales after 2026-01-20: the figures may show too little.\n" in said
+    assert "After these days something is missing, so figures may be too low: stores.sales after 2026-01-20.\n" in said
     assert sales_report.main(is_sent=False) == 0
-    assert "landed" not in capsys.readouterr().out
+    assert "missing" not in capsys.readouterr().out
 
 
 def test_where_nothing_is_published_the_command_says_what_to_do(new_house: House) -> None:
