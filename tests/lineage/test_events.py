@@ -248,9 +248,14 @@ def test_the_page_of_columns_opens_on_orders_and_from_a_models_documentation_on_
     link = r"\(columns\.html(\?model=model\.storehouse\.(\w+)&parents=1)\)"
     links = {name: query for query, name in re.findall(link, (folder / "static_index.html").read_text())}
     assert len(links) > 50
-    at_first, retention = (
-        nodes(visit(tmp_path, folder / "columns.html", query)[0]) for query in ("", links["cohort_retention"])
-    )
+    drawn = "[...document.querySelectorAll('.react-flow__node')].map(each => each.dataset.id.split('.').at(-1))"
+    shown = []
+    with Tab(tmp_path) as tab:
+        for query, parent in (("", "fct_payments"), (links["cohort_retention"], "int_cohort_months__summed")):
+            tab.open((folder / "columns.html").as_uri() + query)
+            tab.wait(f"({drawn}).includes('{parent}')")
+            shown.append(set(tab.run(drawn)))
+    at_first, retention = shown
     assert {"fct_orders", "fct_payments"} <= at_first and "cohort_retention" not in at_first
     assert {"cohort_retention", "int_cohort_months__summed"} <= retention and "fct_orders" not in retention
 
@@ -269,11 +274,6 @@ def test_the_page_of_columns_opens_with_what_a_model_reads_in_its_window(documen
         tab.open(page)
         tab.wait(f"({seen}).length > 4")
         assert {"fct_orders", "int_orders__unioned", "fct_order_items", "fct_payments"} <= set(tab.run(seen))
-
-
-def nodes(shown: str) -> set[str]:
-    """The models that the page of columns draws."""
-    return set(re.findall(r'data-id="model\.storehouse\.(\w+)"', shown))
 
 
 def test_a_build_that_stops_is_told_as_failed_and_nothing_as_published(told: Scene) -> None:
