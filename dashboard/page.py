@@ -4,7 +4,6 @@ import base64
 import hashlib
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboard import data
@@ -43,22 +42,19 @@ def write(file: Path) -> None:
 def page(found: data.Data) -> str:
     """The file's text. Its own policy lets this script run and no other, and nothing be fetched."""
     folder = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(folder),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     script = (folder / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("page.html.jinja").render(
-        asked_at=found.asked_at,
-        behind=found.published("behind"),
-        data=Markup(found.as_json()),
-        digest=digest,
-        last=found.last,
-        script=Markup(script),
-        style=Markup((folder / "page.css").read_text(encoding="utf-8")),
-        zone=found.zone,
+    return (
+        pages.templates(folder)
+        .get_template("page.html.jinja")
+        .render(
+            asked_at=found.asked_at,
+            behind=found.published("behind"),
+            data=Markup(found.as_json()),
+            digest=digest,
+            last=found.last,
+            script=Markup(script),
+            style=Markup((folder / "page.css").read_text(encoding="utf-8")),
+            zone=found.zone,
+        )
     )

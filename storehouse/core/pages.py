@@ -5,12 +5,32 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from storehouse.core import stores
 from storehouse.core.errors import StorehouseError
 from storehouse.core.settings import settings
 
 logger = logging.getLogger(__name__)
+
+
+def templates(folder: Path, finalize: Callable[[Any], Any] | None = None) -> Environment:
+    """The templates of a folder: texts are escaped, and a name that is not there is an error.
+
+    Args:
+        folder: theirs.
+        finalize: what becomes of each value before it is written.
+    """
+    return Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=finalize,
+    )
 
 
 def write(file: Path, page: str) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dashboard import data, page
+from storehouse.core import pages
 from storehouse.core.databases import Database, only_one, open_warehouse, reading
 from storehouse.core.errors import StorehouseError
 from storehouse.core.notify import deliver
@@ -229,14 +229,8 @@ class Report:
     @property
     def html(self) -> str:
         """The mail."""
-        environment = Environment(
-            loader=FileSystemLoader(Path(__file__).parent),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        return environment.get_template("sales_report.html.jinja").render(report=self, links=links())
+        template = pages.templates(Path(__file__).parent).get_template("sales_report.html.jinja")
+        return template.render(report=self, links=links())
 
     @property
     def picture(self) -> bytes:

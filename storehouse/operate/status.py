@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from psycopg import errors
 from psycopg.rows import dict_row
@@ -261,14 +260,7 @@ def lines(status: Status) -> Iterator[str]:
 
 def page(status: Status) -> str:
     """The same and more, as one HTML page without network and script."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: "-" if value is None else value,
-    )
+    environment = pages.templates(Path(__file__).parent, finalize=lambda value: "-" if value is None else value)
     environment.filters |= {"at": _at, "time": _time, "hours": _hours, "share": _share, "plain": _plain}
     runbook = settings().runbook_url
     # A path is one in the project: the page may be anywhere.
