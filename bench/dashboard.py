@@ -3,7 +3,8 @@
     python -m bench.dashboard [--orders 1000000] [--keep]
 
 After `make run`. What is published is copied into a database `dashboard_bench`, and repeated there at earlier days
-until there are so many orders: 1 million take 2 GB and a minute. Without a Chromium on the PATH no browser is measured.
+until there are so many orders: 1 million take 2 GB and half a minute, 10 million 20 GB and five. Without a Chromium on
+the PATH no browser is measured.
 """
 
 import argparse
